@@ -1,0 +1,430 @@
+"""The only module that knows which Keras stack is installed; everything else uses `keras`, `ops` and the names below.
+
+Two stacks run the same source. `tfc` is tensorflow-compression 2.14 with tf.keras 2.14; `keras3` is Keras 3 on
+tensorflow, jax or torch. `RELIC_STACK=tfc|keras3` chooses where both are installed, `KERAS_BACKEND` the backend of
+Keras 3. Weights are keyed by stable layer names, so one file serves every stack.
+"""
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from common.errors import RelicError
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _choose_stack() -> str:
+    """Return the stack that `RELIC_STACK` names or, without it, the one that is installed."""
+    wanted = os.environ.get("RELIC_STACK", "")
+    if wanted not in ("", "tfc", "keras3"):
+        raise RelicError(f"RELIC_STACK={wanted!r} is not a stack: set it to tfc or keras3, or leave it unset")
+    stack = wanted or ("tfc" if _installed("tensorflow_compression") else "keras3")
+    if stack == "tfc" and not _installed("tensorflow_compression"):
+        raise RelicError("stack tfc needs tensorflow-compression 2.14.1 (Python 3.9 to 3.11): run `make setup`")
+    if stack == "keras3" and not _installed("keras"):
+        raise RelicError("no Keras is installed: run `make setup`, or `make setup-jax` for Keras on jax")
+    return stack
+
+
+def _choose_keras3_backend() -> str:
+    """Return the backend of Keras 3: `KERAS_BACKEND`, else the first of tensorflow, jax, torch that is installed."""
+    wanted = os.environ.get("KERAS_BACKEND")
+    if wanted and not _installed(wanted):
+        raise RelicError(f"KERAS_BACKEND={wanted} but {wanted} is not installed: install it or unset KERAS_BACKEND")
+    backend = wanted or next((name for name in ("tensorflow", "jax", "torch") if _installed(name)), None)
+    if backend is None:
+        raise RelicError("stack keras3 needs tensorflow, jax or torch: run `make setup-keras3` or `make setup-jax`")
+    return backend
+
+
+# The libraries' start-up chatter is not for users; a failing import still raises.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+os.environ.setdefault("JAX_PLATFORMS", "" if os.path.exists("/dev/nvidiactl") else "cpu")
+
+STACK = _choose_stack()
+
+
+class _quiet_stderr:
+    """Send what native code writes to stderr while importing to a buffer, shown only when the import fails."""
+
+    def __enter__(self) -> "_quiet_stderr":
+        import tempfile
+
+        self.saved, self.buffer = os.dup(2), tempfile.TemporaryFile()
+        os.dup2(self.buffer.fileno(), 2)
+        return self
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        os.dup2(self.saved, 2)
+        os.close(self.saved)
+        if kind is not None:
+            self.buffer.seek(0)
+            os.write(2, self.buffer.read())
+        self.buffer.close()
+
+
+with _quiet_stderr():
+    if STACK == "tfc":
+        import tensorflow as tf
+        import tensorflow_compression as tfc
+
+        BACKEND = "tensorflow"
+        keras = tf.keras
+        if not tf.__version__.startswith("2.14."):
+            raise RelicError(f"stack tfc needs TensorFlow 2.14, found {tf.__version__}: run `make setup` in a new environment")
+    else:
+        BACKEND = os.environ["KERAS_BACKEND"] = _choose_keras3_backend()
+        import keras  # type: ignore[no-redef]
+
+        if int(keras.__version__.split(".")[0]) < 3:
+            raise RelicError(f"stack keras3 needs keras 3.15 or newer, found {keras.__version__}: run `make setup-keras3`")
+        if BACKEND == "tensorflow":
+            import tensorflow as tf
+        elif BACKEND == "jax":
+            import jax
+        else:
+            import torch
+    if BACKEND == "tensorflow":
+        # absl prints its first warnings before its log is set up; a first kernel brings them out here, unseen.
+        tf.get_logger().setLevel("ERROR")
+        tf.constant(0.0) + 1.0
+
+
+class _TensorFlowOps:
+    """The functions of `keras.ops` that this suite uses, for tf.keras 2.14."""
+
+    @staticmethod
+    def _namespace() -> dict[str, Callable[..., Any]]:
+        return {
+            "abs": tf.abs,
+            "add": tf.add,
+            "cast": tf.cast,
+            "concatenate": tf.concat,
+            "convert_to_tensor": tf.convert_to_tensor,
+            "clip": tf.clip_by_value,
+            "depth_to_space": tf.nn.depth_to_space,
+            "divide": tf.divide,
+            "erf": tf.math.erf,
+            "erfc": tf.math.erfc,
+            "exp": tf.exp,
+            "expand_dims": tf.expand_dims,
+            "log": tf.math.log,
+            "matmul": tf.matmul,
+            "max": tf.reduce_max,
+            "maximum": tf.maximum,
+            "mean": tf.reduce_mean,
+            "min": tf.reduce_min,
+            "minimum": tf.minimum,
+            "multiply": tf.multiply,
+            "ones": tf.ones,
+            "pad": tf.pad,
+            "power": tf.pow,
+            "prod": tf.reduce_prod,
+            "relu": tf.nn.relu,
+            "reshape": tf.reshape,
+            "round": tf.round,
+            "shape": _static_shape,
+            "sigmoid": tf.sigmoid,
+            "sign": tf.sign,
+            "softplus": tf.math.softplus,
+            "split": _split,
+            "sqrt": tf.sqrt,
+            "square": tf.square,
+            "stack": tf.stack,
+            "stop_gradient": tf.stop_gradient,
+            "subtract": tf.subtract,
+            "sum": tf.reduce_sum,
+            "tanh": tf.tanh,
+            "transpose": tf.transpose,
+            "where": tf.where,
+            "zeros": tf.zeros,
+            "zeros_like": tf.zeros_like,
+        }
+
+    def __init__(self) -> None:
+        for name, function in self._namespace().items():
+            setattr(self, name, function)
+
+    @staticmethod
+    def conv(inputs, kernel, strides=1, padding="valid"):
+        """Convolve NHWC `inputs` with an HWIO `kernel`."""
+        return tf.nn.conv2d(inputs, kernel, strides, padding.upper())
+
+    @staticmethod
+    def depthwise_conv(inputs, kernel, strides=1, padding="valid"):
+        """Convolve each channel of NHWC `inputs` with its own HWIM `kernel`."""
+        return tf.nn.depthwise_conv2d(inputs, kernel, [1, strides, strides, 1], padding.upper())
+
+    @staticmethod
+    def average_pool(inputs, pool_size, strides=None, padding="valid"):
+        """Average over windows of NHWC `inputs`."""
+        return tf.nn.avg_pool2d(inputs, pool_size, strides or pool_size, padding.upper())
+
+
+def _static_shape(tensor: Any) -> tuple:
+    """Return a shape as `keras.ops.shape` does: numbers where they are known, scalar tensors elsewhere."""
+    dynamic = None
+    sizes = []
+    for axis, size in enumerate(tensor.shape):
+        if size is None:
+            dynamic = tf.shape(tensor) if dynamic is None else dynamic
+            size = dynamic[axis]
+        sizes.append(size)
+    return tuple(sizes)
+
+
+def _split(tensor: Any, sections: int, axis: int = 0) -> list:
+    return tf.split(tensor, sections, axis)
+
+
+ops: Any = _TensorFlowOps() if STACK == "tfc" else keras.ops
+
+
+def lower_bound(x: Any, bound: float) -> Any:
+    """Return `max(x, bound)` whose gradient also flows below the bound where it points towards it.
+
+    A plain maximum has no gradient below the bound, so a parameter that falls there could never come back.
+    Source: Ballé et al. 2018, section 3 (reparametrisation of GDN and the scale's lower bound).
+    """
+    if STACK == "tfc":
+        return tfc.lower_bound(x, bound)
+
+    @ops.custom_gradient
+    def bounded(x):
+        def grad(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            passes = ops.logical_or(x >= bound, upstream < 0)
+            return ops.where(passes, upstream, ops.zeros_like(upstream))
+
+        return ops.maximum(x, bound), grad
+
+    return bounded(ops.convert_to_tensor(x))
+
+
+_GDN_OFFSET = 2.0**-18
+_GDN_BETA_MIN = 1e-6
+_GDN_GAMMA_INIT = 0.1
+
+
+def _keras3_gdn_class() -> type:
+    class Keras3GDN(keras.layers.Layer):
+        """GDN as a Keras 3 layer with the parametrisation, variable names and values of `tfc.GDN`."""
+
+        def __init__(self, inverse: bool, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.inverse = inverse
+
+        def build(self, input_shape):
+            channels = input_shape[-1]
+            pedestal = _GDN_OFFSET**2
+
+            def square_root_of(values):
+                return lambda shape, dtype=None: np.sqrt(np.maximum(values + pedestal, pedestal)).astype("float32")
+
+            self.reparam_beta = self.add_weight(
+                name="reparam_beta", shape=(channels,), initializer=square_root_of(np.ones(channels))
+            )
+            self.reparam_gamma = self.add_weight(
+                name="reparam_gamma",
+                shape=(channels, channels),
+                initializer=square_root_of(_GDN_GAMMA_INIT * np.eye(channels)),
+            )
+
+        def call(self, x):
+            beta = self._value(self.reparam_beta, _GDN_BETA_MIN)
+            gamma = self._value(self.reparam_gamma, 0.0)
+            norm = ops.matmul(ops.square(x), gamma) + beta
+            norm = ops.sqrt(norm)
+            return x * norm if self.inverse else x / norm
+
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+        def _value(self, variable, minimum):
+            variable = ops.cast(variable, self.compute_dtype)
+            bound = (minimum + _GDN_OFFSET**2) ** 0.5
+            return ops.square(lower_bound(variable, bound)) - _GDN_OFFSET**2
+
+    return Keras3GDN
+
+
+_Keras3GDN = None if STACK == "tfc" else _keras3_gdn_class()
+
+
+def GDN(inverse: bool = False, name: str | None = None) -> Any:
+    """Return a generalised divisive normalisation layer, y_i = x_i / sqrt(beta_i + sum_j gamma_ij x_j^2).
+
+    `inverse=True` multiplies instead (IGDN). The classic form: exponents 2 and 1/2, beta at least 1e-6, beta starts at
+    1 and gamma at 0.1 times the identity; C + C^2 parameters for C channels. On stack `tfc` it is `tfc.GDN`.
+    Source: Ballé, Laparra, Simoncelli 2016, "Density modeling of images using a generalized normalization transformation".
+    """
+    if STACK == "tfc":
+        return tfc.GDN(inverse=inverse, alpha_parameter=2, epsilon_parameter=0.5, name=name)
+    assert _Keras3GDN is not None
+    return _Keras3GDN(inverse=inverse, name=name)
+
+
+def uniform_noise(shape: Any, seed: Any, step: Any) -> Any:
+    """Return float32 noise from U(-0.5, 0.5), a pure function of the integers `seed` and `step` (a tensor or a number).
+
+    Drawing from (seed, step) instead of a stateful generator makes a resumed training equal to an uninterrupted one.
+    """
+    if BACKEND == "tensorflow":
+        key = tf.stack([tf.cast(seed, tf.int32), tf.cast(step, tf.int32)])
+        return tf.random.stateless_uniform(shape, key, -0.5, 0.5)
+    if BACKEND == "jax":
+        key = jax.random.fold_in(jax.random.PRNGKey(seed), step)
+        return jax.random.uniform(key, shape, minval=-0.5, maxval=0.5)
+    generator = torch.Generator(device=step.device if hasattr(step, "device") else "cpu")
+    generator.manual_seed(int(seed) * 1_000_003 + int(step))
+    return torch.rand(tuple(shape), generator=generator, device=generator.device) - 0.5
+
+
+def set_seed(seed: int) -> None:
+    """Seed every generator that initialises weights."""
+    keras.utils.set_random_seed(seed)
+
+
+def set_precision(policy: str) -> None:
+    """Set the precision of layers built from now on: `float32` or `mixed_bfloat16` (variables stay float32)."""
+    (keras.mixed_precision.set_global_policy if STACK == "tfc" else keras.config.set_dtype_policy)(policy)
+
+
+def fast_precision() -> str:
+    """Return the training precision that is fastest here: `mixed_bfloat16` where the hardware multiplies in it."""
+    if device() != "CPU":
+        return "mixed_bfloat16"
+    return "mixed_bfloat16" if BACKEND == "tensorflow" and "avx512_bf16" in _cpu_flags() else "float32"
+
+
+def _cpu_flags() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return ""
+
+
+def device() -> str:
+    """Return the kind of device that computes: `CPU`, or the accelerator's name."""
+    if BACKEND == "tensorflow":
+        gpus = tf.config.list_physical_devices("GPU")
+        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "CPU"
+    if BACKEND == "jax":
+        return "CPU" if jax.default_backend() == "cpu" else jax.devices()[0].device_kind
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+
+
+def leaky_relu(name: str, slope: float = 0.2) -> Any:
+    """Return a LeakyReLU layer with the given slope for negative inputs."""
+    argument = {"alpha" if STACK == "tfc" else "negative_slope": slope}
+    return keras.layers.LeakyReLU(name=name, **argument)
+
+
+def compile_model(model: Any, learning_rate: Callable[[Any], Any] | float, clip_norm: float) -> None:
+    """Compile a model whose `compute_loss` is its loss, with Adam and, where `clip_norm` is not 0, a global clip."""
+    optimizer = keras.optimizers.Adam(learning_rate, global_clipnorm=clip_norm or None)
+    # XLA makes TensorFlow's CPU kernels 2 to 4 times slower; jax is nothing without it.
+    jit = BACKEND == "jax" or (BACKEND == "tensorflow" and device() != "CPU")
+    model.compile(optimizer=optimizer, jit_compile=jit)
+
+
+def piecewise_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int) -> Any:
+    """Return a learning rate that from each share of `steps` on is `rate` times that drop's factor."""
+    if not drops:
+        return rate
+    boundaries = [int(share * steps) for share, _ in drops]
+    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [rate, *(rate * f for _, f in drops)])
+
+
+def has_tensorboard() -> bool:
+    """Return whether training curves can be written for TensorBoard."""
+    return BACKEND == "tensorflow" and _installed("tensorboard")
+
+
+def loss_trackers(*names: str) -> dict[str, Any]:
+    """Return running means by name; `loss` is among them only where `fit` does not track it by itself."""
+    return {name: keras.metrics.Mean(name=name) for name in (("loss",) if STACK == "tfc" else ()) + names}
+
+
+class Batches(keras.utils.Sequence if STACK == "tfc" else keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches `first` to `last - 1` of a function of the step, for `fit`."""
+
+    def __init__(self, batch: Callable[[int], dict[str, np.ndarray]], first: int, last: int) -> None:
+        if STACK != "tfc":
+            super().__init__()
+        self.batch, self.first, self.last = batch, first, last
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __getitem__(self, index: int) -> tuple:
+        return (self.batch(self.first + index),)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` (of tensors, without training) compiled by the backend and taking and returning numpy arrays."""
+    if BACKEND == "tensorflow":
+        graph = tf.function(function, reduce_retracing=False)
+        return lambda *arrays: _to_numpy(graph(*(tf.convert_to_tensor(a) for a in arrays)))
+    if BACKEND == "jax":
+        jitted = jax.jit(function)
+        return lambda *arrays: _to_numpy(jitted(*arrays))
+
+    def run(*arrays: np.ndarray) -> Any:
+        with torch.no_grad():
+            return _to_numpy(function(*(ops.convert_to_tensor(a) for a in arrays)))
+
+    return run
+
+
+def _to_numpy(result: Any) -> Any:
+    if isinstance(result, (tuple, list)):
+        return tuple(_to_numpy(item) for item in result)
+    return to_numpy(result)
+
+
+def to_numpy(tensor: Any) -> np.ndarray:
+    """Return a tensor or variable as a numpy array."""
+    return tensor.numpy() if STACK == "tfc" else np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
+def variables(layer: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the variables of a layer or functional model by stable path, e.g. `E1_conv_a/kernel`, in order of layers."""
+    inner = getattr(layer, "layers", None)
+    if inner is not None:
+        return {key: v for sub in inner for key, v in variables(sub, f"{prefix}{sub.name}/").items()}
+    return {f"{prefix}{v.name.split('/')[-1].split(':')[0]}": v for v in layer.weights}
+
+
+def assign(variable: Any, value: np.ndarray) -> None:
+    """Set a variable to an array of the same shape."""
+    variable.assign(value)
+
+
+def optimizer_variables(optimizer: Any) -> list:
+    """Return an optimizer's variables (step count first) in a stable order."""
+    return list(optimizer.variables)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that compute, for provenance."""
+    found = {"keras": importlib.metadata.version("keras"), "numpy": np.__version__}
+    if BACKEND == "tensorflow":
+        found["tensorflow"] = tf.__version__
+    elif BACKEND == "jax":
+        found["jax"] = jax.__version__
+    else:
+        found["torch"] = torch.__version__
+    if STACK == "tfc":
+        found["tensorflow-compression"] = tfc.__version__
+    return found

@@ -1,0 +1,50 @@
+"""Configurations: fields that say where their value comes from, the scales, and the presets of a paper."""
+from __future__ import annotations
+
+import dataclasses
+from types import ModuleType
+from typing import Any
+
+from common.errors import RelicError
+
+SCALES = ("smoke", "small", "medium", "paper")
+
+
+def sourced(value: Any, where: str) -> Any:
+    """Declare a dataclass field whose default the paper states, with the place that states it."""
+    return dataclasses.field(default=value, metadata={"status": "sourced", "source": where})
+
+
+def assumed(value: Any, why: str) -> Any:
+    """Declare a dataclass field whose default the paper does not state, with the reason for the choice."""
+    return dataclasses.field(default=value, metadata={"status": "assumed", "source": why})
+
+
+def describe(config: Any) -> list[dict[str, Any]]:
+    """List a config's fields as `{name, value, default, status, source}`, in order of declaration."""
+    return [
+        {
+            "name": field.name,
+            "value": getattr(config, field.name),
+            "default": field.default,
+            "status": field.metadata.get("status", ""),
+            "source": field.metadata.get("source", ""),
+        }
+        for field in dataclasses.fields(config)
+    ]
+
+
+def presets(module: ModuleType) -> dict[str, Any]:
+    """Return the presets of a paper's config module: its upper-case `Config` constants by lower-cased name."""
+    return {
+        name.lower(): value
+        for name, value in vars(module).items()
+        if name.isupper() and isinstance(value, module.Config)
+    }
+
+
+def check_scale(scale: str) -> str:
+    """Return `scale` if it is one of `SCALES`; raise RelicError naming them otherwise."""
+    if scale not in SCALES:
+        raise RelicError(f"unknown scale {scale!r}: choose one of {', '.join(SCALES)}")
+    return scale

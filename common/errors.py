@@ -1,0 +1,36 @@
+"""What a user sees when something goes wrong: one sentence and a non-zero exit status."""
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Callable
+
+
+class RelicError(ValueError):
+    """A mistake or a missing thing that the user can mend; its text is one sentence that says how."""
+
+
+def run_main(main: Callable[[], object]) -> None:
+    """Run a command line and turn the failures a user can mend into one line on stderr.
+
+    Exits with 1 after `RelicError` and operating-system errors (no space, no permission, no such file), with 130
+    after Ctrl-C, with 0 when the reader of a pipe has gone. Everything else is a defect and keeps its traceback.
+    """
+    try:
+        main()
+    except RelicError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        sys.exit(f"error: {describe_os_error(error)}")
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return one sentence for an operating-system error, with the path it concerns."""
+    what = "no space left on the disk" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+    return f"{what}: {error.filename}" if error.filename else what

@@ -1,0 +1,275 @@
+"""The join: one published table next to what was reproduced, as one document with deltas, intervals and verdicts.
+
+A document is plain data (json): `table`, `scale`, `reference`, `cells`, `differences`, `gate`, `claims`, `further`,
+`missing`, `notes`, `pictures`, `provenance`. Everything judged in it follows from its pictures (or counted values),
+its provenance and the published file, so `recompute(document) == document` for every committed one.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Mapping
+
+import numpy as np
+
+from common import published, statistics, verdicts
+from common.published import Published
+
+Document = dict
+EXACT_SCALE = "exact"
+SMALLEST_MS_SSIM_SIDE = 161
+
+
+@dataclass
+class Reproduction:
+    """What an experiment found, before it is judged.
+
+    `values[row][column]` are numbers counted or computed otherwise; `pictures` are measurements, one mapping a row,
+    seed and picture with the fields that the published file's `measured as` names. `missing[row]` says why a row was
+    not run, `further[column][row]` are columns the paper has not, `claims` come from `claim`.
+    """
+
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    pictures: list[dict[str, Any]] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    further: dict[str, dict[str, float]] = field(default_factory=dict)
+    claims: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def claim(text: str, relation: str, claimed: float | str, found: float, note: str = "") -> dict[str, Any]:
+    """Return a judged claim: `found <relation> claimed`; relations as in `verdicts.of_claim`."""
+    verdict = verdicts.of_claim(relation, claimed, found)
+    return dict(claim=text, relation=relation, claimed=claimed, found=found, verdict=verdict, note=note)
+
+
+def join(table: str, scale: str, reference: str | None, found: Reproduction) -> Document:
+    """Return the document of a table: every published cell with its reproduced value and verdict, then the rest."""
+    paper = published.load(table)
+    _check_rows(paper, found, reference)
+    return {
+        "table": table,
+        "title": paper.texts["title"],
+        "citation": f"{paper.texts['citation']}, section {paper.texts['section']}",
+        "scale": scale,
+        "reference": reference,
+        "cells": _cells(paper, scale, found),
+        "differences": _differences(paper, scale, reference, found) if reference else [],
+        "gate": _gate(paper, found),
+        "claims": found.claims,
+        "further": found.further,
+        "missing": found.missing,
+        "notes": found.notes,
+        "pictures": found.pictures,
+        "provenance": found.provenance,
+    }
+
+
+def recompute(document: Document) -> Document:
+    """Return the document judged anew from its own pictures, counted values and provenance."""
+    paper = published.load(document["table"])
+    values: dict[str, dict[str, float]] = {}
+    for cell in document["cells"]:
+        if cell["reproduced"] is not None and cell["column"] not in paper.measured_as:
+            values.setdefault(cell["row"], {})[cell["column"]] = cell["reproduced"]
+    claims = [
+        {**c, "verdict": verdicts.of_claim(c["relation"], c["claimed"], c["found"], c.get("interval"))}
+        for c in document["claims"]
+    ]
+    kept = {key: document[key] for key in ("pictures", "missing", "further", "notes", "provenance")}
+    found = Reproduction(values=values, claims=claims, **kept)
+    return join(document["table"], document["scale"], document["reference"], found)
+
+
+def _check_rows(paper: Published, found: Reproduction, reference: str | None) -> None:
+    named = {*found.values, *found.missing, *(p["row"] for p in found.pictures)}
+    named.update({reference} if reference else ())
+    unknown = sorted(named - set(paper.rows))
+    if unknown:
+        raise ValueError(f"{paper.path.name} has no row {unknown[0]!r}")
+
+
+# --- cells ---------------------------------------------------------------------------------------------------------
+
+
+def _cells(paper: Published, scale: str, found: Reproduction) -> list[dict[str, Any]]:
+    obstacle = _obstacle(paper, scale, found.provenance)
+    cells = []
+    for row in paper.rows:
+        values = {column: value_of(paper, found, row, column) for column in paper.columns}
+        judged = verdicts.of_row(paper, row, values, obstacle)
+        for column, verdict in judged.items():
+            cells.append(_cell(paper, scale, found, row, column, values[column], verdict, obstacle))
+    return cells
+
+
+def _cell(
+    paper: Published,
+    scale: str,
+    found: Reproduction,
+    row: str,
+    column: str,
+    value: float | None,
+    verdict: str,
+    obstacle: str,
+) -> dict[str, Any]:
+    target = paper.value(row, column)
+    tolerance = paper.tolerances.get(column)
+    note = _measuring_note(paper, found, row, column)
+    if note and value is None:
+        verdict = verdicts.NOT_COMPARABLE
+    notes = [found.missing.get(row, "")] if verdict == verdicts.NOT_RUN else [note]
+    notes += [obstacle] if verdict == verdicts.NOT_COMPARABLE else []
+    notes += [remark.text for remark in paper.remarks_on(row, column)]
+    return {
+        "row": row,
+        "column": column,
+        "printed": paper.printed(row, column),
+        "published": target,
+        "reproduced": value,
+        "delta": None if value is None or target is None else _rounded(value - target),
+        "tolerance": None if tolerance is None or target is None else _rounded(tolerance.around(target)),
+        "interval": _interval_of(paper, found, row, column),
+        "verdict": verdict,
+        "scale": scale,
+        "note": " ".join(note for note in notes if note),
+    }
+
+
+def value_of(paper: Published, found: Reproduction, row: str, column: str) -> float | None:
+    """Return a reproduced cell: the given value or the mean of the row's pictures (and seeds), None where not run."""
+    given = found.values.get(row, {}).get(column)
+    if given is not None or column not in paper.measured_as:
+        return given
+    measured = [value for value in _measured(paper, found, row, column) if value is not None]
+    return math.fsum(measured) / len(measured) if measured else None
+
+
+def _measured(paper: Published, found: Reproduction, row: str, column: str) -> list[float | None]:
+    name = paper.measured_as[column]
+    return [picture[name] for picture in found.pictures if picture["row"] == row]
+
+
+def _measuring_note(paper: Published, found: Reproduction, row: str, column: str) -> str:
+    """Say on how many pictures a measure is defined where that is not on all."""
+    if column not in paper.measured_as or column in found.values.get(row, {}):
+        return ""
+    measured = _measured(paper, found, row, column)
+    defined = sum(value is not None for value in measured)
+    if defined == len(measured):
+        return ""
+    reason = f" (no side below {SMALLEST_MS_SSIM_SIDE} pixels)" if paper.measured_as[column] == "ms_ssim" else ""
+    return f"{column} is defined{reason} on {defined} of {len(measured)} measurements."
+
+
+def _obstacle(paper: Published, scale: str, provenance: Mapping[str, Any]) -> str:
+    """Say why absolute values cannot be compared with the paper's, empty where they can."""
+    used = provenance.get("test_set") or {}
+    reasons = [f"scale {scale} shortens network or training"] if scale not in (EXACT_SCALE, "paper") else []
+    if paper.test_set and not is_published_set(paper, used):
+        reasons.append(f"the test pictures are not all of {paper.test_set}")
+    return f"Absolute values are not comparable: {' and '.join(reasons)}." if reasons else ""
+
+
+def is_published_set(paper: Published, used: Mapping[str, Any]) -> bool:
+    """Tell whether `{name, pictures, digest}` are the published pictures: by digest if the file has one, else by name."""
+    digest = paper.texts.get("digest")
+    same = used.get("digest") == digest if digest else used.get("name") == paper.test_set
+    return same and paper.pictures in (None, used.get("pictures"))
+
+
+# --- differences to the reference row ------------------------------------------------------------------------------
+
+
+def _differences(paper: Published, scale: str, reference: str, found: Reproduction) -> list[dict[str, Any]]:
+    columns = [c for c in paper.columns if paper.value(reference, c) is not None]
+    pairs = [(row, c) for row in paper.rows if row != reference for c in columns if paper.value(row, c) is not None]
+    return [_difference(paper, scale, reference, found, row, column) for row, column in pairs]
+
+
+def _difference(
+    paper: Published, scale: str, reference: str, found: Reproduction, row: str, column: str
+) -> dict[str, Any]:
+    printed = [paper.cells[label, column] for label in (row, reference)]
+    target = float(Decimal(printed[0]) - Decimal(printed[1]))
+    ours = [_matrix(paper, found, label, column) for label in (row, reference)]
+    measured = ours[0] is not None and ours[1] is not None
+    interval = statistics.interval_of_difference(*ours) if measured else None
+    reproduced = _mean(ours[0]) - _mean(ours[1]) if measured else _given_difference(found, row, reference, column)
+    # A difference of counts has no uncertainty: its interval is itself.
+    counted = not measured and reproduced is not None and paper.tolerances[column].text == "exact"
+    verdict = verdicts.of_difference(target, reproduced, [reproduced] * 2 if counted else interval)
+    if scale == "smoke" and reproduced is not None:
+        verdict = verdicts.NOT_COMPARABLE
+    return {
+        "row": row,
+        "reference": reference,
+        "column": column,
+        "published": target,
+        "reproduced": _rounded(reproduced),
+        "interval": _rounded_interval(interval),
+        "seeds": [m.shape[0] for m in ours] if measured else [0, 0],
+        "pictures": ours[0].shape[1] if measured else 0,
+        "verdict": verdict,
+    }
+
+
+def _given_difference(found: Reproduction, row: str, reference: str, column: str) -> float | None:
+    ours, theirs = (found.values.get(label, {}).get(column) for label in (row, reference))
+    return None if ours is None or theirs is None else ours - theirs
+
+
+def _mean(matrix: np.ndarray) -> float:
+    return math.fsum(matrix.ravel().tolist()) / matrix.size
+
+
+def _matrix(paper: Published, found: Reproduction, row: str, column: str) -> Any:
+    """Return the measurements of a cell as (seeds, pictures), over the pictures where every row has them; else None."""
+    if column not in paper.measured_as:
+        return None
+    name = paper.measured_as[column]
+    values = {(p["seed"], p["picture"]): p[name] for p in found.pictures if p["row"] == row}
+    undefined = {p["picture"] for p in found.pictures if p[name] is None}
+    seeds = sorted({seed for seed, _ in values})
+    pictures = [p for p in dict.fromkeys(p["picture"] for p in found.pictures) if p not in undefined]
+    if not seeds or not pictures:
+        return None
+    return np.array([[values[seed, picture] for picture in pictures] for seed in seeds], np.float64)
+
+
+def _interval_of(paper: Published, found: Reproduction, row: str, column: str) -> list[float] | None:
+    if column in found.values.get(row, {}):
+        return None
+    matrix = _matrix(paper, found, row, column)
+    return None if matrix is None else _rounded_interval(statistics.interval_of_mean(matrix))
+
+
+# --- the JPEG gate -------------------------------------------------------------------------------------------------
+
+
+def _gate(paper: Published, found: Reproduction) -> list[dict[str, Any]]:
+    """Count for each row the pictures whose MS-SSIM, averaged over seeds, is above JPEG's at equal counted bpp."""
+    compared = [p for p in found.pictures if p.get("ms_ssim") is not None and p.get("jpeg_ms_ssim") is not None]
+    gates = (_gate_of(row, [p for p in compared if p["row"] == row]) for row in paper.rows)
+    return [gate for gate in gates if gate["pictures"]]
+
+
+def _gate_of(row: str, pictures: list[dict[str, Any]]) -> dict[str, Any]:
+    gains: dict[str, float] = {}
+    for p in pictures:
+        gains[p["picture"]] = gains.get(p["picture"], 0.0) + p["ms_ssim"] - p["jpeg_ms_ssim"]
+    gate: dict[str, Any] = {"row": row, "pictures": len(gains), "beats_jpeg": sum(g > 0 for g in gains.values())}
+    for name in ("bpp", "jpeg_bpp", "ms_ssim", "jpeg_ms_ssim"):
+        gate[name] = _rounded(math.fsum(p[name] for p in pictures) / len(pictures)) if pictures else None
+    return gate
+
+
+def _rounded(value: float | None) -> float | None:
+    """Round away the last bits of a computed number, which depend on the processor."""
+    return value if value is None or isinstance(value, int) else float(f"{value:.8g}")
+
+
+def _rounded_interval(interval: Any) -> list[float] | None:
+    return None if interval is None else [float(f"{bound:.6g}") for bound in interval]

@@ -1,0 +1,217 @@
+"""A table's document as text for the terminal and as markdown: the same sections, set twice."""
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Mapping, Sequence
+
+from common import published, verdicts
+from common.published import PICTURE, Published
+
+MANY_CELLS = 40
+
+
+@dataclass
+class Section:
+    """A heading, a grid of texts with its header row, and sentences below it."""
+
+    heading: str
+    header: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+
+
+def sections(document: Mapping[str, Any]) -> list[Section]:
+    """Return the parts of a document in reading order; empty ones are left out."""
+    paper = published.load(document["table"])
+    parts = [
+        _cells(paper, document),
+        _differences(paper, document),
+        _gate(document),
+        _further(document),
+        _claims(document),
+        Section("Notes", sentences=[*document["notes"], *paper.notes]),
+        Section("How it was made", sentences=_provenance(document)),
+    ]
+    return [part for part in parts if part.rows or part.sentences]
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """Return the document for a terminal, columns aligned."""
+    lines = [_title(document)]
+    for section in sections(document):
+        lines += ["", section.heading, *_aligned(section)]
+        lines += [f"  {sentence}" for sentence in section.sentences]
+    return "\n".join(lines)
+
+
+def as_markdown(document: Mapping[str, Any]) -> str:
+    """Return the document as a markdown page."""
+    lines = [f"# {_title(document)}", "", document["citation"]]
+    for section in sections(document):
+        lines += ["", f"## {section.heading}", ""]
+        if section.rows:
+            lines += [_bar(section.header), _bar(["---"] * len(section.header)), *map(_bar, section.rows), ""]
+        lines += [f"- {sentence}" for sentence in section.sentences]
+    return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1]).rstrip() + "\n"
+
+
+def _bar(fields: Sequence[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in fields) + " |"
+
+
+def _aligned(section: Section) -> list[str]:
+    if not section.rows:
+        return []
+    grid = [section.header, *section.rows]
+    widths = [max(len(row[i]) for row in grid) for i in range(len(section.header))]
+    lines = ["  " + "  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in grid]
+    return [lines[0], "  " + "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def _title(document: Mapping[str, Any]) -> str:
+    paper, _, name = document["table"].partition("/")
+    return f"{name.replace('table', 'Table ')} of {paper}: {document['title']}, scale {document['scale']}"
+
+
+# --- numbers -------------------------------------------------------------------------------------------------------
+
+
+def like(printed: str, value: float | None, signed: bool = False) -> str:
+    """Return a value with a printed number's digits: 26.2 like "26.266" is 26.200, 38753404928 like "3.88e10" 3.88e10."""
+    if value is None:
+        return "-"
+    unit = verdicts.last_digit(printed)
+    rounded = Decimal(repr(value)).quantize(unit)
+    sign = "+" if signed and rounded > 0 else ""
+    if "e" not in printed.lower():
+        return sign + format(abs(rounded) if rounded == 0 else rounded, "f")
+    if rounded == 0:
+        return "0"
+    digits = max(rounded.adjusted() - unit.adjusted(), 0)
+    mantissa, _, exponent = f"{rounded:.{digits}e}".partition("e")
+    return f"{sign}{mantissa}e{int(exponent)}"
+
+
+def _interval(printed: str, interval: Sequence[float] | None) -> str:
+    if interval is None:
+        return "-"
+    # One digit more than printed: an interval is narrower than the digits of a table.
+    finer = printed + "0" if "." in printed and "e" not in printed.lower() else printed
+    return f"{like(finer, interval[0], True)} … {like(finer, interval[1], True)}"
+
+
+# --- sections ------------------------------------------------------------------------------------------------------
+
+
+def _cells(paper: Published, document: Mapping[str, Any]) -> Section:
+    cells = document["cells"]
+    counts = Counter(cell["verdict"] for cell in cells)
+    section = Section("Published and reproduced")
+    if len(cells) > MANY_CELLS:
+        _by_row(section, cells)
+    else:
+        section.header = ["row", "column", "published", "ours", "difference", "tolerance", "verdict"]
+        section.rows = [_cell(paper, cell) for cell in cells]
+    section.sentences = [", ".join(f"{counts[v]} {v}" for v in verdicts.CELL_VERDICTS if counts[v]) + "."]
+    for note in dict.fromkeys(cell["note"] for cell in cells if cell["note"]):
+        about = [f"{cell['row']}: {cell['column']}" for cell in cells if cell["note"] == note]
+        named = "; ".join(about) if len(about) <= 3 else f"{len(about)} cells"
+        section.sentences.append(f"{named}: {note}")
+    return section
+
+
+def _cell(paper: Published, cell: Mapping[str, Any]) -> list[str]:
+    printed = cell["printed"]
+    if printed == PICTURE:
+        return [cell["row"], cell["column"], printed, str(cell["reproduced"] or "-"), "-", "-", cell["verdict"]]
+    tolerance = paper.tolerances[cell["column"]].text
+    ours, delta = like(printed, cell["reproduced"]), like(printed, cell["delta"], signed=True)
+    return [cell["row"], cell["column"], printed, ours, delta, tolerance, cell["verdict"]]
+
+
+def _by_row(section: Section, cells: Sequence[Mapping[str, Any]]) -> None:
+    """Set a long table with one line a row: its values, and what does not agree."""
+    columns = list(dict.fromkeys(cell["column"] for cell in cells))
+    section.header = ["row", *columns, "verdict"]
+    for row in dict.fromkeys(cell["row"] for cell in cells):
+        of_row = {cell["column"]: cell for cell in cells if cell["row"] == row}
+        values = [like(of_row[c]["printed"], of_row[c]["reproduced"]) if c in of_row else "" for c in columns]
+        section.rows.append([row, *values, _row_verdict(of_row)])
+
+
+def _row_verdict(of_row: Mapping[str, Mapping[str, Any]]) -> str:
+    counts = Counter(cell["verdict"] for cell in of_row.values())
+    parts = [f"{counts[v]} {v}" for v in verdicts.CELL_VERDICTS if counts[v] and v != verdicts.DIFFERS]
+    differing = [(column, cell) for column, cell in of_row.items() if cell["verdict"] == verdicts.DIFFERS]
+    return ", ".join(parts + [f"{column} differs (published {cell['printed']})" for column, cell in differing])
+
+
+def _differences(paper: Published, document: Mapping[str, Any]) -> Section:
+    section = Section(f"Differences to {document['reference']}: what the table shows")
+    section.header = ["row", "column", "published", "ours", "95 % interval", "verdict"]
+    for d in document["differences"]:
+        printed = paper.cells[d["row"], d["column"]]
+        signed = [like(printed, d["published"], True), like(printed, d["reproduced"], True)]
+        section.rows.append([d["row"], d["column"], *signed, _interval(printed, d["interval"]), d["verdict"]])
+    measured = [d for d in document["differences"] if d["interval"]]
+    if measured:
+        seeds = sorted({n for d in measured for n in d["seeds"]})
+        over = "pictures" if seeds == [1] else "pictures and seeds"
+        section.sentences = [
+            f"Intervals over {over}, paired by picture: {measured[0]['pictures']} pictures, "
+            f"{' to '.join(map(str, seeds[:: max(1, len(seeds) - 1)]))} seed{'s' if seeds[-1] > 1 else ''} a row."
+        ]
+        if seeds[0] == 1:
+            section.sentences.append("With one seed the interval leaves out what another training would change.")
+    return section
+
+
+def _gate(document: Mapping[str, Any]) -> Section:
+    header = ["row", "beats JPEG on", "bpp", "JPEG's bpp", "MS-SSIM", "JPEG's MS-SSIM"]
+    names = ("bpp", "jpeg_bpp", "ms_ssim", "jpeg_ms_ssim")
+    rows = [
+        [g["row"], f"{g['beats_jpeg']} of {g['pictures']}", *(f"{g[name]:.4f}" for name in names)]
+        for g in document["gate"]
+    ]
+    return Section("Against JPEG: pictures with higher MS-SSIM at equal counted bpp", header, rows)
+
+
+def _further(document: Mapping[str, Any]) -> Section:
+    further = document["further"]
+    labels = list(dict.fromkeys(row for column in further.values() for row in column))
+    rows = [[row, *(_plain(column.get(row)) for column in further.values())] for row in labels]
+    return Section("Not in the paper", ["row", *further], rows)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) or abs(value) >= 1e9 else str(value)
+
+
+def _claims(document: Mapping[str, Any]) -> Section:
+    rows = [[c["claim"], f"{c['relation']} {c['claimed']}", _plain(c["found"]), c["verdict"]] for c in document["claims"]]
+    notes = [f"{c['claim']}: {c['note']}" for c in document["claims"] if c["note"]]
+    return Section("Claims", ["claim", "claimed", "found", "verdict"], rows, notes)
+
+
+def _provenance(document: Mapping[str, Any]) -> list[str]:
+    about = document["provenance"]
+    lines = [f"Scale {document['scale']}."]
+    for row, network in about.get("networks", {}).items():
+        lines.append(f"{row}: {', '.join(f'{key} {value}' for key, value in network.items())}.")
+    for row, sentence in document["missing"].items():
+        lines.append(f"{row} was not run: {sentence}")
+    if about.get("test_set"):
+        used = about["test_set"]
+        lines.append(f"Test set: {used['name']}, {used['pictures']} pictures, sha256 of pixels {used['digest'][:16]}.")
+    for key in ("command", "seconds", "device", "machine", "stack", "backend", "python", "versions", "commit"):
+        if about.get(key):
+            lines.append(f"{key}: {_flat(about[key])}")
+    return lines
+
+
+def _flat(value: Any) -> str:
+    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

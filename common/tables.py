@@ -1,0 +1,223 @@
+"""The experiments' command line: reproduce one published table, judge it, write json, csv and md, print it.
+
+An experiment declares `ROWS` (label as printed: config) and `reproduce(options) -> Reproduction`, and calls `main`.
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import math
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Mapping, NoReturn, Sequence
+
+from common import published, runs, table_text
+from common.config import SCALES, check_scale, presets
+from common.errors import RelicError, run_main
+from common.join import EXACT_SCALE, Document, Reproduction, claim, is_published_set, join, recompute
+
+__all__ = ["Document", "Options", "Reproduction", "claim", "join", "main", "preset_of", "recompute", "write"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks of `reproduce`: rows and scale, pictures and seeds (None: all there are)."""
+
+    table: str
+    rows: Mapping[str, Any]
+    scale: str
+    images: int | None = None
+    data: Path | None = None
+    seeds: Sequence[int] | None = None
+
+
+def main(
+    table: str,
+    rows: Mapping[str, Any],
+    reproduce: Callable[[Options], Reproduction],
+    reference: str | None = None,
+    trained: bool = True,
+) -> None:
+    """Run an experiment's command line on `<paper>/<table>`; nothing is trained for a table of counts.
+
+    `rows` maps the printed row labels to configs; `reference` is the row that the others' differences are taken to.
+    """
+    run_main(lambda: _main(table, rows, reproduce, reference, trained))
+
+
+def _main(
+    table: str,
+    rows: Mapping[str, Any],
+    reproduce: Callable[[Options], Reproduction],
+    reference: str | None,
+    trained: bool,
+) -> None:
+    arguments = _parser(table, trained).parse_args()
+    scale = arguments.scale or (best_scale(rows) if trained else EXACT_SCALE)
+    _check_folder(arguments.data)
+    options = Options(table, rows, scale, arguments.images, arguments.data, arguments.seeds)
+    started = time.monotonic()
+    found = reproduce(options)
+    seconds = round(time.monotonic() - started, 1)
+    found.provenance = {"scale": scale, **found.provenance, "seconds": seconds, **runs.provenance()}
+    document = join(table, scale, reference, found)
+    path = write(document)
+    if arguments.json:
+        runs.write_json(arguments.json, document)
+    print(table_text.as_text(document))
+    print(f"\nwritten: {path.with_suffix('.md')} (also .json, .csv)")
+
+
+# --- the command line ----------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RelicError(message)
+
+
+def _scale(text: str) -> str:
+    try:
+        return check_scale(text)
+    except RelicError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return int(text)
+
+    return convert
+
+
+def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
+    module = sys.modules["__main__"]
+    spec = getattr(module, "__spec__", None)
+    parser = _Parser(
+        prog=f"python -m {spec.name}" if spec else None,
+        description=module.__doc__ or table,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    default = "the best with shipped weights for every row" if trained else "exact: nothing is trained"
+    parser.add_argument("--scale", type=_scale, metavar="SCALE", help=f"{', '.join(SCALES)} (default: {default})")
+    parser.add_argument("--images", type=_at_least(1), metavar="N", help="use only the first N test pictures")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of test pictures (default: found by name)")
+    parser.add_argument("--seeds", type=_at_least(0), nargs="+", metavar="SEED", help="seeds (default: all shipped)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table's json to FILE")
+    return parser
+
+
+def _check_folder(folder: Path | None) -> None:
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise RelicError(f"--data {folder}: no such folder")
+    if not any(folder.iterdir()):
+        raise RelicError(f"--data {folder}: the folder is empty, put the test pictures there")
+
+
+def preset_of(config: Any) -> tuple[str, str]:
+    """Return paper and preset of a config, e.g. `("cheng_resnet", "resnet4_subpixel")`."""
+    module = sys.modules[type(config).__module__]
+    for name, value in presets(module).items():
+        if value == config:
+            return module.__name__.split(".")[-2], name
+    raise ValueError(f"{module.__name__} has no constant for {config}")
+
+
+def shipped_seeds(config: Any, scale: str) -> list[int]:
+    """Return the seeds with weights of a config's preset at a scale, in order."""
+    paper, preset = preset_of(config)
+    folder = runs.Run(paper, preset, scale).shipped.parent
+    found = [re.fullmatch(r"seed(\d+)", path.parent.name) for path in folder.glob("seed*/weights.safetensors")]
+    return sorted(int(match.group(1)) for match in found if match)
+
+
+def best_scale(rows: Mapping[str, Any]) -> str:
+    """Return the best scale that has shipped weights for every row, `small` where none has."""
+    for scale in reversed(SCALES[1:]):
+        if all(shipped_seeds(config, scale) for config in rows.values()):
+            return scale
+    return "small"
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def write(document: Document) -> Path:
+    """Write `<table>.json`, `.csv`, `.md` (and `<table>_curves.json` of measured rows); return the json's path."""
+    path = place(document)
+    runs.write_json(path, document)
+    _write_text(path.with_suffix(".csv"), as_csv(document))
+    _write_text(path.with_suffix(".md"), table_text.as_markdown(document))
+    if document["pictures"]:
+        runs.write_json(path.with_name(f"{path.stem}_curves.json"), curves(document))
+    return path
+
+
+def place(document: Document) -> Path:
+    """Return where a document's json belongs: `results/<scale>/<paper>/<table>.json`.
+
+    A table measured on other or fewer pictures than the published ones goes below `results/runs`, so that a quick look
+    never replaces a complete table; smoke results stay in `results/smoke`.
+    """
+    paper = published.load(document["table"])
+    base = runs.results_dir()
+    partial = paper.test_set and not is_published_set(paper, document["provenance"].get("test_set") or {})
+    if document["pictures"] and partial and document["scale"] != "smoke":
+        base = base / "runs"
+    return base / document["scale"] / f"{document['table']}.json"
+
+
+def _write_text(path: Path, text: str) -> None:
+    with runs.atomic_file(path) as file:
+        file.write(text.encode())
+
+
+def as_csv(document: Document) -> str:
+    """Return the cells as csv, one line each; an interval takes two fields."""
+    names = ["row", "column", "printed", "published", "reproduced", "delta", "tolerance"]
+    names += ["interval_low", "interval_high", "verdict", "scale", "note"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for cell in document["cells"]:
+        low, high = cell["interval"] or (None, None)
+        writer.writerow({**cell, "interval_low": low, "interval_high": high})
+    return text.getvalue()
+
+
+def curves(document: Document) -> list[dict[str, Any]]:
+    """Return one rate-distortion curve a row in the field's layout: one point, the mean over pictures and seeds."""
+    fields = {"bpp": "bpp", "psnr-rgb": "psnr", "ms-ssim-rgb": "ms_ssim"}
+    fields.update({"encoding_time": "encoding_time", "decoding_time": "decoding_time"})
+    about = f"{document['citation']}; {document['title']}; scale {document['scale']}"
+    rows = dict.fromkeys(picture["row"] for picture in document["pictures"])
+    points = {row: [p for p in document["pictures"] if p["row"] == row] for row in rows}
+    return [
+        {"name": row, "description": about, "results": {name: [_mean(points[row], f)] for name, f in fields.items()}}
+        for row in rows
+    ]
+
+
+def _mean(pictures: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [p[name] for p in pictures if p.get(name) is not None]
+    return math.fsum(values) / len(values) if values else None
+
+
+def read(path: Path) -> Document:
+    """Read a written table; raises RelicError where the file is not one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RelicError(f"{path} is not the json of a table ({error}): run its experiment again") from None

@@ -1,0 +1,1 @@
+"""Experiments: one module per published table or figure; `python -m experiments` lists them."""

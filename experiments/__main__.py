@@ -1,0 +1,81 @@
+"""Lists the experiments, or runs one: `python -m experiments [NAME ...]`.
+
+    python -m experiments                                  # what there is, with results so far
+    python -m experiments --json                           # the same for programs
+    python -m experiments table9_cheng [its arguments]     # the same as python -m experiments.table9_cheng
+
+An experiment is a module with TABLE (`<paper>/<table>`), ROWS (label as printed: config), MINUTES (at the default
+scale) and a docstring whose first line says what it shows.
+"""
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import pkgutil
+import runpy
+import sys
+from collections import Counter
+from typing import Any, NoReturn
+
+import experiments
+from common import runs
+from common.errors import RelicError, run_main
+
+
+def names() -> list[str]:
+    """Return the names of the experiments in alphabetical order."""
+    return sorted(module.name for module in pkgutil.iter_modules(experiments.__path__) if module.name != "__main__")
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Return `{name, paper, table, shows, minutes, scales, verdicts}`; verdicts are counts of cells by scale."""
+    module = importlib.import_module(f"experiments.{name}")
+    verdicts = {}
+    for path in sorted(runs.results_dir().glob(f"*/{module.TABLE}.json")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        verdicts[path.relative_to(runs.results_dir()).parts[0]] = dict(Counter(cell["verdict"] for cell in cells))
+    return {
+        "name": name,
+        "paper": module.TABLE.split("/")[0],
+        "table": module.TABLE,
+        "shows": (module.__doc__ or "").strip().splitlines()[0],
+        "minutes": module.MINUTES,
+        "scales": list(verdicts),
+        "verdicts": verdicts,
+    }
+
+
+def _print_list(described: list[dict[str, Any]]) -> None:
+    for one in described:
+        print(f"{one['name']}  ({one['paper']}, about {one['minutes']:g} min)\n    {one['shows']}")
+        for scale, counts in one["verdicts"].items():
+            print(f"    {scale}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+        if not one["verdicts"]:
+            print("    no results yet")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise RelicError(message)
+
+
+def _main() -> None:
+    description = (__doc__ or "").splitlines()[0]
+    parser = _Parser(prog="python -m experiments", description=description, allow_abbrev=False)
+    parser.add_argument("name", nargs="?", help="run this experiment with the arguments that follow")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help="print the list as json")
+    arguments = parser.parse_args()
+    if arguments.name is None:
+        described = [describe(name) for name in names()]
+        print(json.dumps(described, indent=1)) if arguments.json else _print_list(described)
+    elif arguments.name not in names():
+        raise RelicError(f"no experiment {arguments.name!r}: choose one of {', '.join(names())}")
+    else:
+        sys.argv = [f"experiments.{arguments.name}", *arguments.arguments]
+        runpy.run_module(f"experiments.{arguments.name}", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    run_main(_main)

@@ -1,0 +1,210 @@
+"""Parameters, multiply-accumulates and receptive fields of Cheng et al. (2019), read from the built Keras models.
+
+Eq. 2: Para = (h * w * C_in + 1) * C_out, without the 1 where there is no bias; FLOPs = Para * H' * W', with H' x W' the
+size of the layer's output for a 256x256 picture. So "FLOPs" are multiply-accumulates, a bias counts as one, and a
+transposed convolution counts at its larger, up-sampled size. Section 4 leaves out GDN, IGDN and the factorized prior.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
+
+from common.join import claim
+from papers.cheng_resnet.config import Config, at_scale
+
+PICTURE_SIZE = 256
+CONVOLUTIONS = ("conv", "tconv", "subpixel")
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer with weights: a row of Table 8. `height` and `width` are those of its own output, in pixels."""
+
+    name: str
+    kind: str  # conv, tconv, subpixel (a convolution whose output is rearranged by depth_to_space), gdn, igdn, prior
+    kernel: tuple[int, int]
+    stride: int
+    c_in: int
+    c_out: int
+    height: int
+    width: int
+    parameters: int
+    macs: int  # by Eq. 2; 0 for the prior
+    bias: bool
+
+
+def layers(config: Config) -> list[LayerRow]:
+    """Return the layers of a config's network in the order of the data flow, for a 256x256 picture."""
+    from papers.cheng_resnet.model import Model
+
+    model = Model(config)
+    size = (PICTURE_SIZE, PICTURE_SIZE, 3)
+    y = (PICTURE_SIZE // 16, PICTURE_SIZE // 16, config.bottleneck)
+    z = (PICTURE_SIZE // 64, PICTURE_SIZE // 64, config.bottleneck)
+    rows = _rows(model.analysis_transform, size)
+    if config.has_hyperprior:
+        rows += _rows(model.hyper_analysis_transform, y)
+        rows += [_prior_row(model.prior)]
+        rows += _rows(model.hyper_synthesis_transform, z)
+    else:
+        rows += [_prior_row(model.prior)]
+    return rows + _rows(model.synthesis_transform, y)
+
+
+def _rows(transform: Any, input_shape: tuple[int, int, int]) -> list[LayerRow]:
+    """Return the layers with weights of a functional model applied to (height, width, channels)."""
+    from common.backend import keras
+
+    names = {layer.name for layer in transform.layers}
+    weighted = [layer for layer in transform.layers if layer.weights]
+    # The models take any size; symbolic tensors of one size tell every layer's output without computing anything.
+    probe = keras.Model(transform.inputs, [layer.output for layer in weighted])
+    outputs = probe(keras.Input(input_shape, batch_size=1))
+    return [_row(layer, output.shape, f"{layer.name}_d2s" in names) for layer, output in zip(weighted, outputs)]
+
+
+def _row(layer: Any, output_shape: Any, rearranged: bool) -> LayerRow:
+    _, height, width, channels = output_shape
+    parameters = _count(layer)
+    kinds = {"Conv2D": "subpixel" if rearranged else "conv", "Conv2DTranspose": "tconv"}
+    kind = kinds.get(type(layer).__name__) or ("igdn" if layer.inverse else "gdn")
+    return LayerRow(
+        name=layer.name,
+        kind=kind,
+        kernel=tuple(getattr(layer, "kernel_size", (1, 1))),
+        stride=getattr(layer, "strides", (1, 1))[0],
+        c_in=int(layer.input.shape[-1]),
+        c_out=int(channels),
+        height=int(height),
+        width=int(width),
+        parameters=parameters,
+        macs=parameters * int(height) * int(width),
+        bias=bool(getattr(layer, "use_bias", True)),
+    )
+
+
+def _prior_row(prior: Any) -> LayerRow:
+    channels = prior.channels
+    return LayerRow("factorized_prior", "prior", (1, 1), 1, channels, channels, 0, 0, _count(prior), 0, True)
+
+
+def _count(layer: Any) -> int:
+    count = 0
+    for weight in layer.weights:
+        size = 1
+        for side in weight.shape:
+            size *= int(side)
+        count += size
+    return count
+
+
+def parameters(rows: Sequence[LayerRow]) -> int:
+    """Return the number of parameters, GDN, IGDN and the prior (46 a channel) included, as Tables 8 and 9 count them."""
+    return sum(row.parameters for row in rows)
+
+
+def flops(rows: Sequence[LayerRow]) -> int:
+    """Return the FLOPs by Eq. 2: every convolution counted at the size of its own output."""
+    return sum(row.macs for row in rows if row.kind in CONVOLUTIONS)
+
+
+def flops_as_printed(rows: Sequence[LayerRow]) -> int:
+    """Return the FLOPs in the convention that meets Table 9.
+
+    As Eq. 2, but a last sub-pixel layer is counted at 256x256, after depth_to_space, though it runs at 128x128.
+    """
+    last = rows[-1]
+    return flops(rows) + (3 * last.macs if last.kind == "subpixel" else 0)
+
+
+def flops_executed(rows: Sequence[LayerRow]) -> int:
+    """Return the multiply-accumulates that are carried out, a bias counted as one.
+
+    A transposed convolution multiplies at the size of its input; Eq. 2 also counts the zeros between its samples.
+    """
+    return sum(_executed(row) for row in rows if row.kind in CONVOLUTIONS)
+
+
+def _executed(row: LayerRow) -> int:
+    if row.kind != "tconv":
+        return row.macs
+    bias = row.c_out if row.bias else 0
+    pixels = row.height * row.width
+    return (row.parameters - bias) * pixels // row.stride**2 + bias * pixels
+
+
+def normalisation_flops(rows: Sequence[LayerRow]) -> int:
+    """Return the FLOPs of GDN and IGDN by Eq. 2, which section 4 states as 7.10e8."""
+    return sum(row.macs for row in rows if row.kind in ("gdn", "igdn"))
+
+
+def stage_field(rows: Sequence[LayerRow]) -> int:
+    """Return the receptive field, in pixels a side, of one output of the encoder's first stage in the stage's input.
+
+    A stage is what halves the size: one convolution, or in the residual networks three or four on the main path.
+    """
+    return receptive_field([row for row in _main_path(rows) if row.name == "conv1" or row.name.startswith("E1_")])
+
+
+def analysis_field(rows: Sequence[LayerRow]) -> int:
+    """Return the receptive field, in pixels a side, of one element of y in the picture."""
+    return receptive_field(_main_path(rows))
+
+
+def _main_path(rows: Sequence[LayerRow]) -> list[LayerRow]:
+    """Return the convolutions of the analysis transform without the 1x1 shortcuts beside them."""
+    convolutions = [row for row in rows if row.kind == "conv" and not row.name.endswith("_shortcut")]
+    return [row for row in convolutions if row.name.startswith("conv") or row.name[:2] in ("E1", "E2", "E3", "E4")]
+
+
+def receptive_field(rows: Sequence[LayerRow]) -> int:
+    """Return how many input pixels a side one output of a chain of convolutions sees."""
+    field, jump = 1, 1
+    for row in rows:
+        field += (row.kernel[0] - 1) * jump
+        jump *= row.stride
+    return field
+
+
+def training_flops(config: Config, scale: str) -> float:
+    """Return the floating-point operations of a config's training at a scale, with the FLOPs of Eq. 2.
+
+    Two operations a multiply-accumulate, and three passes' worth a picture: one forward, two backward.
+    """
+    shortened = at_scale(config, scale)
+    pictures = shortened.batch_size * shortened.steps * (shortened.patch_size / PICTURE_SIZE) ** 2
+    return 6.0 * flops(layers(shortened)) * pictures
+
+
+# --- what table 9 is checked for beyond its printed columns ---------------------------------------------------------
+
+FURTHER_COLUMNS = {
+    "FLOPs, Eq. 2 at the layer's own output": flops,
+    "MACs carried out": flops_executed,
+    "receptive field of a stage": stage_field,
+    "of the analysis transform": analysis_field,
+}
+NOTES = (
+    "FLOPs are compared in the paper's convention: by Eq. 2, but with the last sub-pixel layer of the SubPixel rows "
+    "counted at 256x256, after depth_to_space. Counted at its own output, sub-pixel up-sampling adds nothing to TConv.",
+    "Eq. 2 counts a transposed convolution at its output, four times the multiply-accumulates that a stride of 2 "
+    "needs. Carried out, the order changes: HyperPrior-9 needs fewer than ResNet-3x3(4), and TConv fewer than SubPixel.",
+)
+
+
+def claims(networks: Mapping[str, Sequence[LayerRow]]) -> list[dict[str, Any]]:
+    """Return what sections 2.2 and 4 claim of the architectures by Table 9's row, judged against the counts."""
+    three, four = networks["ResNet-3x3(3)"], networks["ResNet-3x3(4)"]
+    wide, large = networks["ResNet-3x3(4)-SubPixel-Bottleneck192"], networks["HyperPrior-9"]
+    strided = "The first layer of a stage has stride 2, so that the following ones see twice as far; {} is for stride 1."
+    by_eq2 = "The table's FLOPs, {:.3g} against {:.3g}, count the zeros between a transposed convolution's samples."
+    printed = by_eq2.format(flops_as_printed(four), flops_as_printed(large))
+    return [
+        claim("A stage of three 3x3 layers sees as much as one 7x7", "equals", 7, stage_field(three), strided.format(7)),
+        claim("A stage of four 3x3 layers sees as much as one 9x9", "equals", 9, stage_field(four), strided.format(9)),
+        claim("ResNet-3x3(3) has fewer parameters than HyperPrior-9", "below", parameters(large), parameters(three)),
+        claim("ResNet-3x3(4) has fewer parameters than HyperPrior-9", "below", parameters(large), parameters(four)),
+        claim("Bottleneck192 has fewer parameters than HyperPrior-9", "below", parameters(large), parameters(wide)),
+        claim("ResNet-3x3(4) has fewer FLOPs by Eq. 2 than HyperPrior-9", "below", flops(large), flops(four)),
+        claim("ResNet-3x3(4) carries out fewer MACs", "below", flops_executed(large), flops_executed(four), printed),
+    ]
