@@ -7,72 +7,22 @@ Keras 3. Weights are keyed by stable layer names, so one file serves every stack
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 from typing import Any, Callable, Sequence
 
 import numpy as np
 
 from common.errors import RelicError
-
-
-def _installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
-
-
-def _choose_stack() -> str:
-    """Return the stack that `RELIC_STACK` names or, without it, the one that is installed."""
-    wanted = os.environ.get("RELIC_STACK", "")
-    if wanted not in ("", "tfc", "keras3"):
-        raise RelicError(f"RELIC_STACK={wanted!r} is not a stack: set it to tfc or keras3, or leave it unset")
-    stack = wanted or ("tfc" if _installed("tensorflow_compression") else "keras3")
-    if stack == "tfc" and not _installed("tensorflow_compression"):
-        raise RelicError("stack tfc needs tensorflow-compression 2.14.1 (Python 3.9 to 3.11): run `make setup`")
-    if stack == "keras3" and not _installed("keras"):
-        raise RelicError("no Keras is installed: run `make setup`, or `make setup-jax` for Keras on jax")
-    return stack
-
-
-def _choose_keras3_backend() -> str:
-    """Return the backend of Keras 3: `KERAS_BACKEND`, else the first of tensorflow, jax, torch that is installed."""
-    wanted = os.environ.get("KERAS_BACKEND")
-    if wanted and not _installed(wanted):
-        raise RelicError(f"KERAS_BACKEND={wanted} but {wanted} is not installed: install it or unset KERAS_BACKEND")
-    backend = wanted or next((name for name in ("tensorflow", "jax", "torch") if _installed(name)), None)
-    if backend is None:
-        raise RelicError("stack keras3 needs tensorflow, jax or torch: run `make setup-keras3` or `make setup-jax`")
-    return backend
-
+from common.stack import QuietStderr, choose_keras3_backend, choose_stack, installed
 
 # The libraries' start-up chatter is not for users; a failing import still raises.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-os.environ.setdefault("JAX_PLATFORMS", "" if os.path.exists("/dev/nvidiactl") else "cpu")
 
-STACK = _choose_stack()
+STACK = choose_stack()
 
-
-class _quiet_stderr:
-    """Send what native code writes to stderr while importing to a buffer, shown only when the import fails."""
-
-    def __enter__(self) -> "_quiet_stderr":
-        import tempfile
-
-        self.saved, self.buffer = os.dup(2), tempfile.TemporaryFile()
-        os.dup2(self.buffer.fileno(), 2)
-        return self
-
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        os.dup2(self.saved, 2)
-        os.close(self.saved)
-        if kind is not None:
-            self.buffer.seek(0)
-            os.write(2, self.buffer.read())
-        self.buffer.close()
-
-
-with _quiet_stderr():
+with QuietStderr():
     if STACK == "tfc":
         import tensorflow as tf
         import tensorflow_compression as tfc
@@ -80,13 +30,13 @@ with _quiet_stderr():
         BACKEND = "tensorflow"
         keras = tf.keras
         if not tf.__version__.startswith("2.14."):
-            raise RelicError(f"stack tfc needs TensorFlow 2.14, found {tf.__version__}: run `make setup` in a new environment")
+            raise RelicError(f"stack tfc needs TensorFlow 2.14, found {tf.__version__}: run `make setup` anew")
     else:
-        BACKEND = os.environ["KERAS_BACKEND"] = _choose_keras3_backend()
+        BACKEND = os.environ["KERAS_BACKEND"] = choose_keras3_backend()
         import keras  # type: ignore[no-redef]
 
         if int(keras.__version__.split(".")[0]) < 3:
-            raise RelicError(f"stack keras3 needs keras 3.15 or newer, found {keras.__version__}: run `make setup-keras3`")
+            raise RelicError(f"stack keras3 needs keras 3.15, found {keras.__version__}: run `make setup-keras3`")
         if BACKEND == "tensorflow":
             import tensorflow as tf
         elif BACKEND == "jax":
@@ -265,7 +215,8 @@ def GDN(inverse: bool = False, name: str | None = None) -> Any:
 
     `inverse=True` multiplies instead (IGDN). The classic form: exponents 2 and 1/2, beta at least 1e-6, beta starts at
     1 and gamma at 0.1 times the identity; C + C^2 parameters for C channels. On stack `tfc` it is `tfc.GDN`.
-    Source: Ballé, Laparra, Simoncelli 2016, "Density modeling of images using a generalized normalization transformation".
+    Source: Ballé, Laparra, Simoncelli 2016, "Density modeling of images using a generalized normalization
+    transformation".
     """
     if STACK == "tfc":
         return tfc.GDN(inverse=inverse, alpha_parameter=2, epsilon_parameter=0.5, name=name)
@@ -348,7 +299,7 @@ def piecewise_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int
 
 def has_tensorboard() -> bool:
     """Return whether training curves can be written for TensorBoard."""
-    return BACKEND == "tensorflow" and _installed("tensorboard")
+    return BACKEND == "tensorflow" and installed("tensorboard")
 
 
 def loss_trackers(*names: str) -> dict[str, Any]:
@@ -372,7 +323,7 @@ class Batches(keras.utils.Sequence if STACK == "tfc" else keras.utils.PyDataset)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` (of tensors, without training) compiled by the backend and taking and returning numpy arrays."""
+    """Return `function` (of tensors, without training) compiled by the backend, from numpy arrays to numpy arrays."""
     if BACKEND == "tensorflow":
         graph = tf.function(function, reduce_retracing=False)
         return lambda *arrays: _to_numpy(graph(*(tf.convert_to_tensor(a) for a in arrays)))
@@ -399,7 +350,7 @@ def to_numpy(tensor: Any) -> np.ndarray:
 
 
 def variables(layer: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the variables of a layer or functional model by stable path, e.g. `E1_conv_a/kernel`, in order of layers."""
+    """Return the variables of a layer or functional model by stable path, e.g. `E1_conv_a/kernel`, layer by layer."""
     inner = getattr(layer, "layers", None)
     if inner is not None:
         return {key: v for sub in inner for key, v in variables(sub, f"{prefix}{sub.name}/").items()}
@@ -418,13 +369,15 @@ def optimizer_variables(optimizer: Any) -> list:
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that compute, for provenance."""
-    found = {"keras": importlib.metadata.version("keras"), "numpy": np.__version__}
-    if BACKEND == "tensorflow":
-        found["tensorflow"] = tf.__version__
-    elif BACKEND == "jax":
-        found["jax"] = jax.__version__
-    else:
-        found["torch"] = torch.__version__
-    if STACK == "tfc":
-        found["tensorflow-compression"] = tfc.__version__
-    return found
+    packages = ["keras", "numpy", BACKEND] + (["tensorflow-compression"] if STACK == "tfc" else [])
+    names = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
+    return {package: _version(names.get(package, (package,))) for package in packages}
+
+
+def _version(distributions: Sequence[str]) -> str:
+    for name in distributions:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "unknown"

@@ -39,8 +39,17 @@ def presets(module: ModuleType) -> dict[str, Any]:
     return {
         name.lower(): value
         for name, value in vars(module).items()
-        if name.isupper() and isinstance(value, module.Config)
+        if name.isupper() and not name.startswith("_") and isinstance(value, module.Config)
     }
+
+
+def find_preset(module: ModuleType, name: str) -> Any:
+    """Return a preset's Config; raise RelicError that lists the paper's presets for an unknown name."""
+    known = presets(module)
+    if name not in known:
+        paper = module.__name__.split(".")[-2]
+        raise RelicError(f"unknown preset {paper}/{name}: choose one of {', '.join(known)}")
+    return known[name]
 
 
 def check_scale(scale: str) -> str:

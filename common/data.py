@@ -22,7 +22,7 @@ import numpy as np
 from common.errors import RelicError, run_main
 from common.fetch import KNOWN, KODAK, KODAK_URL, fetch_kodak, how_to_get
 from common.pictures import decode_image, read_image, write_png
-from common.sources import SAMPLE, Entry, arrays_of, read_arrays, read_folder, read_sample, sha256
+from common.sources import EMBEDDED, SAMPLE, Entry, arrays_of, read_arrays, read_folder, sha256
 
 __all__ = ["TrainingPatches", "images", "load", "read_image", "tensorflow_datasets", "write_png"]
 
@@ -33,7 +33,7 @@ MAX_SET_BYTES = 2 ** 34
 TEST_SETS = ("sample", "kodak", "set5", "set12", "set14", "classic5", "live1", "bsd68", "bsds500")
 TEST_SPLITS = ("val", "validation", "test")
 # The test split of BSDS500 is training data in this field: train400 is cut from it as well.
-TRAINING_SETS = ("bsds500/train", "bsds500/test")
+TRAINING_SETS = ("bsds500/train", "bsds500/test", "imagenet2012/validation", "synthetic")
 TEST_PICTURES = frozenset(digest for _, digest in KODAK.values()) | frozenset(SAMPLE.values())
 
 
@@ -73,8 +73,8 @@ def _digest(entries: Sequence[Entry]) -> str:
 
 def _find(name: str) -> Iterator[Entry]:
     """Read a named set from the first place that has it."""
-    if name == "sample":
-        return read_sample()
+    if name in EMBEDDED:
+        return EMBEDDED[name]()
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts or str(path) != name:
         raise RelicError(f"{name!r} is no data set's name: write it like kodak or bsds500/train")
@@ -115,6 +115,8 @@ def tensorflow_datasets() -> Any:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise RelicError(f"tensorflow-datasets is missing ({error}): pip install tensorflow-datasets") from error
+    if not hasattr(tfds, "core"):  # it prints some of its import errors and goes on without its contents
+        raise RelicError("tensorflow-datasets cannot be imported: install the versions that this project requires")
     return tfds
 
 
@@ -215,7 +217,7 @@ def refuse_test_set(name: str) -> None:
         return
     is_test_split = len(parts) > 1 and parts[-1] in TEST_SPLITS
     if is_test_split or any(part in TEST_SETS or part.startswith("clic") for part in parts):
-        raise RelicError(f"{name} is a test set, and training on it would make every result on it worthless: "
+        raise RelicError(f"{name} is or holds a test set, and training on it would make results on it worthless: "
                          "choose training sets such as imagenet_sample or bsds500/train")
 
 
@@ -225,13 +227,14 @@ def prepare(name: str) -> None:
     try:
         builder = tfds.builder(name, data_dir=prepared_root(), file_format="array_record")
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        raise RelicError(f"neither RELIC nor tensorflow-datasets can fetch {name}: {how_to_get(name)}") from error
+        put = f"put its pictures into $RELIC_DATA/{name}"
+        raise RelicError(f"tensorflow-datasets knows no set {name}, so it cannot be fetched: {put}") from error
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
         builder.download_and_prepare(download_config=config)
     except Exception as error:  # whatever its many downloaders and parsers raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RelicError(f"tensorflow-datasets could not prepare {name} ({reason}): {how_to_get(name)}") from error
+        reason = " ".join(str(error).split())[:500] or type(error).__name__
+        raise RelicError(f"tensorflow-datasets could not prepare {name}, get it by hand or retry: {reason}") from error
 
 
 def fetch(name: str, url: str = KODAK_URL) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from common.backend import keras, lower_bound, ops, to_numpy
+from common.backend import assign, keras, lower_bound, ops, to_numpy
+from common.range_coder import FrequencyTables
 
 LIKELIHOOD_MIN = 1e-9
 SCALE_MIN = 0.11
@@ -105,3 +106,32 @@ class FactorizedPrior(keras.layers.Layer):
             if i < len(self.gates):
                 values = values + np.tanh(to_numpy(self.gates[i]).astype(np.float64)) * np.tanh(values)
         return 0.5 * (1 + np.tanh(0.5 * values[:, 0, :]))
+
+
+def prior_tables(prior: FactorizedPrior) -> FrequencyTables:
+    """Return one integer table for each channel of a trained prior, and set its quantiles.
+
+    Symbols span the integers between the quantiles of half the tail mass on either side; the rest escapes.
+    """
+    half_tail = 0.5 * prior.tail_mass
+    quantiles = np.stack([_quantile(prior, q) for q in (half_tail, 0.5, 1.0 - half_tail)], axis=1)
+    assign(prior.quantiles, quantiles.astype(np.float32))
+    first, last = np.floor(quantiles[:, 0]).astype(int), np.ceil(quantiles[:, 2]).astype(int)
+    edges = first.min() - 0.5 + np.arange(last.max() - first.min() + 2)
+    cumulative = prior.cumulative(np.tile(edges, (prior.channels, 1)))
+    pmfs, tails = [], []
+    for c in range(prior.channels):
+        low, high = first[c] - first.min(), last[c] - first.min() + 1
+        pmfs.append(np.diff(cumulative[c, low : high + 1]))
+        tails.append(cumulative[c, low] + 1.0 - cumulative[c, high])
+    return FrequencyTables.from_pmfs(pmfs, tails, first.tolist())
+
+
+def _quantile(prior: FactorizedPrior, share: float) -> np.ndarray:
+    """Return where each channel's cumulative reaches `share`, by bisection, within the range of 16-bit symbols."""
+    low, high = np.full(prior.channels, -(2.0**15)), np.full(prior.channels, 2.0**15)
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        below = prior.cumulative(middle[:, None])[:, 0] < share
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return 0.5 * (low + high)

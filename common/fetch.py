@@ -61,6 +61,7 @@ _COCO = "photographs under their Flickr licences"
 
 KNOWN: Dict[str, KnownSet] = {
     "sample": KnownSet("3 photographs", "CC0 and public domain, inside scikit-image"),
+    "synthetic": KnownSet("4 drawn pictures for smoke trainings", "made by this program"),
     "kodak": KnownSet("24 photographs, 768x512", "released by Eastman Kodak for unrestricted use", fetched=True),
     "set12": KnownSet("12 grey pictures", _RESEARCH),
     "set14": KnownSet("14 pictures", _RESEARCH),

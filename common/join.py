@@ -85,7 +85,7 @@ def recompute(document: Document) -> Document:
 
 def _check_rows(paper: Published, found: Reproduction, reference: str | None) -> None:
     named = {*found.values, *found.missing, *(p["row"] for p in found.pictures)}
-    named.update({reference} if reference else ())
+    named.update([reference] if reference else [])
     unknown = sorted(named - set(paper.rows))
     if unknown:
         raise ValueError(f"{paper.path.name} has no row {unknown[0]!r}")
@@ -174,7 +174,7 @@ def _obstacle(paper: Published, scale: str, provenance: Mapping[str, Any]) -> st
 
 
 def is_published_set(paper: Published, used: Mapping[str, Any]) -> bool:
-    """Tell whether `{name, pictures, digest}` are the published pictures: by digest if the file has one, else by name."""
+    """Tell whether `{name, pictures, digest}` are the published pictures, by digest where the file has one."""
     digest = paper.texts.get("digest")
     same = used.get("digest") == digest if digest else used.get("name") == paper.test_set
     return same and paper.pictures in (None, used.get("pictures"))
@@ -199,8 +199,9 @@ def _difference(
     interval = statistics.interval_of_difference(*ours) if measured else None
     reproduced = _mean(ours[0]) - _mean(ours[1]) if measured else _given_difference(found, row, reference, column)
     # A difference of counts has no uncertainty: its interval is itself.
-    counted = not measured and reproduced is not None and paper.tolerances[column].text == "exact"
-    verdict = verdicts.of_difference(target, reproduced, [reproduced] * 2 if counted else interval)
+    counted = not measured and paper.tolerances[column].text == "exact"
+    sure = (reproduced, reproduced) if counted and reproduced is not None else interval
+    verdict = verdicts.of_difference(target, reproduced, sure)
     if scale == "smoke" and reproduced is not None:
         verdict = verdicts.NOT_COMPARABLE
     return {

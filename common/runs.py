@@ -110,20 +110,22 @@ def load_checkpoint(path: Path, model: Any, config: Any) -> tuple[int, float, li
         about = json.loads(arrays.pop("about").tobytes())
     except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
         raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
-    _check_config(about["config"], config, path)
-    set_model_arrays(model, {k[len("weights/") :]: v for k, v in arrays.items() if k.startswith("weights/")}, path)
+    check_config(about["config"], config, path)
+    weights = {key[len("weights/") :]: value for key, value in arrays.items() if key.startswith("weights/")}
+    set_model_arrays(model, weights, path)
     _build_optimizer(model)
     for i, variable in enumerate(backend.optimizer_variables(model.optimizer)):
         backend.assign(variable, arrays[f"optimizer/{i}"])
     return about["step"], about["seconds"], about["log"]
 
 
-def _check_config(saved: dict, config: Any, path: Path) -> None:
+def check_config(saved: dict, config: Any, path: Path) -> None:
+    """Raise RelicError that names `path` and the fields unless the `saved` fields are those of `config`."""
     ours = json.loads(json.dumps(dataclasses.asdict(config)))
     different = sorted(key for key in {*saved, *ours} if saved.get(key) != ours.get(key))
     if different:
         raise RelicError(
-            f"{path} was written with another config ({', '.join(different)} differ): use --restart or restore it"
+            f"{path} was written with another config ({', '.join(different)} differ): use that one, or train anew"
         )
 
 
@@ -272,8 +274,8 @@ def _callbacks(run: Run) -> list:
 def _check_finite(row: dict[str, Any], run: Run) -> None:
     if not math.isfinite(row["loss"]):
         raise RelicError(
-            f"{run.paper}/{run.preset} diverged before step {row['step']} (loss is {row['loss']}): resume from the last "
-            "checkpoint with another seed or a lower learning rate"
+            f"{run.paper}/{run.preset} diverged before step {row['step']} (loss is {row['loss']}): train anew with "
+            "another seed or a lower learning rate; the last checkpoint is kept"
         )
 
 
@@ -296,6 +298,21 @@ class _Progress:
 
 
 # --- provenance ----------------------------------------------------------------------------------------------------
+
+
+def ship(run: Run, config: Any, arrays: Mapping[str, np.ndarray], integers: Mapping[str, Any], about: dict) -> None:
+    """Write `weights.safetensors`, `run.json` and `log.csv` of a finished training to the run's folder.
+
+    about: `steps`, `training_seconds`, `data` (digest of each training set) and `log` (rows).
+    """
+    from common import weights
+
+    log = log_csv(about.pop("log"))
+    digest = weights.save(run.shipped / "weights.safetensors", f"{run.paper}/{run.preset}", config, arrays, integers)
+    fields = {"preset": f"{run.paper}/{run.preset}", "scale": run.scale, "seed": run.seed, "weights_sha256": digest}
+    write_json(run.shipped / "run.json", {**fields, **about, **provenance(), "config": dataclasses.asdict(config)})
+    with atomic_file(run.shipped / "log.csv") as file:
+        file.write(log.encode())
 
 
 def provenance() -> dict[str, Any]:

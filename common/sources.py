@@ -90,6 +90,15 @@ def _array(path: Path, name: str) -> np.ndarray:
     raise RelicError(f"cannot read {path}: it holds {held}, no {name}")
 
 
+def read_synthetic() -> Iterator[Entry]:
+    """Yield 4 drawn pictures, 320x320: random blobs of colour, the same everywhere, for trainings that need no more."""
+    generator = np.random.Generator(np.random.Philox(0))
+    for index in range(4):
+        coarse = generator.integers(0, 256, (10, 10, 3), np.uint8)
+        picture = np.kron(coarse, np.ones((32, 32, 1), np.uint8))
+        yield f"blobs{index}", sha256(picture.tobytes()), picture
+
+
 def read_sample() -> Iterator[Entry]:
     """Yield the embedded photographs, 512x512, 451x300 and 600x400, after checking that they are the ones meant."""
     spec = importlib.util.find_spec("skimage")
@@ -100,3 +109,6 @@ def read_sample() -> Iterator[Entry]:
         if not path.is_file() or sha256(path.read_bytes()) != digest:
             raise RelicError(f"this scikit-image does not ship the expected {file_name}: install version 0.25 or 0.26")
         yield path.stem, digest, decode_image(path.read_bytes(), str(path))
+
+
+EMBEDDED = {"sample": read_sample, "synthetic": read_synthetic}

@@ -31,7 +31,7 @@ def interval_of_difference(values: np.ndarray, reference: np.ndarray) -> Interva
     """
     matrices = [_matrix(values), _matrix(reference)]
     if matrices[0].shape[1] != matrices[1].shape[1]:
-        raise ValueError(f"a paired interval needs the same pictures, not {matrices[0].shape[1]} and {matrices[1].shape[1]}")
+        raise ValueError("a paired interval needs the same pictures of both rows")
     return _interval(matrices, [1.0, -1.0])
 
 

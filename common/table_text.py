@@ -79,7 +79,7 @@ def _title(document: Mapping[str, Any]) -> str:
 
 
 def like(printed: str, value: float | None, signed: bool = False) -> str:
-    """Return a value with a printed number's digits: 26.2 like "26.266" is 26.200, 38753404928 like "3.88e10" 3.88e10."""
+    """Return a value with a printed number's digits: like("26.266", 26.2) is 26.200, like("3.88e10", 4e10) 4.00e10."""
     if value is None:
         return "-"
     unit = verdicts.last_digit(printed)
@@ -116,10 +116,19 @@ def _cells(paper: Published, document: Mapping[str, Any]) -> Section:
         section.rows = [_cell(paper, cell) for cell in cells]
     section.sentences = [", ".join(f"{counts[v]} {v}" for v in verdicts.CELL_VERDICTS if counts[v]) + "."]
     for note in dict.fromkeys(cell["note"] for cell in cells if cell["note"]):
-        about = [f"{cell['row']}: {cell['column']}" for cell in cells if cell["note"] == note]
-        named = "; ".join(about) if len(about) <= 3 else f"{len(about)} cells"
-        section.sentences.append(f"{named}: {note}")
+        section.sentences.append(f"{_named(cells, note)}: {note}")
     return section
+
+
+def _named(cells: Sequence[Mapping[str, Any]], note: str) -> str:
+    """Name the cells that share a note: all, whole rows, or one by one."""
+    noted = [cell for cell in cells if cell["note"] == note]
+    if len(noted) == len(cells):
+        return "All cells"
+    sizes, rows = (Counter(cell["row"] for cell in some) for some in (cells, noted))
+    whole = [row for row, count in rows.items() if count == sizes[row]]
+    single = [f"{cell['column']} of {cell['row']}" for cell in noted if cell["row"] not in whole]
+    return "; ".join(whole + single)
 
 
 def _cell(paper: Published, cell: Mapping[str, Any]) -> list[str]:
@@ -192,8 +201,9 @@ def _plain(value: Any) -> str:
 
 
 def _claims(document: Mapping[str, Any]) -> Section:
-    rows = [[c["claim"], f"{c['relation']} {c['claimed']}", _plain(c["found"]), c["verdict"]] for c in document["claims"]]
-    notes = [f"{c['claim']}: {c['note']}" for c in document["claims"] if c["note"]]
+    claims = document["claims"]
+    rows = [[c["claim"], f"{c['relation']} {c['claimed']}", _plain(c["found"]), c["verdict"]] for c in claims]
+    notes = [f"{c['claim']}: {c['note']}" for c in claims if c["note"]]
     return Section("Claims", ["claim", "claimed", "found", "verdict"], rows, notes)
 
 
@@ -202,8 +212,6 @@ def _provenance(document: Mapping[str, Any]) -> list[str]:
     lines = [f"Scale {document['scale']}."]
     for row, network in about.get("networks", {}).items():
         lines.append(f"{row}: {', '.join(f'{key} {value}' for key, value in network.items())}.")
-    for row, sentence in document["missing"].items():
-        lines.append(f"{row} was not run: {sentence}")
     if about.get("test_set"):
         used = about["test_set"]
         lines.append(f"Test set: {used['name']}, {used['pictures']} pictures, sha256 of pixels {used['digest'][:16]}.")

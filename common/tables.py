@@ -9,14 +9,13 @@ import csv
 import io
 import json
 import math
-import re
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, NoReturn, Sequence
 
-from common import published, runs, table_text
+from common import published, runs, table_text, weights
 from common.config import SCALES, check_scale, presets
 from common.errors import RelicError, run_main
 from common.join import EXACT_SCALE, Document, Reproduction, claim, is_published_set, join, recompute
@@ -137,10 +136,7 @@ def preset_of(config: Any) -> tuple[str, str]:
 
 def shipped_seeds(config: Any, scale: str) -> list[int]:
     """Return the seeds with weights of a config's preset at a scale, in order."""
-    paper, preset = preset_of(config)
-    folder = runs.Run(paper, preset, scale).shipped.parent
-    found = [re.fullmatch(r"seed(\d+)", path.parent.name) for path in folder.glob("seed*/weights.safetensors")]
-    return sorted(int(match.group(1)) for match in found if match)
+    return [seed for its_scale, seed, _ in weights.shipped(*preset_of(config)) if its_scale == scale]
 
 
 def best_scale(rows: Mapping[str, Any]) -> str:
@@ -174,7 +170,7 @@ def place(document: Document) -> Path:
     paper = published.load(document["table"])
     base = runs.results_dir()
     partial = paper.test_set and not is_published_set(paper, document["provenance"].get("test_set") or {})
-    if document["pictures"] and partial and document["scale"] != "smoke":
+    if partial and document["scale"] != "smoke":
         base = base / "runs"
     return base / document["scale"] / f"{document['table']}.json"
 

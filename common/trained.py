@@ -25,13 +25,13 @@ Picture = Any  # (name, uint8 array)
 def rate_distortion(
     options: Options,
     load: Load,
-    train: Callable[[str, str, int], Any],
+    train: Callable[..., Any],
     training_flops: Callable[[Any, str], float],
 ) -> Reproduction:
     """Measure every row that has weights on the table's test pictures.
 
-    `load(preset, scale, seed)` returns a Codec. Only at scale smoke, `train(preset, scale, seed)` makes weights that
-    are missing; at other scales such a row is not run, and `training_flops(config, scale)` says what it would take.
+    `load(preset, scale, seed)` returns a Codec. Only at scale smoke, `train(preset, scale, seed, restart)` makes
+    weights that are missing; at others such a row is not run, and `training_flops(config, scale)` says what it takes.
     """
     paper = published.load(options.table)
     pictures, test_set, note = pictures_of(options, paper)
@@ -72,10 +72,9 @@ def pictures_of(options: Options, paper: Published) -> tuple[list[Picture], dict
             name, pictures = paper.test_set, data.images(paper.test_set, limit)
         except RelicError as error:
             name, pictures = "sample", data.images("sample", limit)
-            note = (
-                f"The test set {paper.test_set} is missing ({error}); the embedded set sample stands in, so no absolute "
-                f"value is comparable. `python -m common.data fetch {paper.test_set}` downloads it."
-            )
+            note = f"{error}. The embedded set sample stands in for {paper.test_set}: no absolute value is comparable."
+            command = f"python -m common.data fetch {paper.test_set}"
+            note += "" if command in note else f" `{command}` downloads it."
     about = {"name": name, "pictures": len(pictures), "digest": pixel_digest(pictures)}
     if options.data is not None and is_published_set(paper, about) and paper.texts.get("digest"):
         about["name"] = paper.test_set
@@ -94,19 +93,20 @@ def pixel_digest(pictures: Sequence[Picture]) -> str:
 # --- weights -------------------------------------------------------------------------------------------------------
 
 
-def seeds_of(options: Options, config: Any, train: Callable[[str, str, int], Any]) -> list[int]:
+def seeds_of(options: Options, config: Any, train: Callable[..., Any]) -> list[int]:
     """Return the seeds to measure: those asked for, else all shipped; raises RelicError for one without weights."""
     shipped = shipped_seeds(config, options.scale)
     if options.scale == "smoke":
         wanted = list(options.seeds or shipped or [0])
         for seed in (seed for seed in wanted if seed not in shipped):
-            train(preset_of(config)[1], options.scale, seed)
+            # What an interrupted smoke training left behind is worth nothing.
+            train(preset_of(config)[1], options.scale, seed, restart=True)
         return wanted
     missing = [seed for seed in options.seeds or () if seed not in shipped]
     if missing and shipped:
         names = ", ".join(map(str, shipped))
         preset = "/".join(preset_of(config))
-        raise RelicError(f"{preset} has no weights of seed {missing[0]} at scale {options.scale}: --seeds may be {names}")
+        raise RelicError(f"{preset}, scale {options.scale}, has no seed {missing[0]}: --seeds may be {names}")
     return [seed for seed in shipped if options.seeds is None or seed in options.seeds]
 
 
@@ -127,8 +127,9 @@ def _network(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
         path = runs.Run(paper, preset, scale, seed).shipped / "run.json"
         about.append(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
     known: dict[str, Any] = {"preset": f"{paper}/{preset}", "seeds": ", ".join(map(str, seeds))}
-    widths = [a.get("config", {}).get("num_filters") for a in about]
-    for key, values in [("width", widths), *((k, [a.get(k) for a in about]) for k in ("steps", "training_seconds", "device"))]:
+    columns = {"width": [a.get("config", {}).get("num_filters") for a in about]}
+    columns.update({key: [a.get(key) for a in about] for key in ("steps", "training_seconds", "device")})
+    for key, values in columns.items():
         shown = list(dict.fromkeys(str(value) for value in values if value is not None))
         if shown:
             known[key.replace("_", " ")] = " and ".join(shown)
@@ -154,7 +155,7 @@ def _measurement(codec: Any, row: str, seed: int, picture: Picture, bar: Any) ->
 
 def _plain(value: Any) -> Any:
     """Return a number as plain data: rounded to what can be measured, None where it is not finite."""
-    if value is None or isinstance(value, (str, bool)):
+    if value is None or isinstance(value, (str, int)):
         return value
     number = float(value)
     return round(number, 6) if math.isfinite(number) else None

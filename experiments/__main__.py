@@ -19,7 +19,7 @@ from collections import Counter
 from typing import Any, NoReturn
 
 import experiments
-from common import runs
+from common import runs, tables
 from common.errors import RelicError, run_main
 
 
@@ -33,7 +33,7 @@ def describe(name: str) -> dict[str, Any]:
     module = importlib.import_module(f"experiments.{name}")
     verdicts = {}
     for path in sorted(runs.results_dir().glob(f"*/{module.TABLE}.json")):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        cells = tables.read(path)["cells"]
         verdicts[path.relative_to(runs.results_dir()).parts[0]] = dict(Counter(cell["verdict"] for cell in cells))
     return {
         "name": name,

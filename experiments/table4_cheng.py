@@ -1,7 +1,7 @@
 """Table 4 of Cheng et al. (2019): residual networks and sub-pixel up-sampling, Kodak, trained for MS-SSIM.
 
-    python -m experiments.table4_cheng                  # shipped weights, every picture coded to bytes and back: minutes
-    python -m experiments.table4_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
+    python -m experiments.table4_cheng                  # shipped weights, pictures coded to bytes and back: minutes
+    python -m experiments.table4_cheng --scale smoke    # a minute: trains for two steps, checks the plumbing
     python -m experiments.table4_cheng --scale paper    # needs weights of the paper's schedule: 1.0e19 FLOP
 
 The table spans 0.23 dB, so its content is the differences to Hyperprior-9, which are judged over pictures and seeds.

@@ -189,13 +189,15 @@ def test_each_refusal_says_what_to_do():
         (b"\x80\x80\x04\x01\x03\x00", "65536x1 must have sides"),
         (b"\xff\xff\x03\xff\xff\x03\x03\x00", "exceeds 268435456 pixels"),
         (b"\x01\x01\x02\x00", "1 or 3 channels, not 2"),
-        (b"\x01\x01\x03\x81\x20", "header of the file is damaged"),
+        (b"\x01\x01\x03\x81\x20" + bytes(4097), "header of the file is damaged"),
         (b"\xff\xff\xff\xff\xff\x01\x01\x03\x00", "header of the file is damaged"),
     ],
 )
 def test_a_well_formed_header_with_impossible_numbers_is_refused(numbers, message):
     with pytest.raises(ContainerError, match=message):
         unpack(crafted(numbers))
+    with pytest.raises(ContainerError, match="header of the file is damaged"):
+        unpack(crafted(numbers, version=0))
 
 
 @pytest.mark.parametrize("model", [b"", b"../../etc", b"a/b\n", b"A/b", b"/a", b"a//b", "é".encode(), b"a" * 81])

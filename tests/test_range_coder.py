@@ -153,12 +153,16 @@ def test_the_expected_code_length_is_within_half_a_percent_of_the_entropy_at_eve
 
 
 def test_few_symbols_cost_at_most_two_bytes_more_than_their_information(tables):
+    """One stream may be shorter than its information, because its length is known: the mean is not."""
     rng = np.random.default_rng(2)
-    for _ in range(300):
+    overheads = []
+    for _ in range(500):
         index, count = int(rng.integers(20, 64)), int(rng.integers(1, 50))
         symbols = gaussian_symbols(rng, SCALE_LEVELS[index], count)
-        size = len(encode(symbols, np.full(count, index), tables))
-        assert table_cost(tables, index, symbols) / 8 - 1e-9 < size < table_cost(tables, index, symbols) * 1.001 / 8 + 2
+        information = table_cost(tables, index, symbols) / 8
+        overheads.append(len(encode(symbols, np.full(count, index), tables)) - information)
+    assert max(overheads) < 2
+    assert 0 < np.mean(overheads) < 1
 
 
 def test_coding_many_tables_together_costs_what_each_promises(tables):
@@ -181,23 +185,23 @@ def test_every_bit_is_that_of_an_integer_only_reference_coder(tables):
 
 
 def test_the_ends_of_streams_around_a_carry_are_those_of_the_reference_coder():
-    """Bytes 7f ff ff … decode to symbols whose interval straddles or touches the carry of all settled words."""
-    straddling = 0
-    for start in (b"\x7f", b"\x3f\xff\xff\xff", b"\x12\x34\x56\x77", bytes(7)):
+    """Symbols that bytes 7f ff ff … stand for have intervals that straddle a carry through all words, until they end.
+
+    Then a stream ends below it, ff ff …, or, if the interval starts less than a word before it, above it, 80 00 00 ….
+    """
+    thirds = FrequencyTables([[21845, 21845, 21845, 1]], [4], [0])
+    below = above = 0
+    for start in (b"\x7f", b"\x3f\xff\xff\xff", b"\x12\x34\x56\x77", b"\x9b\xff"):
         words = np.frombuffer((start + b"\xff" * 64)[:64], ">u4").astype(np.uint32)
-        decoder = range_coder.RangeDecoder(words)
-        taken = [int(decoder.decode(SMALL.model(0))) - 1 for _ in range(60)]
-        for count in range(1, 60):
-            symbols, indexes = np.array(taken[:count]), np.zeros(count, int)
-            if 2 in symbols:
-                symbols = symbols[: list(symbols).index(2)]
-                indexes = indexes[: symbols.size]
-            if symbols.size:
-                data = encode(symbols, indexes, SMALL)
-                assert data == reference(symbols, indexes, SMALL)
-                np.testing.assert_array_equal(decode(data, indexes, SMALL), symbols)
-                straddling += data[-1] == 0
-    assert straddling
+        symbols = range_coder.RangeDecoder(words).decode(thirds.model(0), 300)
+        for count in range(1, 301):
+            indexes = np.zeros(count, int)
+            data = encode(symbols[:count], indexes, thirds)
+            assert data == reference(symbols[:count], indexes, thirds)
+            np.testing.assert_array_equal(decode(data, indexes, thirds), symbols[:count])
+            below += len(data) > 8 and data[: len(start) + 4] == start + b"\xff" * 4
+            above += len(data) > 8 and data[-5:] == bytes(5)
+    assert below > 100 and above > 3
 
 
 def test_the_bits_of_a_fixed_stream_never_change():
@@ -205,7 +209,7 @@ def test_the_bits_of_a_fixed_stream_never_change():
     symbols = np.array([[-1, 0, 1, -1], [7, 6, 8, 7], [INT32_MAX - 1, INT32_MAX, 0, -1]])
     indexes = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 0, 2]])
     data = encode(symbols, indexes, SMALL)
-    assert data.hex() == "?"
+    assert data.hex() == "e86d1c94182c9d74775b73c925"
     np.testing.assert_array_equal(decode(data, indexes, SMALL), symbols)
 
 
@@ -220,15 +224,12 @@ def test_symbols_outside_their_table_are_coded_and_not_clipped(index):
     np.testing.assert_array_equal(decode(encode(symbols, indexes, SMALL), indexes, SMALL), symbols)
 
 
-def test_an_escape_costs_its_exp_golomb_code():
-    indexes = np.zeros(4096, int)
-    for excess in (0, 1, 2, 1000, 2**20):
-        symbols = np.full(4096, 2 + excess // 2 if excess % 2 == 0 else -2 - excess // 2)
-        promised = 16 - math.log2(36) + excess_bits(excess)
-        measured = 8 * len(encode(symbols, indexes, SMALL)) / 4096
-        # Rare bit lengths cost 16 bits at most; 2**-16 of the shortest one's share pays for them.
-        assert promised - 0.01 < measured < promised + (0.02 if excess < 2**14 else 0)  or excess >= 2**14
-        assert measured <= 16 - math.log2(36) + 32 + 16
+@pytest.mark.parametrize("excess", [0, 1, 2, 3, 1000, 1001, 2**14, 2**20, 2**31])
+def test_an_escape_costs_its_exp_golomb_code_but_no_more_than_16_bits_for_its_length(excess):
+    symbols = np.full(4096, 2 + excess // 2 if excess % 2 == 0 else -2 - excess // 2)
+    bits = int(math.log2(excess + 1))
+    promised = 16 - math.log2(36) + min(bits + 1, 16) + bits
+    assert promised < 8 * len(encode(symbols, np.zeros(4096, int), SMALL)) / 4096 < promised + 0.03
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,9 @@ def test_any_number_of_tables_works(num_tables):
     many = FrequencyTables(frequencies, np.full(num_tables, 3), np.arange(num_tables))
     indexes = np.unique(np.random.default_rng(6).integers(0, num_tables, 400))[::-1]
     symbols = indexes + np.arange(indexes.size) % 3
-    np.testing.assert_array_equal(decode(encode(symbols, indexes, many), indexes, many), symbols)
+    data = encode(symbols, indexes, many)
+    assert data == reference(symbols, indexes, many)
+    np.testing.assert_array_equal(decode(data, indexes, many), symbols)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +309,7 @@ def test_damaged_streams_decode_to_something_or_are_refused(tables):
     rng = np.random.default_rng(7)
     indexes = rng.integers(0, 64, size=200)
     data = encode(np.rint(rng.normal(size=200) * SCALE_LEVELS[indexes] * 2).astype(int), indexes, tables)
-    for _ in range(1500):
+    for _ in range(500):
         changed, at = bytearray(data), int(rng.integers(len(data)))
         kind = rng.integers(4)
         if kind == 0:
@@ -354,8 +357,8 @@ def test_symbols_beyond_32_bits_in_a_stream_are_refused():
 
 def test_streams_that_are_cut_or_continued_are_refused(tables):
     rng = np.random.default_rng(8)
-    indexes = rng.integers(10, 64, size=400)
-    symbols = np.rint(rng.normal(size=400) * SCALE_LEVELS[indexes]).astype(int)
+    indexes = rng.integers(10, 64, size=200)
+    symbols = np.rint(rng.normal(size=200) * SCALE_LEVELS[indexes]).astype(int)
     data = encode(symbols, indexes, tables)
     for tail in (b"\x00", b"\x01", b"\xff" * 4, bytes(8), rng.bytes(100)):
         with pytest.raises(RangeCoderError, match="damaged or belong to other weights"):

@@ -7,6 +7,7 @@ transposed convolution counts at its larger, up-sampled size. Section 4 leaves o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Mapping, Sequence
 
 from common.join import claim
@@ -33,7 +34,8 @@ class LayerRow:
     bias: bool
 
 
-def layers(config: Config) -> list[LayerRow]:
+@lru_cache(maxsize=None)
+def layers(config: Config) -> tuple[LayerRow, ...]:
     """Return the layers of a config's network in the order of the data flow, for a 256x256 picture."""
     from papers.cheng_resnet.model import Model
 
@@ -48,7 +50,7 @@ def layers(config: Config) -> list[LayerRow]:
         rows += _rows(model.hyper_synthesis_transform, z)
     else:
         rows += [_prior_row(model.prior)]
-    return rows + _rows(model.synthesis_transform, y)
+    return tuple(rows + _rows(model.synthesis_transform, y))
 
 
 def _rows(transform: Any, input_shape: tuple[int, int, int]) -> list[LayerRow]:
@@ -99,7 +101,7 @@ def _count(layer: Any) -> int:
 
 
 def parameters(rows: Sequence[LayerRow]) -> int:
-    """Return the number of parameters, GDN, IGDN and the prior (46 a channel) included, as Tables 8 and 9 count them."""
+    """Return the number of parameters as Tables 8 and 9 count them, with GDN, IGDN and prior (46 a channel)."""
     return sum(row.parameters for row in rows)
 
 
@@ -188,7 +190,7 @@ NOTES = (
     "FLOPs are compared in the paper's convention: by Eq. 2, but with the last sub-pixel layer of the SubPixel rows "
     "counted at 256x256, after depth_to_space. Counted at its own output, sub-pixel up-sampling adds nothing to TConv.",
     "Eq. 2 counts a transposed convolution at its output, four times the multiply-accumulates that a stride of 2 "
-    "needs. Carried out, the order changes: HyperPrior-9 needs fewer than ResNet-3x3(4), and TConv fewer than SubPixel.",
+    "needs. Carried out, the order changes: HyperPrior-9 has less than ResNet-3x3(4), and TConv less than SubPixel.",
 )
 
 
@@ -196,12 +198,12 @@ def claims(networks: Mapping[str, Sequence[LayerRow]]) -> list[dict[str, Any]]:
     """Return what sections 2.2 and 4 claim of the architectures by Table 9's row, judged against the counts."""
     three, four = networks["ResNet-3x3(3)"], networks["ResNet-3x3(4)"]
     wide, large = networks["ResNet-3x3(4)-SubPixel-Bottleneck192"], networks["HyperPrior-9"]
-    strided = "The first layer of a stage has stride 2, so that the following ones see twice as far; {} is for stride 1."
+    strided = "The first layer of a stage has stride 2, so that the next ones see twice as far; {} is for stride 1."
     by_eq2 = "The table's FLOPs, {:.3g} against {:.3g}, count the zeros between a transposed convolution's samples."
     printed = by_eq2.format(flops_as_printed(four), flops_as_printed(large))
     return [
-        claim("A stage of three 3x3 layers sees as much as one 7x7", "equals", 7, stage_field(three), strided.format(7)),
-        claim("A stage of four 3x3 layers sees as much as one 9x9", "equals", 9, stage_field(four), strided.format(9)),
+        claim("A stage of three 3x3 sees as much as one 7x7", "equals", 7, stage_field(three), strided.format(7)),
+        claim("A stage of four 3x3 sees as much as one 9x9", "equals", 9, stage_field(four), strided.format(9)),
         claim("ResNet-3x3(3) has fewer parameters than HyperPrior-9", "below", parameters(large), parameters(three)),
         claim("ResNet-3x3(4) has fewer parameters than HyperPrior-9", "below", parameters(large), parameters(four)),
         claim("Bottleneck192 has fewer parameters than HyperPrior-9", "below", parameters(large), parameters(wide)),

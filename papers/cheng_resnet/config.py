@@ -15,7 +15,7 @@ class Config:
 
     architecture: str = sourced("resnet4", "Figs. 1 and 2: baseline, hyperprior, resnet3 or resnet4")
     kernel_size: int = sourced(3, "Tables 1 and 2: of the main autoencoder, 3, 5 or 9; 3 in the residual networks")
-    aux_kernel_size: int = assumed(5, "Table 3: the two pairs of larger kernels of the auxiliary autoencoder become 9x9")
+    aux_kernel_size: int = assumed(5, "Table 3: Aux-9 widens the two pairs of 5x5 of the auxiliary autoencoder")
     sub_pixel: bool = sourced(False, "Section 2.3: sub-pixel instead of transposed convolutions in the main decoder")
     num_filters: int = sourced(128, "Table 8")
     bottleneck_ratio: float = sourced(1.0, "Section 3, wide bottleneck: 192 instead of 128 channels is 1.5")
@@ -71,7 +71,7 @@ _SHORT = dict(
     training_sets=("imagenet_sample", "bsds500/train", "bsds500/test"),
 )
 _SCALES = {
-    "smoke": dict(_SHORT, num_filters=16, batch_size=1, steps=2, training_sets=("sample",)),
+    "smoke": dict(_SHORT, num_filters=16, batch_size=1, steps=2, training_sets=("synthetic",)),
     "small": dict(_SHORT, num_filters=32, steps=2400),
     "medium": dict(_SHORT, learning_rate=3e-4, steps=10_000),
     "paper": {},

@@ -54,7 +54,7 @@ def _identity_unit(x, config, name):
 
 
 def _down_unit(x, config, name):
-    """Halve the size: with four 3x3 layers a residual unit with projection (Fig. 3), with three a convolution and GDN."""
+    """Halve the size: with four 3x3 a residual unit with projection (Fig. 3), with three a convolution and GDN."""
     filters = config.num_filters
     if config.architecture == "resnet3":
         return GDN(name=f"{name}_gdn")(_conv(x, filters, 3, f"{name}_conv", stride=2))

@@ -5,9 +5,12 @@ from typing import Any, Callable
 
 import numpy as np
 
-from common import backend, runs
+from common import backend, runs, weights
+from common.config import find_preset
 from common.data import TrainingPatches
-from papers.cheng_resnet.config import Config
+from papers.cheng_resnet import codec
+from papers.cheng_resnet import config as config_module
+from papers.cheng_resnet.config import Config, at_scale
 from papers.cheng_resnet.model import Model
 
 
@@ -43,3 +46,28 @@ def train(config: Config, run: runs.Run) -> tuple[Model, dict[str, Any]] | None:
         return None
     about = {"steps": config.steps, "training_seconds": seconds, "data": patches.digests, "log": log}
     return model, about
+
+
+def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
+    """Train a preset and ship it: weights.safetensors, run.json and log.csv. Return whether it is finished.
+
+    options: `minutes`, `resume`, `restart` of `runs.Run`. Raises RelicError for an unknown preset or scale.
+    """
+    run = runs.Run("cheng_resnet", preset, scale, seed, **options)
+    config = at_scale(find_preset(config_module, preset), scale)
+    trained = train(config, run)
+    if trained is None:
+        return False
+    model, about = trained
+    ship(run, config, runs.model_arrays(model), about)
+    return True
+
+
+def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
+    """Write a training's weights, rounded to float16, with the integers derived from them, run.json and log.csv."""
+    model = Model(config)
+    runs.set_model_arrays(model, weights.to_float16(arrays), run.checkpoint)
+    patches = TrainingPatches(config.training_sets, config.patch_size, run.seed, augment=False, limit=16)
+    calibration = [patches.batch(step, 1).astype(np.float32) / 255.0 for step in range(8)]
+    tables = codec.integers(model, calibration)
+    runs.ship(run, config, runs.model_arrays(model), tables, about)

@@ -1,0 +1,56 @@
+"""The five papers; `load` gives a trained codec of any of them."""
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from common.config import find_preset, presets
+from common.errors import RelicError
+
+
+def names() -> list[str]:
+    """Return the keys of the papers that are here: the folders with a config."""
+    return sorted(path.parent.name for path in Path(__file__).parent.glob("*/config.py"))
+
+
+def config_of(paper: str) -> ModuleType:
+    """Return a paper's config module; raises RelicError that lists the papers for an unknown key."""
+    if paper not in names():
+        raise RelicError(f"unknown paper {paper!r}: choose one of {', '.join(names())}")
+    return import_module(f"papers.{paper}.config")
+
+
+def all_presets() -> dict[str, Any]:
+    """Return the Config of every preset by id, e.g. `cheng_resnet/resnet4_subpixel`."""
+    return {f"{paper}/{name}": value for paper in names() for name, value in presets(config_of(paper)).items()}
+
+
+def split_id(model: str) -> tuple[str, str]:
+    """Return (paper, preset) of an id like `cheng_resnet/resnet4_subpixel`; raises RelicError unless it is a preset."""
+    paper, _, preset = model.partition("/")
+    if not preset:
+        raise RelicError(f"{model!r} is not a preset: write paper/preset; `relic list` shows all")
+    find_preset(config_of(paper), preset)
+    return paper, preset
+
+
+def load(model: str, scale: str | None = None, seed: int | None = None) -> Any:
+    """Return the codec of a preset, e.g. `load("cheng_resnet/resnet4_subpixel")`.
+
+    Its weights are those of the best scale and lowest seed that are here unless given. Raises RelicError for an
+    unknown preset and where there are no such weights.
+    """
+    paper, preset = split_id(model)
+    return import_module(f"papers.{paper}.codec").load(preset, scale, seed)
+
+
+def load_for(data: bytes) -> Any:
+    """Return the codec that coded `data`, with the very weights its header names; raises RelicError if unknown."""
+    from common import container, weights
+
+    header, _ = container.unpack(data, allow_missing_sections=True)
+    paper, _ = split_id(header.model)
+    path = weights.find(header.model, header.weights_digest)
+    return import_module(f"papers.{paper}.codec").Codec(weights.load(path))

@@ -1,0 +1,150 @@
+"""The command `relic`: list presets, train them, and code pictures with them."""
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import papers
+from common.config import SCALES, check_scale
+from common.errors import RelicError, run_main
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise RelicError(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="relic", description="Train learned image codecs and compress pictures with them.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Parser)
+
+    command = commands.add_parser("list", help="show every preset and the weights that are here")
+    command.add_argument("--settings", metavar="PRESET", help="show one preset's settings and where each comes from")
+    command.set_defaults(run=_list)
+
+    command = commands.add_parser("train", help="train one preset")
+    command.add_argument("preset", help="paper/preset, e.g. cheng_resnet/resnet4_subpixel")
+    command.add_argument("--scale", default="small", help=f"{', '.join(SCALES)} (default: small)")
+    command.add_argument("--seed", type=int, default=0, help="of weights, patches and noise (default: 0)")
+    command.add_argument("--minutes", type=_minutes, help="stop after so many minutes; --resume goes on")
+    command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    command.add_argument("--restart", action="store_true", help="start anew although there is a checkpoint")
+    command.set_defaults(run=_train)
+
+    command = commands.add_parser("compress", help="picture -> .rlic file")
+    command.add_argument("picture", type=Path)
+    command.add_argument("-m", "--model", required=True, help="paper/preset")
+    command.add_argument("-o", "--output", type=Path, help="default: the picture's name with .rlic")
+    _weights_options(command)
+    command.set_defaults(run=_compress)
+
+    command = commands.add_parser("decompress", help=".rlic file -> PNG")
+    command.add_argument("file", type=Path)
+    command.add_argument("-o", "--output", type=Path, help="default: the file's name with .png")
+    command.set_defaults(run=_decompress)
+
+    command = commands.add_parser("evaluate", help="code every picture of a set or folder; print bpp, PSNR, MS-SSIM")
+    command.add_argument("data", help="a data set's name (kodak, sample …) or a folder of pictures")
+    command.add_argument("-m", "--model", required=True, help="paper/preset")
+    command.add_argument("--images", type=int, help="only the first so many pictures")
+    _weights_options(command)
+    command.set_defaults(run=_evaluate)
+    return parser
+
+
+def _weights_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--scale", help="of the weights (default: the best that is here)")
+    command.add_argument("--seed", type=int, help="of the weights (default: the lowest that is here)")
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not minutes > 0:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return minutes
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from common import config, weights
+
+    if arguments.settings:
+        paper, preset = papers.split_id(arguments.settings)
+        for field in config.describe(config.find_preset(papers.config_of(paper), preset)):
+            print(f"{field['name']:22} {field['value']!s:40} {field['status']}: {field['source']}")
+        return
+    for model in papers.all_presets():
+        paper, preset = model.split("/")
+        here = ", ".join(f"{scale} seed {seed}" for scale, seed, _ in weights.shipped(paper, preset))
+        print(f"{model:48} {here or '-'}")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    paper, preset = papers.split_id(arguments.preset)
+    check_scale(arguments.scale)
+    train_preset = import_module(f"papers.{paper}.train").train_preset
+    options = {name: getattr(arguments, name) for name in ("minutes", "resume", "restart")}
+    if train_preset(preset, arguments.scale, arguments.seed, **options):
+        print(f"trained {arguments.preset} at scale {arguments.scale}, seed {arguments.seed}")
+    else:
+        print("out of time: go on with --resume")
+
+
+def _compress(arguments: argparse.Namespace) -> None:
+    from common.data import read_image
+    from common.metrics import bits_per_pixel
+    from common.runs import atomic_file
+
+    image = read_image(arguments.picture)
+    data = papers.load(arguments.model, arguments.scale, arguments.seed).compress(image)
+    output = arguments.output or arguments.picture.with_suffix(".rlic")
+    with atomic_file(output) as file:
+        file.write(data)
+    print(f"{output}: {len(data)} bytes, {bits_per_pixel(len(data), *image.shape[:2]):.4f} bpp")
+
+
+def _decompress(arguments: argparse.Namespace) -> None:
+    from common.data import write_png
+
+    data = arguments.file.read_bytes()
+    image = papers.load_for(data).decompress(data)
+    output = arguments.output or arguments.file.with_suffix(".png")
+    write_png(output, image)
+    print(f"{output}: {image.shape[1]} x {image.shape[0]} pixels")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from common import data, evaluate
+
+    directory = Path(arguments.data) if Path(arguments.data).is_dir() else None
+    pictures = data.images(arguments.data, arguments.images, directory)
+    codec = papers.load(arguments.model, arguments.scale, arguments.seed)
+    print(f"{'picture':24} {'bpp':>8} {'payload':>8} {'PSNR':>8} {'MS-SSIM':>8}")
+    rows = [_show(evaluate.measure(codec, image, name)) for name, image in pictures]
+    print(f"{'mean':24} " + " ".join(_mean([row[i] for row in rows]) for i in range(4)))
+
+
+def _show(measured: Any) -> list[float | None]:
+    values = [measured.bpp, measured.payload_bpp, measured.psnr, measured.ms_ssim]
+    print(f"{measured.name:24} " + " ".join("       -" if v is None else f"{v:8.4f}" for v in values))
+    return values
+
+
+def _mean(values: list) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):8.4f}" if known else "       -"
+
+
+def _main() -> None:
+    arguments = _parser().parse_args()
+    arguments.run(arguments)
+
+
+def main() -> None:
+    """Run the command line."""
+    run_main(_main)
+
+
+if __name__ == "__main__":
+    main()

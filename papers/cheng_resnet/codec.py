@@ -1,0 +1,164 @@
+"""Cheng et al. (2019) as a codec: picture to bytes and back.
+
+The hyper decoder, which both sides must run alike, computes in integers; the transforms run in floating point, where
+the last bit only changes the picture by rounding, never what is decoded from the bytes.
+"""
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from common import backend, container, entropy, range_coder, runs, weights
+from common.container import ContainerError
+from common.integer_network import IntegerNetwork, layers_of, scale_indexes
+from common.range_coder import FrequencyTables
+from papers.cheng_resnet.config import Config
+from papers.cheng_resnet.model import Model
+
+STRIDE = 64  # of the side information: pictures are padded to multiples of it
+
+
+class Codec:
+    """One trained network. Deterministic on one machine and stack; bytes decode on any machine and stack."""
+
+    def __init__(self, stored: weights.Weights) -> None:
+        """Build the network of a weights file; raises RelicError if names, shapes or tables do not fit."""
+        self.model_id, self.digest = stored.model, stored.digest
+        self.config = _config(stored.config)
+        self.model = Model(self.config)
+        runs.set_model_arrays(self.model, stored.arrays, stored.path)
+        self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"))
+        if self.config.has_hyperprior:
+            self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"))
+            hyper_decoder = _integer_layers(self.model)
+            self.hyper_decoder = IntegerNetwork.from_arrays(stored.part("hyper_decoder"), hyper_decoder)
+
+    def compress(self, image: np.ndarray) -> bytes:
+        """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
+        symbols, indexes = self._symbols(image)
+        sections = [range_coder.encode(s, i, tables) for s, i, tables in zip(symbols, indexes, self._tables)]
+        channels = 3 if image.ndim == 3 else 1
+        header = container.Header(self.model_id, self.digest, image.shape[0], image.shape[1], channels)
+        return container.pack(header, sections)
+
+    def decompress(self, data: bytes) -> np.ndarray:
+        """Return the uint8 picture of `compress`; raises ContainerError for anything else."""
+        header, sections = container.unpack(data)
+        if (header.model, header.weights_digest) != (self.model_id, self.digest):
+            raise ContainerError(f"this file was coded by {header.model} with other weights: load those to decode it")
+        if len(sections) != len(self._tables):
+            raise ContainerError(f"a file of {self.model_id} has {len(self._tables)} sections, not {len(sections)}")
+        height, width = (side + -side % STRIDE for side in (header.height, header.width))
+        y_hat = self._latent(sections, height, width)
+        x_hat = self._synthesise(y_hat[None])[0, : header.height, : header.width]
+        image = np.clip(np.rint(x_hat * 255.0), 0, 255).astype(np.uint8)
+        return image if header.channels == 3 else np.rint(image.mean(axis=-1)).astype(np.uint8)
+
+    def rate_estimate(self, image: np.ndarray) -> float:
+        """Return bits per pixel of a uint8 picture by the model's float likelihoods of the rounded latents."""
+        y, z = self._analyse(_padded(image))
+        num_pixels = image.shape[0] * image.shape[1]
+        return float(self._estimate(y, z)) / num_pixels
+
+    @property
+    def _tables(self) -> list[FrequencyTables]:
+        """The tables of the sections: side information first, for it tells how to read the rest."""
+        return [self.prior_tables, self.gaussian_tables] if self.config.has_hyperprior else [self.prior_tables]
+
+    def _symbols(self, image: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return the integers of every section and the index of each one's table."""
+        y, z = (latent[0] for latent in self._analyse(_padded(image)))
+        if not self.config.has_hyperprior:
+            y_hat = np.rint(y).astype(np.int32)
+            return [y_hat], [_channels(y_hat.shape)]
+        z_hat = np.rint(z).astype(np.int32)
+        mu, indexes = self._mean_and_index(z_hat)
+        return [z_hat, np.rint(y - mu).astype(np.int32)], [_channels(z_hat.shape), indexes]
+
+    def _latent(self, sections: list[bytes], height: int, width: int) -> np.ndarray:
+        """Return y_hat, float32 (height/16, width/16, M), of the sections."""
+        shape = (height // 16, width // 16, self.config.bottleneck)
+        if not self.config.has_hyperprior:
+            return range_coder.decode(sections[0], _channels(shape), self.prior_tables).astype(np.float32)
+        z_shape = (height // STRIDE, width // STRIDE, self.config.bottleneck)
+        z_hat = range_coder.decode(sections[0], _channels(z_shape), self.prior_tables)
+        mu, indexes = self._mean_and_index(z_hat)
+        return range_coder.decode(sections[1], indexes, self.gaussian_tables).astype(np.float32) + mu
+
+    def _mean_and_index(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mu, float32, and the index of sigma's table, both exact functions of the integers z_hat."""
+        mu, log_sigma = np.split(self.hyper_decoder(z_hat), 2, axis=-1)
+        return (mu / self.hyper_decoder.output_scale).astype(np.float32), scale_indexes(log_sigma)
+
+    @cached_property
+    def _analyse(self) -> Any:
+        """x, float32 (1, H, W, 3), -> y and z (a network without side information repeats y)."""
+        model = self.model
+
+        def analyse(x):
+            y = model.analysis_transform(x, training=False)
+            return y, model.hyper_analysis_transform(y, training=False) if model.hyper_analysis_transform else y
+
+        return backend.compiled(analyse)
+
+    @cached_property
+    def _synthesise(self) -> Any:
+        """y_hat, float32 (1, h, w, M), -> x_hat."""
+        transform = self.model.synthesis_transform
+        return backend.compiled(lambda y_hat: transform(y_hat, training=False))
+
+    def _estimate(self, y: np.ndarray, z: np.ndarray) -> Any:
+        """Return the bits of the rounded latents by their likelihoods."""
+        if not self.config.has_hyperprior:
+            return backend.to_numpy(entropy.rate(self.model.prior(np.rint(y)), 1.0))
+        z_hat = np.rint(z)
+        mu, log_sigma = np.split(backend.to_numpy(self.model.hyper_synthesis_transform(z_hat)), 2, axis=-1)
+        likelihood = entropy.gaussian_likelihood(np.rint(y - mu) + mu, mu, entropy.bounded_log_scale(log_sigma))
+        return backend.to_numpy(entropy.rate(likelihood, 1.0) + entropy.rate(self.model.prior(z_hat), 1.0))
+
+
+def load(preset: str, scale: str | None = None, seed: int | None = None) -> Codec:
+    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given."""
+    return Codec(weights.load(weights.choose("cheng_resnet", preset, scale, seed)))
+
+
+def integers(model: Model, calibration: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return all integers that coding with a trained model relies on, for its weights file.
+
+    calibration: typical x, float32 (1, H, W, 3) in [0, 1], that set the hyper decoder's binary points. The model's
+    weights must already be rounded to what the file will hold.
+    """
+    parts: dict[str, Any] = {"prior": entropy.prior_tables(model.prior)}
+    if model.config.has_hyperprior:
+        z_hats = [backend.to_numpy(model.hyper_analysis_transform(model.analysis_transform(x)))[0] for x in calibration]
+        parts["hyper_decoder"] = IntegerNetwork.quantise(_integer_layers(model), [np.rint(z) for z in z_hats])
+        parts["gaussian"] = range_coder.gaussian_tables(range_coder.SCALE_LEVELS)
+    return {f"{part}/{name}": array for part, owner in parts.items() for name, array in owner.to_arrays().items()}
+
+
+def _integer_layers(model: Model) -> list:
+    """Return the layers of the hyper decoder, without the cast to float32 that ends it."""
+    return layers_of(model.hyper_synthesis_transform.layers[:-1])
+
+
+def _config(fields: dict[str, Any]) -> Config:
+    """Return the Config of a weights file; fields it does not know keep their defaults."""
+    known = {field.name for field in dataclasses.fields(Config)}
+    return Config(**{name: value for name, value in fields.items() if name in known})
+
+
+def _channels(shape: tuple) -> np.ndarray:
+    """Return the index of each element's channel, int32."""
+    return np.broadcast_to(np.arange(shape[-1], dtype=np.int32), shape)
+
+
+def _padded(image: np.ndarray) -> np.ndarray:
+    """Return uint8 H x W (x 3) as float32 (1, H', W', 3) in [0, 1], edges repeated to multiples of 64."""
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or 0 in image.shape:
+        raise ValueError(f"a picture is uint8 HxW or HxWx3, not {image.dtype} {image.shape}")
+    x = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=-1)
+    x = np.pad(x, [(0, -x.shape[0] % STRIDE), (0, -x.shape[1] % STRIDE), (0, 0)], mode="edge")
+    return x[None].astype(np.float32) / 255.0

@@ -1,0 +1,678 @@
+"""Data sets: what is read, what is refused, where sets come from, and what training draws from them."""
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import importlib
+import importlib.util
+import io
+import subprocess
+import sys
+import threading
+import time
+import types
+import zipfile
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from common import data, fetch, pictures
+from common.errors import RelicError, run_main
+
+ROOT = Path(data.__file__).parents[1]
+
+
+def noise(height=20, width=30, channels=3, seed=0):
+    """Return a random picture, which no two places or seeds share."""
+    shape = (height, width, channels) if channels else (height, width)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def smooth(height=24, width=40):
+    """Return a picture that lossy formats keep nearly as it is."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([y * 5, x * 5, y + x], axis=-1).astype(np.uint8)
+
+
+def encoded(image, file_format, **options):
+    """Return the bytes of a picture file."""
+    buffer = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def write(path, content):
+    """Write bytes, or an array as PNG, below folders that are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else encoded(content, "PNG"))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path, monkeypatch):
+    """Point every place that sets are looked for to empty folders of this test."""
+    monkeypatch.setenv("RELIC_DATA", str(tmp_path / "own"))
+    monkeypatch.setenv("RELIC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "prepared"))
+
+
+# --- reading and writing picture files
+
+
+@pytest.mark.parametrize("channels", [3, 0], ids=["rgb", "grey"])
+@pytest.mark.parametrize("name, options", [
+    ("a.png", {}), ("a.bmp", {}), ("a.tif", {}), ("a.TIFF", {"compression": "tiff_lzw"}),
+    ("a.webp", {"lossless": True}), ("a.PPM", {}), ("a.pgm", {}),
+])
+def test_lossless_files_are_read_exactly(tmp_path, name, options, channels):
+    image = noise(channels=channels)
+    file_format = {".tif": "TIFF", ".ppm": "PPM", ".pgm": "PPM"}.get(name[1:].lower(), name[2:].upper())
+    x = data.read_image(write(tmp_path / name, encoded(image, file_format, **options)))
+    if name == "a.webp" and not channels:
+        x = x[..., 0]  # WebP has no grey
+    np.testing.assert_array_equal(x, image)
+    assert x.dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_a_colour_picture_is_what_opencv_reads_in_rgb_order(tmp_path, name):
+    cv2.imwrite(str(tmp_path / name), smooth())
+    difference = data.read_image(tmp_path / name).astype(int) - cv2.imread(str(tmp_path / name))[:, :, ::-1]
+    assert np.abs(difference).max() <= 1  # decoders of JPEG may round differently
+
+
+def test_a_grey_jpeg_has_two_dimensions(tmp_path):
+    path = write(tmp_path / "grey.jpg", encoded(smooth()[..., 0], "JPEG", quality=100))
+    assert data.read_image(path).shape == (24, 40)
+    assert np.abs(data.read_image(path).astype(int) - smooth()[..., 0]).max() <= 2
+
+
+def test_a_palette_is_looked_up(tmp_path):
+    image = Image.fromarray((np.arange(12).reshape(3, 4) % 3).astype(np.uint8), "P")
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    x = data.read_image(write(tmp_path / "p.png", encoded(image, "PNG")))
+    np.testing.assert_array_equal(x[0, :3], [[10, 20, 30], [40, 50, 60], [70, 80, 90]])
+    assert x.shape == (3, 4, 3)
+
+
+def test_a_bilevel_picture_becomes_grey_0_and_255(tmp_path):
+    image = Image.fromarray(np.array([[0, 255], [255, 255]], np.uint8)).convert("1")
+    np.testing.assert_array_equal(data.read_image(write(tmp_path / "b.png", encoded(image, "PNG"))),
+                                  [[0, 255], [255, 255]])
+
+
+def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
+    rgba = np.dstack([noise(), np.full((20, 30), 255, np.uint8)])
+    np.testing.assert_array_equal(data.read_image(write(tmp_path / "opaque.png", rgba)), noise())
+    grey_alpha = Image.merge("LA", [Image.fromarray(noise(channels=0)), Image.new("L", (30, 20), 255)])
+    path = write(tmp_path / "la.png", encoded(grey_alpha, "PNG"))
+    np.testing.assert_array_equal(data.read_image(path), noise(channels=0))
+    rgba[3, 4, 3] = 254
+    with pytest.raises(RelicError, match="glass.png: it has transparent pixels"):
+        data.read_image(write(tmp_path / "glass.png", rgba))
+
+
+def test_a_colour_declared_transparent_counts_only_where_it_is_used(tmp_path):
+    image = np.zeros((2, 2, 3), np.uint8)
+    unused = encoded(image, "PNG", transparency=(1, 2, 3))
+    np.testing.assert_array_equal(data.read_image(write(tmp_path / "unused.png", unused)), image)
+    with pytest.raises(RelicError, match="transparent"):
+        data.read_image(write(tmp_path / "used.png", encoded(image, "PNG", transparency=(0, 0, 0))))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.ppm"])
+@pytest.mark.parametrize("channels", [3, 0], ids=["rgb", "grey"])
+def test_16_bit_files_are_refused_by_name(tmp_path, name, channels):
+    name = name.replace("ppm", "ppm" if channels else "pgm")
+    assert cv2.imwrite(str(tmp_path / name), noise(channels=channels).astype(np.uint16) * 257)
+    with pytest.raises(RelicError, match=f"{name}: its samples are 16-bit"):
+        data.read_image(tmp_path / name)
+
+
+def test_other_colour_spaces_and_several_pictures_in_a_file_are_refused_by_name(tmp_path):
+    with pytest.raises(RelicError, match="print.jpg: its colours are CMYK"):
+        data.read_image(write(tmp_path / "print.jpg", encoded(Image.new("CMYK", (8, 8)), "JPEG")))
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    film = encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    with pytest.raises(RelicError, match="film.tif: it holds several pictures"):
+        data.read_image(write(tmp_path / "film.tif", film))
+
+
+@pytest.mark.parametrize("orientation, turned", [
+    (1, lambda x: x), (2, np.fliplr), (3, lambda x: np.rot90(x, 2)), (4, np.flipud),
+    (5, lambda x: x.swapaxes(0, 1)), (6, lambda x: np.rot90(x, -1)), (8, np.rot90),
+])
+def test_an_exif_orientation_is_applied(tmp_path, orientation, turned):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    x = data.read_image(write(tmp_path / "a.png", encoded(noise(), "PNG", exif=exif)))
+    np.testing.assert_array_equal(x, turned(noise()))
+    x = data.read_image(write(tmp_path / "a.jpg", encoded(smooth(), "JPEG", exif=exif, quality=95)))
+    assert np.abs(x.astype(int) - turned(smooth())).mean() < 3
+
+
+KINDS = [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("BMP", {}), ("WEBP", {}), ("TIFF", {}),
+         ("TIFF", {"compression": "tiff_lzw"}), ("PPM", {})]
+
+
+@pytest.mark.parametrize("file_format, options", KINDS, ids=lambda kind: str(kind))
+def test_a_truncated_file_is_refused_and_never_another_picture(file_format, options):
+    whole = encoded(noise(9, 11), file_format, **options)
+    picture, refused = pictures.decode_image(whole, "whole"), 0
+    for length in range(len(whole)):
+        try:
+            np.testing.assert_array_equal(pictures.decode_image(whole[:length], "part"), picture)
+        except RelicError as error:
+            refused += 1
+            assert str(error).startswith("cannot read part: ") and "\n" not in str(error)
+    assert refused >= len(whole) - 4  # the last bytes may hold nothing of the picture
+
+
+def test_no_flipped_bit_of_a_png_gives_another_picture():
+    whole = encoded(noise(9, 11), "PNG")
+    refused = 0
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        try:
+            np.testing.assert_array_equal(pictures.decode_image(bytes(damaged), "damaged"), noise(9, 11))
+        except RelicError:
+            refused += 1
+    assert refused >= len(whole) - 12  # the empty last chunk
+
+
+@pytest.mark.parametrize("content, reason", [
+    (b"", "the file is empty"), (b"hello, world" * 9, "not a PNG"), (b"\x89PNG\r\n\x1a\n", "cannot read"),
+    (b"GIF89a" + bytes(50), "not a PNG"),
+])
+def test_a_file_without_a_picture_is_refused_with_its_path(tmp_path, content, reason):
+    path = write(tmp_path / "x.png", content)
+    with pytest.raises(RelicError, match=reason) as refusal:
+        data.read_image(path)
+    assert str(path) in str(refusal.value)
+
+
+def test_a_missing_file_and_a_folder_are_refused_with_their_path(tmp_path):
+    with pytest.raises(RelicError, match="cannot read .*gone.png: no such file"):
+        data.read_image(tmp_path / "gone.png")
+    with pytest.raises(RelicError, match="is a directory"):
+        data.read_image(tmp_path)
+
+
+@pytest.mark.parametrize("side", [9_000, 60_000])
+def test_a_picture_of_absurd_size_is_refused_before_it_is_decoded(tmp_path, side):
+    bomb = bytearray(encoded(noise(2, 2), "PNG"))
+    bomb[16:24] = side.to_bytes(4, "big") * 2
+    bomb[29:33] = zlib.crc32(bytes(bomb[12:29])).to_bytes(4, "big")
+    with pytest.raises(RelicError, match="more than 80000000 pixels"):
+        data.read_image(write(tmp_path / "bomb.png", bytes(bomb)))
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7), (1, 1)])
+def test_a_written_png_reads_back(tmp_path, shape):
+    image = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    data.write_png(tmp_path / "new" / "a.png", image)
+    np.testing.assert_array_equal(data.read_image(tmp_path / "new" / "a.png"), image)
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "new" / "a.png"), cv2.IMREAD_UNCHANGED),
+                                  image[..., ::-1] if image.ndim == 3 else image)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    data.write_png(tmp_path / "a.png", noise())
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(pictures.os, "replace", full)
+    with pytest.raises(OSError):
+        data.write_png(tmp_path / "a.png", noise(seed=1))
+    np.testing.assert_array_equal(data.read_image(tmp_path / "a.png"), noise())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)])
+def test_only_8_bit_rgb_and_grey_arrays_are_written(tmp_path, image):
+    with pytest.raises(RelicError, match="a picture is uint8"):
+        data.write_png(tmp_path / "a.png", image)
+
+
+# --- where sets come from
+
+
+def test_a_set_is_its_folder_in_order_of_paths(tmp_path):
+    folder = tmp_path / "own" / "mine" / "train"
+    for seed, name in enumerate(["b.png", "a.jpeg.png", "c/a.png"]):
+        write(folder / name, noise(seed=seed))
+    for ignored in ("SHA256SUMS", ".hidden.png", "notes.txt"):
+        write(folder / ignored, b"not a picture")
+    found = data.images("mine/train")
+    assert [stem for stem, _ in found] == ["a.jpeg", "b", "a"]
+    np.testing.assert_array_equal(found[1][1], noise(seed=0))
+    assert [stem for stem, _ in data.images("mine/train", limit=2)] == ["a.jpeg", "b"]
+
+
+def test_the_users_folder_comes_before_the_cache_and_the_cache_before_nothing(tmp_path, monkeypatch):
+    write(tmp_path / "cache" / "data" / "mine" / "cached.png", noise())
+    assert data.images("mine")[0][0] == "cached"
+    write(tmp_path / "own" / "mine" / "own.png", noise())
+    assert data.images("mine")[0][0] == "own"
+    monkeypatch.delenv("RELIC_DATA")
+    assert data.images("mine")[0][0] == "cached"
+
+
+def test_any_folder_is_read_whatever_the_name(tmp_path):
+    write(tmp_path / "anywhere" / "x.png", noise())
+    assert [stem for stem, _ in data.images("kodak", directory=tmp_path / "anywhere")] == ["x"]
+    with pytest.raises(RelicError, match="no such folder of pictures"):
+        data.images("kodak", directory=tmp_path / "nowhere")
+
+
+def test_a_folder_without_pictures_is_one_clear_error(tmp_path):
+    write(tmp_path / "own" / "mine" / "readme.txt", b"soon")
+    with pytest.raises(RelicError, match="no pictures in .*mine: put files ending in .png"):
+        data.images("mine")
+
+
+def test_a_missing_set_says_how_to_get_it_and_under_which_terms():
+    with pytest.raises(RelicError, match="fetch kodak.*RELIC_DATA/kodak.*Eastman Kodak for unrestricted use"):
+        data.images("kodak")
+    with pytest.raises(RelicError, match=r"put its pictures into \$RELIC_DATA/bsds500/train \(terms: non-commercial"):
+        data.images("bsds500/train")
+    with pytest.raises(RelicError, match="fetch cifar10`.*terms"):
+        data.images("cifar10/train")
+    with pytest.raises(RelicError, match=r"no data set unheard_of .*\$RELIC_DATA/unheard_of"):
+        data.images("unheard_of")
+
+
+@pytest.mark.parametrize("name", ["", "..", "../other", "/absolute", "a//b", "a/../b", "./a", "a/"])
+def test_a_name_cannot_leave_the_data_folder(name):
+    with pytest.raises(RelicError, match="is no data set's name"):
+        data.images(name)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_leaves_nothing_is_refused(limit):
+    with pytest.raises(RelicError, match="leaves none"):
+        data.images("sample", limit)
+
+
+def test_a_zip_file_alone_in_its_folder_is_the_set(tmp_path):
+    folder = tmp_path / "own" / "zipped"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        archive.writestr("val/b.png", encoded(noise(seed=1), "PNG"))
+        archive.writestr("val/a.png", encoded(noise(seed=2), "PNG"))
+        archive.writestr("val/readme.txt", "no picture")
+    found = data.images("zipped")
+    assert [stem for stem, _ in found] == ["a", "b"]
+    np.testing.assert_array_equal(found[0][1], noise(seed=2))
+    whole = (folder / "images.zip").read_bytes()
+    (folder / "images.zip").write_bytes(whole[:-40])
+    with pytest.raises(RelicError, match="images.zip: truncated, damaged"):
+        data.images("zipped")
+
+
+def test_an_npz_file_holds_its_splits(tmp_path):
+    archive = tmp_path / "own" / "small" / "small.npz"
+    archive.parent.mkdir(parents=True)
+    x = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    np.savez_compressed(archive, x_train=x, x_test=x[:2], y_train=np.arange(5), x_float=np.zeros((2, 8, 8)))
+    assert len(data.images("small/train")) == 5 and len(data.images("small/test")) == 2
+    np.testing.assert_array_equal(data.images("small/train")[4][1], x[4])
+    with pytest.raises(RelicError, match="no x_val"):
+        data.images("small/val")
+    with pytest.raises(RelicError, match="not uint8"):
+        data.images("small/float")
+    with pytest.raises(RelicError, match="name small/train"):
+        data.images("small")
+    archive.write_bytes(archive.read_bytes()[:200])
+    with pytest.raises(RelicError, match="small.npz: truncated"):
+        data.images("small/train")
+
+
+def test_the_embedded_set_is_three_colour_photographs():
+    found = data.images("sample")
+    assert [(stem, x.shape) for stem, x in found] == [
+        ("astronaut", (512, 512, 3)), ("chelsea", (300, 451, 3)), ("coffee", (400, 600, 3))]
+    pixels = hashlib.sha256(b"".join(x.tobytes() for _, x in found)).hexdigest()
+    assert pixels == "172baba871eef265a6254fa891900846e8150597302b19e0583b52924ac64be7"
+
+
+def test_the_digest_of_a_set_depends_on_every_byte_and_on_no_name(tmp_path):
+    for folder, names in (("one", "ab"), ("two", "cb")):
+        for seed, name in enumerate(names):
+            write(tmp_path / "own" / folder / f"{name}.png", noise(seed=seed))
+    files = [(tmp_path / "own" / "one" / name).read_bytes() for name in ("a.png", "b.png")]
+    lines = "\n".join(sorted(hashlib.sha256(content).hexdigest() for content in files))
+    assert data.load("one")[1] == data.load("two")[1] == hashlib.sha256(lines.encode()).hexdigest()
+    write(tmp_path / "own" / "two" / "c.png", noise(seed=7))
+    assert data.load("one")[1] != data.load("two")[1]
+
+
+def test_a_set_that_memory_cannot_hold_asks_for_a_limit(tmp_path, monkeypatch):
+    for seed in range(3):
+        write(tmp_path / "own" / "big" / f"{seed}.png", noise(seed=seed))
+    monkeypatch.setattr(data, "MAX_SET_BYTES", 4000)
+    with pytest.raises(RelicError, match="give a smaller limit"):
+        data.images("big")
+    assert len(data.images("big", limit=2)) == 2
+
+
+# --- patches for training
+
+
+def coordinates(height, width, number):
+    """Return a picture whose pixels say their row, their column and the picture's number."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([y, x, np.full_like(x, number)], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture
+def patches(tmp_path):
+    """Return a function that makes patches of two pictures of known content."""
+    write(tmp_path / "own" / "mine" / "wide.png", coordinates(40, 100, 1))
+    write(tmp_path / "own" / "mine" / "high.png", coordinates(120, 32, 0))
+    return functools.partial(data.TrainingPatches, ["mine"], 32)
+
+
+def test_a_patch_is_a_window_of_a_picture(patches):
+    x = patches(seed=0, augment=False).batch(0, 500)
+    assert x.shape == (500, 32, 32, 3) and x.dtype == np.uint8
+    tops, lefts = x[:, 0, 0, 0], x[:, 0, 0, 1]
+    plane = coordinates(150, 150, 0)[:, :, :2]
+    for patch, top, left in zip(x, tops, lefts):
+        np.testing.assert_array_equal(patch[:, :, :2], plane[top:top + 32, left:left + 32])
+        assert (patch[:, :, 2] == patch[0, 0, 2]).all()
+    wide = x[:, 0, 0, 2] == 1
+    assert 200 < wide.sum() < 300  # every picture is equally likely
+    assert set(tops[wide]) == set(range(9)) and {0, 68} <= set(lefts[wide])  # the first and the last place occur
+    assert set(lefts[~wide]) == {0}
+
+
+def test_half_of_the_patches_are_mirrored_and_the_windows_stay(patches):
+    plain, x = patches(seed=0, augment=False).batch(3, 500), patches(seed=0, augment=True).batch(3, 500)
+    mirrored = (x != plain).any(axis=(1, 2, 3))
+    assert 200 < mirrored.sum() < 300
+    np.testing.assert_array_equal(x[mirrored], plain[mirrored, :, ::-1])
+
+
+def test_a_batch_depends_on_seed_and_step_alone(patches):
+    first, second = patches(seed=5, augment=True), patches(seed=5, augment=True)
+    forward = [first.batch(step, 8) for step in range(4)]
+    np.random.seed(1)
+    backward = [second.batch(step, 8) for step in reversed(range(4))]
+    np.testing.assert_array_equal(forward, backward[::-1])
+    assert len({batch.tobytes() for batch in forward}) == 4
+    assert (patches(seed=6, augment=True).batch(0, 8) != forward[0]).any()
+
+
+def test_batches_are_the_same_on_every_machine(patches):
+    x = patches(seed=5, augment=True).batch(7, 16)
+    assert hashlib.sha256(x.tobytes()).hexdigest() == "3b14767218763fd9e8945f026a8d1c16f08621a3319b6e53b2652cc3e34bd98c"
+
+
+def test_grey_pictures_give_three_equal_channels(tmp_path):
+    write(tmp_path / "own" / "grey" / "g.png", noise(40, 40, channels=0))
+    x = data.TrainingPatches(["grey"], 40, seed=0, augment=False).batch(0, 2)
+    np.testing.assert_array_equal(x, np.repeat(noise(40, 40, channels=0)[None, :, :, None], 3, axis=3)[[0, 0]])
+
+
+def test_pictures_smaller_than_a_patch_are_skipped_and_counted(tmp_path, patches):
+    write(tmp_path / "own" / "mine" / "small.png", noise(31, 90))
+    made = patches(seed=0, augment=False)
+    assert made.skipped == {"mine": 1} and len(made.pictures) == 2
+    assert made.digests == {"mine": data.load("mine")[1]}
+    with pytest.raises(RelicError, match="no picture of mine is at least 121x121"):
+        data.TrainingPatches(["mine"], 121, seed=0, augment=False)
+
+
+def test_patches_come_from_several_sets(tmp_path, patches):
+    write(tmp_path / "own" / "other" / "x.png", coordinates(32, 32, 9))
+    made = data.TrainingPatches(["mine", "other"], 32, seed=0, augment=False)
+    assert set(made.batch(0, 100)[:, 0, 0, 2]) == {0, 1, 9}
+    assert set(made.digests) == {"mine", "other"}
+
+
+def test_patches_come_faster_than_the_fastest_training_step_takes_them(tmp_path):
+    for number in range(4):
+        write(tmp_path / "own" / "mine" / f"{number}.png", noise(300, 400, seed=number))
+    made = data.TrainingPatches(["mine"], 256, seed=0, augment=True)
+    start = time.process_time()
+    for step in range(20):
+        made.batch(step, 16)
+    assert 20 * 16 / (time.process_time() - start) > 300
+
+
+@pytest.mark.parametrize("name", ["kodak", "set12", "set14", "classic5", "clic", "clic_subset", "clic/train", "sample",
+                                  "bsds500", "bsds500/val", "Kodak", "cifar10/test", "imagenet2012/test"])
+def test_training_on_a_test_set_is_refused_by_name(tmp_path, name):
+    write(tmp_path / "own" / name / "a.png", noise(40, 40))
+    with pytest.raises(RelicError, match=f"{name} is or holds a test set"):
+        data.TrainingPatches([name], 32, seed=0, augment=False)
+
+
+@pytest.mark.parametrize("name", ["bsds500/train", "bsds500/test", "cifar10/train", "train400", "coco128_val"])
+def test_training_sets_are_not_refused(tmp_path, name):
+    write(tmp_path / "own" / name / "a.png", noise(40, 40))
+    assert data.TrainingPatches([name], 32, seed=0, augment=False).batch(0, 1).shape == (1, 32, 32, 3)
+
+
+def test_a_test_picture_under_another_name_is_refused(tmp_path):
+    coffee = Path(importlib.util.find_spec("skimage").origin).parent / "data" / "coffee.png"
+    write(tmp_path / "own" / "mine" / "innocent.png", coffee.read_bytes())
+    with pytest.raises(RelicError, match="mine holds innocent, a picture that results are measured on"):
+        data.TrainingPatches(["mine"], 32, seed=0, augment=False)
+
+
+# --- fetching
+
+
+class _Server(http.server.BaseHTTPRequestHandler):
+    files: dict = {}
+    asked: list = []
+
+    def do_GET(self):
+        name = self.path.rsplit("/", 1)[-1]
+        self.asked.append(name)
+        self.send_response(200 if name in self.files else 404)
+        self.end_headers()
+        self.wfile.write(self.files.get(name, b""))
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Serve three made-up pictures on the loopback address and put them in the place of Kodak's table."""
+    files = {f"kodim0{n}.png": encoded(noise(seed=n), "PNG") for n in (1, 2, 3)}
+    table = {name: (len(content), hashlib.sha256(content).hexdigest()) for name, content in files.items()}
+    monkeypatch.setattr(fetch, "KODAK", table)
+    handler = type("Handler", (_Server,), {"files": dict(files), "asked": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        handler.url = f"http://127.0.0.1:{running.server_port}/kodak/"
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield handler
+        running.shutdown()
+
+
+def test_kodak_is_fetched_into_the_cache_and_found_there(server, tmp_path, capsys):
+    data.fetch("kodak", server.url)
+    assert [stem for stem, _ in data.images("kodak")] == ["kodim01", "kodim02", "kodim03"]
+    assert sorted(path.name for path in (tmp_path / "cache" / "data").iterdir()) == ["kodak"]
+    assert "3/3 kodim03.png" in capsys.readouterr().out
+    data.fetch("kodak", server.url)
+    assert len(server.asked) == 3  # nothing is asked for twice
+
+
+def test_an_interrupted_fetch_is_resumed_and_half_a_set_is_never_found(server):
+    third = server.files.pop("kodim03.png")
+    with pytest.raises(RelicError, match="cannot download .*kodim03.png .*Not Found.*RELIC_DATA/kodak"):
+        data.fetch("kodak", server.url)
+    with pytest.raises(RelicError, match="no data set kodak"):
+        data.images("kodak")
+    server.files["kodim03.png"] = third
+    server.asked.clear()
+    data.fetch("kodak", server.url)
+    assert server.asked == ["kodim03.png"] and len(data.images("kodak")) == 3
+
+
+@pytest.mark.parametrize("change", [lambda x: x[:-1], lambda x: x + b"!", lambda x: x[:-9] + b"?" + x[-8:]])
+def test_a_file_that_is_not_the_original_is_refused_and_not_kept(server, tmp_path, change):
+    server.files["kodim02.png"] = change(server.files["kodim02.png"])
+    with pytest.raises(RelicError, match="refused http://.*kodim02.png: its sha256 is not the original's"):
+        data.fetch("kodak", server.url)
+    assert [path.name for path in (tmp_path / "cache").rglob("*.png")] == ["kodim01.png"]
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(server, tmp_path):
+    data.fetch("kodak", server.url)
+    (tmp_path / "cache" / "data" / "kodak" / "kodim01.png").write_bytes(b"damaged")
+    server.asked.clear()
+    data.fetch("kodak", server.url)
+    assert server.asked == ["kodim01.png"] and len(data.images("kodak")) == 3
+
+
+def test_without_a_network_fetching_ends_in_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["data", "fetch", "kodak", "--url", "http://127.0.0.1:9/"])
+    with pytest.raises(SystemExit) as stop:
+        run_main(data.main)
+    assert str(stop.value).startswith("error: cannot download http://127.0.0.1:9/kodim01.png (")
+
+
+def test_the_table_of_originals_has_24_pictures():
+    assert list(fetch.KODAK) == [f"kodim{number:02}.png" for number in range(1, 25)]
+    assert all(len(digest) == 64 for _, digest in fetch.KODAK.values())
+    assert len({digest for _, digest in fetch.KODAK.values()}) == 24
+
+
+def test_a_set_that_cannot_be_fetched_says_how_to_get_it():
+    with pytest.raises(RelicError, match=r"set12 cannot be fetched: put its pictures into \$RELIC_DATA/set12"):
+        data.fetch("set12")
+
+
+def test_the_command_line_lists_the_sets_with_terms_and_places(tmp_path):
+    write(tmp_path / "own" / "kodak" / "kodim01.png", noise())
+    listed = subprocess.run([sys.executable, "-m", "common.data", "list"], capture_output=True, text=True, check=True,
+                            cwd=ROOT).stdout
+    kodak = next(line for line in listed.splitlines() if line.startswith("kodak "))
+    assert str(tmp_path / "own" / "kodak") in kodak and "unrestricted use" in kodak
+    assert len(listed.splitlines()) == len(fetch.KNOWN)
+
+
+# --- tensorflow-datasets
+
+
+def prepare(builder):
+    """Prepare a set without asking the network for a prepared one."""
+    config = data.tensorflow_datasets().download.DownloadConfig(try_download_gcs=False)
+    builder.download_and_prepare(download_config=config)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Return a folder with a small set that tensorflow-datasets prepared as array_record, and its builder's class."""
+    pytest.importorskip("tensorflow_datasets")
+    tfds = data.tensorflow_datasets()
+
+    class TinyPictures(tfds.core.GeneratorBasedBuilder):
+        """Five pictures to train on and two to test on."""
+
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = Path(__file__).parent
+
+        def _info(self):
+            return tfds.core.DatasetInfo(builder=self, disable_shuffling=True, features=tfds.features.FeaturesDict({
+                "label": tfds.features.ClassLabel(num_classes=5), "image": tfds.features.Image(shape=(None, None, 3))}))
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples(range(5)), "test": self._generate_examples(range(5, 7))}
+
+        def _generate_examples(self, seeds):
+            for seed in seeds:
+                yield seed, {"image": noise(40, 30 + seed, seed=seed), "label": 0}
+
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(TinyPictures(data_dir=folder, file_format="array_record"))
+    return folder, TinyPictures
+
+
+def check_tiny_pictures():
+    found = data.images("tiny_pictures/train")
+    assert [stem for stem, _ in found] == [f"train_{index:06d}" for index in range(5)]
+    for seed, (_, x) in enumerate(found):
+        np.testing.assert_array_equal(x, noise(40, 30 + seed, seed=seed))
+    assert len(data.images("tiny_pictures/test")) == 2
+
+
+def test_a_prepared_set_is_read_by_name_and_split(prepared, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared[0]))
+    check_tiny_pictures()
+    assert len(data.images("tiny_pictures/train", limit=3)) == 3
+    made = data.TrainingPatches(["tiny_pictures/train"], 32, seed=0, augment=False)
+    assert made.skipped == {"tiny_pictures/train": 2} and made.batch(0, 2).shape == (2, 32, 32, 3)
+    with pytest.raises(RelicError, match="name one of tiny_pictures/train, tiny_pictures/test"):
+        data.images("tiny_pictures")
+    with pytest.raises(RelicError, match="tiny_pictures has no split val"):
+        data.images("tiny_pictures/val")
+
+
+def test_a_folder_of_the_user_comes_before_a_prepared_set(prepared, monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared[0]))
+    write(tmp_path / "own" / "tiny_pictures" / "train" / "mine.png", noise())
+    assert [stem for stem, _ in data.images("tiny_pictures/train")] == ["mine"]
+
+
+def test_an_array_record_set_is_read_without_tensorflow(prepared, monkeypatch, tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('this test has no tensorflow')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared[0]))
+    program = "from common import data; print(len(data.images('tiny_pictures/train')))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert run.stdout == "5\n", run.stderr
+
+
+def test_a_tfrecord_set_is_read_through_tensorflow(prepared, monkeypatch, tmp_path):
+    pytest.importorskip("tensorflow")
+    prepare(prepared[1](data_dir=tmp_path, file_format="tfrecord"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    check_tiny_pictures()
+
+
+def test_fetching_a_set_that_tensorflow_datasets_knows_prepares_it(prepared, capsys):
+    data.fetch("tiny_pictures")
+    check_tiny_pictures()
+    with pytest.raises(RelicError, match="knows no set no_such_set"):
+        data.fetch("no_such_set")
+
+
+def test_without_tensorflow_datasets_a_prepared_set_says_what_is_missing(tmp_path, monkeypatch):
+    (tmp_path / "prepared" / "cifar10").mkdir(parents=True)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(RelicError, match="pip install tensorflow-datasets"):
+        data.images("cifar10/train")
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", types.ModuleType("half of it"))
+    with pytest.raises(RelicError, match="tensorflow-datasets cannot be imported"):
+        data.images("cifar10/train")
+
+
+def test_kodak_has_a_builder_that_verifies_its_downloads(server, tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_datasets")
+    monkeypatch.setattr(fetch, "KODAK_URL", server.url)
+    monkeypatch.delitem(sys.modules, "common.kodak_builder", raising=False)
+    builder = importlib.import_module("common.kodak_builder").Kodak(
+        data_dir=tmp_path / "prepared", file_format="array_record")
+    monkeypatch.delitem(sys.modules, "common.kodak_builder")
+    second = server.files["kodim02.png"]
+    server.files["kodim02.png"] = encoded(noise(seed=9), "PNG")
+    with pytest.raises(Exception, match="(?i)checksum"):
+        prepare(builder)
+    server.files["kodim02.png"] = second
+    prepare(builder)
+    found = data.images("kodak")
+    assert len(found) == 3
+    np.testing.assert_array_equal(found[2][1], noise(seed=3))

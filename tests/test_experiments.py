@@ -1,0 +1,164 @@
+"""The experiments' command lines, and the tables that need no training."""
+from __future__ import annotations
+
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import experiments
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = sorted(m.name for m in pkgutil.iter_modules(experiments.__path__) if m.name != "__main__")
+BACKENDS = ("tensorflow", "keras", "jax", "torch", "tensorflow_compression")
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def processor_seconds(*arguments):
+    """Return a finished command and the processor time it took, which other programs do not lengthen."""
+    before = os.times()
+    result = run(*arguments)
+    after = os.times()
+    return result, after.children_user - before.children_user + after.children_system - before.children_system
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_comes_in_under_a_second(name):
+    result, seconds = processor_seconds(f"experiments.{name}", "--help")
+    assert result.returncode == 0 and seconds < 1
+    assert f"python -m experiments.{name}" in result.stdout and "--scale" in result.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("arguments", ["--scale huge", "--images 0", "--images few", "--seeds -1", "--no-such-option"])
+def test_a_wrong_argument_is_one_line_and_a_failure(name, arguments):
+    result = run(f"experiments.{name}", *arguments.split())
+    assert result.returncode not in (0, 130) and result.stdout == ""
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert arguments.split()[-1] in result.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_or_missing_folder_of_pictures_is_one_line_and_a_failure(name, tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        result = run(f"experiments.{name}", "--scale", "smoke", "--data", str(folder))
+        assert result.returncode not in (0, 130) and result.stderr.count("\n") == 1
+        assert result.stderr.startswith("error: ") and str(folder) in result.stderr
+
+
+def test_experiments_are_declared_without_importing_a_backend():
+    imports = "; ".join(f"import experiments.{name}" for name in NAMES)
+    code = f"import sys; {imports}; print([m for m in {BACKENDS} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_list_of_experiments_is_json_of_all_of_them():
+    result, seconds = processor_seconds("experiments", "--json")
+    listed = json.loads(result.stdout)
+    assert [one["name"] for one in listed] == NAMES and seconds < 1
+    for one in listed:
+        assert one["shows"].endswith(".") and one["minutes"] > 0 and one["paper"] in one["table"]
+        assert one["scales"] == list(one["verdicts"])
+
+
+def test_the_list_counts_the_verdicts_of_written_tables(tmp_path):
+    path = tmp_path / "small/cheng_resnet/table4.json"
+    path.parent.mkdir(parents=True)
+    verdicts = ["not comparable", "not run", "not comparable"]
+    path.write_text(json.dumps({"cells": [{"verdict": v} for v in verdicts]}), encoding="utf-8")
+    listed = json.loads(run("experiments", "--json", RELIC_RESULTS=str(tmp_path)).stdout)
+    (one,) = (one for one in listed if one["name"] == "table4_cheng")
+    assert one["verdicts"] == {"small": {"not comparable": 2, "not run": 1}} and one["scales"] == ["small"]
+
+
+def test_an_experiment_can_be_run_by_name_and_a_wrong_name_is_one_line():
+    result = run("experiments", "table4_cheng", "--help")
+    assert result.returncode == 0 and "--images" in result.stdout
+    result = run("experiments", "table44_cheng")
+    assert result.returncode == 1 and result.stderr.count("\n") == 1 and "table4_cheng" in result.stderr
+
+
+# --- tables that are counted from the built models ---
+
+
+def document(module, monkeypatch, rows=None):
+    from common import join, tables
+
+    monkeypatch.setattr(module, "ROWS", rows or module.ROWS)
+    found = module.reproduce(tables.Options(module.TABLE, module.ROWS, "exact"))
+    return join.join(module.TABLE, "exact", None, found)
+
+
+@pytest.mark.stack
+def test_table_8_is_met_to_the_last_digit_but_for_its_misprint(monkeypatch):
+    from experiments import table8_cheng
+
+    found = document(table8_cheng, monkeypatch)
+    cells = {(c["row"], c["column"]): c for c in found["cells"]}
+    assert len(cells) == 17 * 8 + 1 + 1 + 2  # layers by columns, GDN and prior by their count, the total by two
+    assert {place for place, c in cells.items() if c["verdict"] != "exact"} == {("Tconv4", "Cout")}
+    misprint = cells["Tconv4", "Cout"]
+    assert (misprint["verdict"], misprint["published"], misprint["reproduced"]) == ("differs", 128, 3)
+    assert "31107" in misprint["note"]
+    assert [c["verdict"] for c in found["claims"]] == ["holds"]
+
+
+@pytest.mark.stack
+def test_table_9_is_met_to_the_last_digit_and_its_claims_are_judged(monkeypatch):
+    from experiments import table9_cheng
+
+    found = document(table9_cheng, monkeypatch)
+    assert len(found["cells"]) == 30 and {c["verdict"] for c in found["cells"]} == {"exact"}
+    fields = found["further"]["receptive field of a stage"]
+    assert (fields["HyperPrior-9"], fields["ResNet-3x3(3)"], fields["ResNet-3x3(4)"]) == (9, 11, 15)
+    strict = found["further"]["FLOPs, Eq. 2 at the layer's own output"]
+    assert strict["ResNet-3x3(4)-SubPixel"] == strict["ResNet-3x3(4)"] == 24298643456
+    failing = [c["claim"] for c in found["claims"] if c["verdict"] == "does not hold"]
+    assert len(failing) == 4 and sum("sees as much as" in claim for claim in failing) == 2
+
+
+@pytest.mark.stack
+def test_a_receptive_field_grows_with_the_strides_before():
+    from papers.cheng_resnet.complexity import LayerRow, receptive_field
+
+    def chain(*kernels_strides):
+        return [LayerRow("", "conv", (k, k), s, 1, 1, 1, 1, 1, 1, True) for k, s in kernels_strides]
+
+    assert receptive_field(chain((3, 1), (3, 1), (3, 1), (3, 1))) == 9
+    assert receptive_field(chain((3, 2), (3, 1), (3, 1))) == 11
+    assert receptive_field(chain((3, 2), (3, 1), (3, 1), (3, 1))) == 15
+    assert receptive_field(chain((9, 2), (9, 2))) == 9 + 8 * 2
+
+
+@pytest.mark.stack
+def test_a_transposed_convolution_carries_out_a_quarter_of_eq_2():
+    from papers.cheng_resnet.complexity import LayerRow, flops, flops_as_printed, flops_executed
+
+    row = LayerRow("up", "tconv", (3, 3), 2, 8, 4, 10, 10, 3 * 3 * 8 * 4 + 4, (3 * 3 * 8 * 4 + 4) * 100, True)
+    assert flops([row]) == flops_as_printed([row]) == 29200
+    assert flops_executed([row]) == 3 * 3 * 8 * 4 * 25 + 4 * 100
+
+
+@pytest.mark.stack
+def test_training_table_4_at_the_papers_schedule_takes_1e19_operations():
+    from experiments import table4_cheng
+    from papers.cheng_resnet import complexity
+
+    flops = [complexity.training_flops(config, "paper") for config in table4_cheng.ROWS.values()]
+    assert sum(flops) == pytest.approx(1.01e19, rel=0.01)

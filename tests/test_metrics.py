@@ -1,0 +1,292 @@
+"""Metrics against closed forms, scikit-image and TensorFlow; the tensor forms against the array forms."""
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from common import metrics
+from common.errors import RelicError
+
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+SIZES = [(161, 161), (203, 251), (256, 192)]
+
+
+def photograph(height: int, width: int) -> np.ndarray:
+    data = pytest.importorskip("skimage.data")
+    return np.ascontiguousarray(data.astronaut()[:height, 100 : 100 + width])
+
+
+def damaged(image: np.ndarray, strength: float) -> np.ndarray:
+    """Return a blurred, noisy copy of a picture."""
+    noise = np.random.default_rng(0).normal(0, 255 * strength, image.shape)
+    return np.clip(cv2.GaussianBlur(image, (0, 0), 1 + 9 * strength) + noise, 0, 255).astype(np.uint8)
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def flat(value: int, size: tuple = (176, 161, 3)) -> np.ndarray:
+    return np.full(size, value, np.uint8)
+
+
+def textbook_ms_ssim(x: np.ndarray, y: np.ndarray) -> float:
+    """Return MS-SSIM from its five filtered maps in float64, one channel at a time."""
+    ndimage = pytest.importorskip("scipy.ndimage")
+
+    def blur(array):
+        return ndimage.gaussian_filter(array, 1.5, radius=5)[5:-5, 5:-5]
+
+    def halve(array):
+        array = np.pad(array, [(0, side % 2) for side in array.shape], "symmetric")
+        return array.reshape(array.shape[0] // 2, 2, array.shape[1] // 2, 2).mean((1, 3))
+
+    def of_channel(a, b):
+        product = 1.0
+        for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+            if scale:
+                a, b = halve(a), halve(b)
+            mean_a, mean_b = blur(a), blur(b)
+            covariance = blur(a * b) - mean_a * mean_b
+            variances = blur(a * a) - mean_a**2 + blur(b * b) - mean_b**2
+            term = (2 * covariance + C2) / (variances + C2)
+            if scale == 4:
+                term = term * (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
+            product *= max(term.mean(), 0) ** weight
+        return product
+
+    return float(np.mean([of_channel(x[..., c].astype(float), y[..., c].astype(float)) for c in range(3)]))
+
+
+# --- arrays ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [1, 7, 128, 255])
+def test_psnr_of_a_constant_difference_is_its_closed_form(step):
+    x, y = flat(0), flat(step)
+    assert metrics.mse(x, y) == metrics.mse(y, x) == step**2
+    assert metrics.psnr(x, y) == pytest.approx(20 * math.log10(255 / step), abs=1e-12)
+
+
+def test_psnr_of_identical_pictures_is_infinite():
+    assert metrics.psnr(noise(5, 4), noise(5, 4)) == math.inf
+
+
+def test_mse_averages_over_pixels_and_channels():
+    x = np.zeros((2, 2, 3), np.uint8)
+    y = x.copy()
+    y[1, 0, 2] = 6
+    assert metrics.mse(x, y) == 3.0
+    assert metrics.mse(x[..., 2], y[..., 2]) == 9.0
+
+
+@pytest.mark.parametrize("strength", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("size", [(11, 11), (64, 75), (203, 251)])
+def test_ssim_equals_that_of_scikit_image(size, strength):
+    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
+    x = photograph(*size)
+    y = damaged(x, strength)
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    assert metrics.ssim(x, y) == pytest.approx(structural_similarity(x, y, channel_axis=2, **settings), abs=1e-10)
+    assert metrics.ssim(x[..., 0], y[..., 0]) == pytest.approx(
+        structural_similarity(x[..., 0], y[..., 0], **settings), abs=1e-10
+    )
+
+
+@pytest.mark.parametrize("a, b", [(0, 255), (100, 120), (255, 255)])
+def test_flat_pictures_differ_by_their_luminance_alone(a, b):
+    luminance = (2 * a * b + C1) / (a**2 + b**2 + C1)
+    assert metrics.ssim(flat(a), flat(b)) == pytest.approx(luminance, abs=1e-9)
+    assert metrics.ms_ssim(flat(a), flat(b)) == pytest.approx(luminance**0.1333, abs=1e-9)
+
+
+@pytest.mark.parametrize("strength", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("size", SIZES)
+def test_ms_ssim_equals_its_textbook_form(size, strength):
+    x = photograph(*size)
+    y = damaged(x, strength)
+    assert metrics.ms_ssim(x, y) == pytest.approx(textbook_ms_ssim(x, y), abs=1e-10)
+    assert metrics.ms_ssim(x, y) == pytest.approx(metrics.ms_ssim(y, x), abs=1e-12)
+
+
+@pytest.mark.parametrize("strength", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("size", SIZES)
+def test_ms_ssim_equals_that_of_tensorflow(size, strength):
+    tensorflow = pytest.importorskip("tensorflow")
+    x = photograph(*size)
+    y = damaged(x, strength)
+    expected = float(tensorflow.image.ssim_multiscale(x[None], y[None], 255)[0])
+    assert metrics.ms_ssim(x, y) == pytest.approx(expected, abs=2e-5)
+
+
+def test_ms_ssim_of_a_grey_picture_is_that_of_its_three_equal_channels():
+    x = photograph(161, 170)[..., 1]
+    y = damaged(x, 0.1)
+    assert metrics.ms_ssim(x, y) == pytest.approx(metrics.ms_ssim(np.dstack([x] * 3), np.dstack([y] * 3)), abs=1e-12)
+
+
+def test_ms_ssim_is_one_for_identical_and_zero_for_opposite_pictures():
+    x = noise(161, 161)
+    assert metrics.ms_ssim(x, x) == 1.0
+    assert metrics.ms_ssim(x, 255 - x) == 0.0
+
+
+@pytest.mark.parametrize("size", [(160, 161), (161, 160), (1, 1)])
+def test_ms_ssim_of_a_side_below_161_pixels_names_the_limit(size):
+    with pytest.raises(RelicError, match="at least 161 pixels"):
+        metrics.ms_ssim(noise(*size), noise(*size))
+
+
+def test_161_pixels_are_the_limit_of_tensorflow_too():
+    tensorflow = pytest.importorskip("tensorflow")
+    assert metrics.MS_SSIM_SMALLEST == 161
+    assert float(tensorflow.image.ssim_multiscale(noise(161, 161)[None], noise(161, 161)[None], 255)[0]) == 1.0
+    with pytest.raises(tensorflow.errors.InvalidArgumentError):
+        tensorflow.image.ssim_multiscale(noise(160, 161)[None], noise(160, 161)[None], 255)
+
+
+def test_ssim_of_a_side_below_11_pixels_names_the_limit():
+    with pytest.raises(RelicError, match="at least 11 pixels"):
+        metrics.ssim(noise(10, 30), noise(10, 30))
+
+
+@pytest.mark.parametrize("function", [metrics.mse, metrics.psnr, metrics.ssim, metrics.ms_ssim])
+@pytest.mark.parametrize(
+    "x, y, words",
+    [
+        (flat(0), flat(0, (161, 176, 3)), "same shape"),
+        (flat(0), flat(0, (176, 161)), "same shape"),
+        (flat(0), flat(0).astype(np.float32), "float32"),
+        (flat(0) / 255, flat(0) / 255, "float64"),
+        (flat(0, (176, 161, 4)), flat(0, (176, 161, 4)), "HxWx3"),
+        (flat(0, (0, 5, 3)), flat(0, (0, 5, 3)), "uint8 array"),
+        ([[1]], [[1]], "list"),
+    ],
+)
+def test_what_is_not_two_pictures_of_one_shape_is_refused_with_one_sentence(function, x, y, words):
+    with pytest.raises(RelicError, match=words) as refusal:
+        function(x, y)
+    assert "\n" not in str(refusal.value)
+
+
+def test_ms_ssim_in_db_counts_the_nines():
+    assert metrics.ms_ssim_db(0.9) == pytest.approx(10)
+    assert metrics.ms_ssim_db(0.999) == pytest.approx(30)
+    assert metrics.ms_ssim_db(0.0) == 0
+    assert metrics.ms_ssim_db(1.0) == math.inf
+
+
+def test_bits_per_pixel_are_bits_over_pixels():
+    assert metrics.bits_per_pixel(3 * 20 * 30, 20, 30) == 24
+    assert metrics.bits_per_pixel(1, 16, 1) == 0.5
+
+
+# --- tensors ---------------------------------------------------------------------------------------------------------
+
+
+def tensor_value(function, x: np.ndarray, y: np.ndarray, **settings) -> np.ndarray:
+    """Return a tensor metric of two batches of arrays as an array."""
+    from common import backend
+
+    tensors = [backend.ops.convert_to_tensor(np.asarray(array, np.float32)) for array in (x, y)]
+    return backend.to_numpy(function(*tensors, **settings))
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("size", SIZES)
+def test_the_tensor_forms_equal_the_array_forms_for_every_picture_of_a_batch(size):
+    x = photograph(*size)
+    ys = [damaged(x, strength) for strength in (0.01, 0.1, 0.5)]
+    batch = np.stack([x] * 3), np.stack(ys)
+    expected = [metrics.ms_ssim(x, y) for y in ys]
+    np.testing.assert_allclose(tensor_value(metrics.ms_ssim_tensor, *batch), expected, atol=2e-6)
+    np.testing.assert_allclose(
+        tensor_value(metrics.ms_ssim_tensor, batch[0] / 255, batch[1] / 255, max_val=1.0), expected, atol=2e-6
+    )
+    np.testing.assert_allclose(
+        tensor_value(metrics.ssim_tensor, *batch), [metrics.ssim(x, y) for y in ys], atol=2e-6
+    )
+
+
+@pytest.mark.stack
+def test_the_tensor_forms_take_any_number_of_channels():
+    x = photograph(161, 176)
+    y = damaged(x, 0.1)
+    grey = tensor_value(metrics.ms_ssim_tensor, x[None, ..., :1], y[None, ..., :1])
+    np.testing.assert_allclose(grey, metrics.ms_ssim(x[..., 0], y[..., 0]), atol=2e-6)
+
+
+@pytest.mark.stack
+def test_the_tensor_form_of_identical_pictures_is_exactly_one():
+    assert tensor_value(metrics.ms_ssim_tensor, noise(161, 161)[None], noise(161, 161)[None]) == 1.0
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("floor, expected", [(1e-3, 1e-3**1.0001), (0.1, 0.1**1.0001), (None, 0.0)])
+def test_opposite_pictures_are_held_up_by_the_floor_alone(floor, expected):
+    x = noise(161, 176)[None].astype(np.float32)
+    assert tensor_value(metrics.ms_ssim_tensor, x, 255 - x, floor=floor) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.stack
+def test_the_floor_changes_nothing_where_every_term_is_above_it():
+    x = photograph(161, 176)
+    pair = x[None], damaged(x, 0.1)[None]
+    with_floor = tensor_value(metrics.ms_ssim_tensor, *pair, floor=1e-3)
+    assert with_floor == tensor_value(metrics.ms_ssim_tensor, *pair)
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("size", [(None, None), (160, 256)])
+def test_tensors_of_unknown_or_too_small_size_are_refused(size):
+    from common import backend
+
+    x = backend.keras.Input((*size, 3))
+    with pytest.raises(RelicError, match="known sides of at least 161"):
+        metrics.ms_ssim_tensor(x, x)
+
+
+def gradient(function, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the gradient to `y` of the mean of a tensor metric, by TensorFlow."""
+    tensorflow = pytest.importorskip("tensorflow")
+    from common import backend
+
+    if backend.BACKEND != "tensorflow":
+        pytest.skip("the tape is TensorFlow's")
+    x, y = (tensorflow.constant(array[None], tensorflow.float32) for array in (x, y))
+    with tensorflow.GradientTape() as tape:
+        tape.watch(y)
+        value = tensorflow.reduce_mean(function(x, y))
+    return tape.gradient(value, y).numpy()
+
+
+@pytest.mark.stack
+def test_the_gradient_equals_that_of_tensorflow():
+    tensorflow = pytest.importorskip("tensorflow")
+    x = photograph(170, 203)
+    y = damaged(x, 0.1)
+    expected = gradient(lambda a, b: tensorflow.image.ssim_multiscale(a, b, 255.0), x, y)
+    found = gradient(metrics.ms_ssim_tensor, x, y)
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("other", ["identical", "opposite", "black", "grey", "white", "noise"])
+@pytest.mark.parametrize("first", ["photograph", "noise", "black", "grey"])
+def test_with_a_floor_every_gradient_is_finite(first, other):
+    pictures = {"photograph": photograph(161, 176), "noise": noise(161, 176)}
+    pictures.update({name: flat(v, (161, 176, 3)) for name, v in {"black": 0, "grey": 128, "white": 255}.items()})
+    x = pictures[first]
+    pictures.update(identical=x, opposite=255 - x)
+    found = gradient(lambda a, b: metrics.ms_ssim_tensor(a, b, floor=1e-3), x, pictures[other])
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.stack
+def test_without_a_floor_opposite_pictures_have_no_finite_gradient():
+    """Why training needs the floor."""
+    x = noise(161, 176)
+    assert not np.isfinite(gradient(metrics.ms_ssim_tensor, x, 255 - x)).all()

@@ -1,0 +1,509 @@
+"""Published files, verdicts, intervals and the join, on tiny tables and against closed forms."""
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib
+import json
+import math
+import pkgutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import experiments
+import papers
+from common import join, published, runs, statistics, table_text, tables, verdicts
+from common.errors import RelicError
+
+HEADER = """# citation: Somebody: Something
+# title: A tiny table
+# section: 1
+# read: typed
+# test set: kodak
+# pictures: 6
+# units: PSNR dB, MS-SSIM 1, Rate bpp
+# measured as: PSNR psnr, MS-SSIM ms_ssim, Rate bpp
+# better: PSNR higher, MS-SSIM higher, Rate lower
+# tolerance: PSNR 0.25, MS-SSIM 0.002, Rate 3%
+"""
+BODY = """Method,PSNR,MS-SSIM,Rate
+first,26.266,0.9591,0.1690
+second,26.378,0.9605,0.1704
+"""
+ROOT = Path(__file__).resolve().parent.parent
+EXPERIMENTS = sorted(m.name for m in pkgutil.iter_modules(experiments.__path__) if m.name != "__main__")
+COMMITTED = [
+    path
+    for path in sorted((ROOT / "results").rglob("*.json"))
+    if path.relative_to(ROOT / "results").parts[0] not in ("smoke", "runs", "models")
+    and not path.name.endswith("_curves.json")
+]
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Make `published.load` return the tiny table, or another text given to the returned function."""
+
+    def use(text=HEADER + BODY):
+        path = tmp_path / "table1.csv"
+        path.write_text(text, encoding="utf-8")
+        monkeypatch.setattr(published, "load", lambda table: published.read(path))
+        return published.read(path)
+
+    use()
+    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "results"))
+    return use
+
+
+def pictures(row, psnr, ms_ssim=0.96, bpp=0.17, seed=0, count=6, jpeg=0.5):
+    spread = np.linspace(-1, 1, count)
+    return [
+        dict(
+            row=row,
+            seed=seed,
+            picture=f"p{i}",
+            bpp=bpp,
+            psnr=psnr + s,
+            ms_ssim=ms_ssim,
+            encoding_time=0.1,
+            decoding_time=0.2,
+            jpeg_bpp=bpp,
+            jpeg_ms_ssim=jpeg,
+        )
+        for i, s in enumerate(spread)
+    ]
+
+
+KODAK = {"test_set": {"name": "kodak", "pictures": 6, "digest": "x" * 64}}
+
+
+def found(*measured, provenance=KODAK):
+    return join.Reproduction(pictures=[p for group in measured for p in group], provenance=dict(provenance))
+
+
+def cell(document, row, column):
+    (one,) = (c for c in document["cells"] if (c["row"], c["column"]) == (row, column))
+    return one
+
+
+# --- published files ---
+
+
+def test_a_published_table_keeps_rows_columns_and_printed_digits(tiny):
+    table = tiny()
+    assert table.rows == ["first", "second"] and table.columns == ["PSNR", "MS-SSIM", "Rate"]
+    assert table.printed("first", "Rate") == "0.1690" and table.value("first", "Rate") == 0.169
+    assert table.tolerances["Rate"].around(0.2) == pytest.approx(0.006)
+    assert table.tolerances["PSNR"].around(26.0) == 0.25
+    assert table.pictures == 6 and table.test_set == "kodak"
+
+
+def test_several_columns_can_name_a_row_and_blank_cells_are_no_cells(tiny):
+    text = HEADER + "# label: Method, λ\n" + "Method,λ,PSNR,MS-SSIM,Rate\nnet,5,26.2,,-\nnet,10,27.0,picture,0.2\n"
+    table = tiny(text)
+    assert table.rows == ["net, 5", "net, 10"]
+    assert table.printed("net, 5", "MS-SSIM") is None and table.printed("net, 5", "Rate") is None
+    assert table.printed("net, 10", "MS-SSIM") == "picture" and table.value("net, 10", "MS-SSIM") is None
+
+
+@pytest.mark.parametrize(
+    "text, line, words",
+    [
+        (HEADER + "Method,PSNR,MS-SSIM,Rate\nfirst,26.266,0.9591\n", 12, "3 fields"),
+        (HEADER + "Method,PSNR,MS-SSIM,Rate\nfirst,26.266,about 1,0.1\n", 12, "about 1"),
+        (HEADER + "Method,PSNR,MS-SSIM,Rate\nfirst,26.266,nan,0.1\n", 12, "nan"),
+        (HEADER + BODY + "first,1,1,1\n", 14, "stands twice"),
+        (HEADER + "Method,PSNR,PSNR,Rate\n", 11, "stands twice"),
+        (HEADER.replace("PSNR 0.25", "PSNR wide") + BODY, 10, "wide"),
+        (HEADER.replace("PSNR 0.25", "SNR 0.25") + BODY, 10, "SNR 0.25"),
+        (HEADER.replace("PSNR higher", "PSNR more") + BODY, 9, "higher or lower"),
+        (HEADER.replace("pictures: 6", "pictures: six") + BODY, 6, "six"),
+        (HEADER + "# colour: red\n" + BODY, 11, "known key"),
+        (HEADER + "# misprint: third | PSNR | wrong\n" + BODY, 11, "third"),
+        (HEADER + "# misprint: first | SSIM | wrong\n" + BODY, 11, "SSIM"),
+        (HEADER + "# misprint: first is wrong\n" + BODY, 11, "row | column | sentence"),
+        (HEADER + "# label: Name\n" + BODY, 12, "label columns"),
+        (HEADER.replace("# read: typed\n", "") + BODY, 1, "# read:"),
+        (HEADER, 10, "no header row"),
+    ],
+)
+def test_a_malformed_published_file_is_refused_with_file_and_line(tmp_path, text, line, words):
+    path = tmp_path / "table7.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RelicError) as error:
+        published.read(path)
+    assert f"table7.csv, line {line}: " in str(error.value) and words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_paper_or_table_is_one_sentence():
+    with pytest.raises(RelicError, match="no published tables for paper 'nobody'"):
+        published.load("nobody/table1")
+    with pytest.raises(RelicError, match="no published table table99.csv"):
+        published.load("cheng_resnet/table99")
+
+
+PUBLISHED = sorted(Path(papers.__path__[0]).glob("*/published/*.csv"))
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: f"{path.parts[-3]}/{path.stem}")
+def test_every_published_file_gives_each_number_a_unit_and_a_tolerance(path):
+    table = published.read(path)
+    for (_, column), printed in table.cells.items():
+        assert column in table.units
+        assert printed == "picture" or column in table.tolerances
+    assert set(table.better) <= set(table.columns) and set(table.measured_as) <= set(table.columns)
+
+
+def test_all_nine_tables_of_cheng_are_typed():
+    assert {p.stem for p in PUBLISHED if p.parts[-3] == "cheng_resnet"} == {f"table{n}" for n in range(1, 10)}
+
+
+def test_printed_parameters_of_table_8_add_up_to_its_total():
+    table = published.load("cheng_resnet/table8")
+    layers = [row for row in table.rows if row != "Total"]
+    assert sum(table.value(row, "Para") for row in layers) == table.value("Total", "Para") == 11188291
+
+
+def test_printed_shapes_of_table_8_give_its_printed_counts_by_eq_2_but_for_the_misprint():
+    table = published.load("cheng_resnet/table8")
+    wrong = []
+    for row in table.rows:
+        if table.value(row, "Cin") is None:
+            continue
+        h, w, c_in, c_out, para = (table.value(row, c) for c in ("Kernel h", "Kernel w", "Cin", "Cout", "Para"))
+        if para not in ((h * w * c_in + 1) * c_out, h * w * c_in * c_out):
+            wrong.append(row)
+        assert verdicts.same_digits(para * table.value(row, "H'") * table.value(row, "W'"), table.printed(row, "FLOPs"))
+    assert wrong == ["Tconv4"] == [r.row for r in table.remarks if r.kind == "misprint"]
+
+
+# --- verdicts ---
+
+
+@pytest.mark.parametrize(
+    "value, printed, same",
+    [
+        (38753404928, "3.88e10", True),
+        (38_849_999_999, "3.88e10", True),
+        (38_850_000_001, "3.88e10", False),
+        (26.2664, "26.266", True),
+        (26.26651, "26.266", False),
+        (0.404971, "0.40", True),
+        (0.4051, "0.40", False),
+        (11188291, "11188291", True),
+        (11188292, "11188291", False),
+        (0.17, "0.1700", True),
+        (0.16994, "0.1700", False),
+    ],
+)
+def test_a_value_is_exact_when_it_rounds_to_the_printed_digits(value, printed, same):
+    assert verdicts.same_digits(value, printed) is same
+
+
+@pytest.mark.parametrize(
+    "value, better, verdict",
+    [
+        (26.2661, "higher", "exact"),
+        (26.5, "higher", "within"),
+        (26.03, "higher", "within"),
+        (26.6, "higher", "better"),
+        (25.9, "higher", "differs"),
+        (26.6, "lower", "differs"),
+        (25.9, "lower", "better"),
+        (26.6, None, "differs"),
+        (25.9, None, "differs"),
+    ],
+)
+def test_a_comparable_cell_is_exact_within_better_or_differs(value, better, verdict):
+    assert verdicts.of_cell("26.266", value, published.Tolerance("0.25", 0.25, False), better) == verdict
+
+
+@pytest.mark.parametrize("psnr, rate", [(26.3, "better"), (27.0, "better"), (25.0, "differs")])
+def test_a_lower_rate_is_better_only_at_no_lower_quality(tiny, psnr, rate):
+    values = {"PSNR": psnr, "MS-SSIM": 0.9591, "Rate": 0.1}
+    assert verdicts.of_row(tiny(), "first", values, "")["Rate"] == rate
+
+
+def test_a_lower_rate_is_not_better_when_the_quality_is_unknown(tiny):
+    judged = verdicts.of_row(tiny(), "first", {"PSNR": 26.3, "MS-SSIM": None, "Rate": 0.1}, "")
+    assert judged == {"PSNR": "within", "MS-SSIM": "not run", "Rate": "differs"}
+
+
+def test_a_cell_published_as_a_picture_or_not_run_says_so(tiny):
+    table = tiny(HEADER + "Method,PSNR,MS-SSIM,Rate\nfirst,picture,0.9591,-\n")
+    judged = verdicts.of_row(table, "first", {"PSNR": 26.0}, "")
+    assert judged == {"PSNR": "published only as a picture", "MS-SSIM": "not run"}
+
+
+@pytest.mark.parametrize(
+    "target, interval, verdict",
+    [
+        (0.1, (0.05, 0.2), "same sign"),
+        (-0.1, (-0.2, -0.05), "same sign"),
+        (0.1, (-0.2, -0.05), "opposite sign"),
+        (-0.1, (0.05, 0.2), "opposite sign"),
+        (0.1, (-0.01, 0.2), "undecided"),
+        (0.1, None, "undecided"),
+        (0.0, (0.05, 0.2), "undecided"),
+    ],
+)
+def test_a_difference_is_judged_by_the_sign_of_its_interval(target, interval, verdict):
+    assert verdicts.of_difference(target, 0.1, interval) == verdict
+    assert verdicts.of_difference(target, None, interval) == "not run"
+
+
+@pytest.mark.parametrize(
+    "relation, claimed, value, interval, verdict",
+    [
+        ("equals", 7, 7, None, "holds"),
+        ("equals", 7, 11, None, "does not hold"),
+        ("below", 10, 9.0, None, "holds"),
+        ("below", 10, 9.0, (8.0, 10.5), "undecided"),
+        ("above", 10, 9.0, (8.0, 9.5), "does not hold"),
+        ("rounds to", "7.10e8", 710148096, None, "holds"),
+        ("rounds to", "7.11e8", 710148096, None, "does not hold"),
+    ],
+)
+def test_a_claim_holds_does_not_hold_or_is_undecided(relation, claimed, value, interval, verdict):
+    assert verdicts.of_claim(relation, claimed, value, interval) == verdict
+
+
+# --- intervals ---
+
+
+def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
+    values = np.random.default_rng(1).normal(3.0, 2.0, size=(1, 400))
+    low, high = statistics.interval_of_mean(values)
+    half = 1.95996 * values.std() / math.sqrt(400)
+    assert low == pytest.approx(values.mean() - half, abs=0.05 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.05 * half)
+
+
+def test_the_interval_of_a_difference_is_paired_by_picture():
+    generator = np.random.default_rng(2)
+    easy_or_hard = generator.normal(0, 10, size=300)
+    noise = generator.normal(0, 0.1, size=300)
+    low, high = statistics.interval_of_difference(easy_or_hard + 0.5 + noise, easy_or_hard)
+    half = 1.95996 * noise.std() / math.sqrt(300)
+    assert (low, high) == pytest.approx((0.5 + noise.mean() - half, 0.5 + noise.mean() + half), abs=0.06 * half)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_resampled_seeds_have_the_variance_of_a_mean_of_that_many(seeds):
+    values = np.repeat(np.random.default_rng(3).normal(size=(seeds, 1)), 8, axis=1)
+    generator = np.random.default_rng(4)
+    weights = np.full((40_000, 8), 1 / 8)
+    means = statistics._resampled_means(generator, weights, values)
+    assert means.std() == pytest.approx(values[:, 0].std(ddof=1) / math.sqrt(seeds), rel=0.03)
+    assert means.mean() == pytest.approx(values.mean(), abs=0.02)
+
+
+def test_more_pictures_than_fit_one_chunk_give_the_same_kind_of_interval(monkeypatch):
+    values = np.random.default_rng(5).normal(size=(1, 100))
+    whole = statistics.interval_of_mean(values)
+    monkeypatch.setattr(statistics, "_CHUNK", 33_333)
+    assert statistics.interval_of_mean(values) == pytest.approx(whole, abs=0.02)
+
+
+def test_an_interval_is_repeatable_and_needs_five_pictures_and_finite_values():
+    values = np.random.default_rng(6).normal(size=(2, 24))
+    assert statistics.interval_of_mean(values) == statistics.interval_of_mean(values)
+    assert statistics.interval_of_mean(values[:, :4]) is None
+    with pytest.raises(ValueError, match="finite"):
+        statistics.interval_of_mean(np.array([[1.0, np.nan, 1, 1, 1]]))
+    with pytest.raises(ValueError, match="same pictures"):
+        statistics.interval_of_difference(values, values[:, :5])
+
+
+# --- the join ---
+
+
+def test_the_join_holds_mean_delta_tolerance_interval_and_verdict_of_every_cell(tiny):
+    document = join.join("p/table1", "paper", None, found(pictures("first", 26.366)))
+    one = cell(document, "first", "PSNR")
+    assert one["reproduced"] == pytest.approx(26.366) and one["delta"] == pytest.approx(0.1)
+    assert (one["published"], one["tolerance"], one["verdict"], one["scale"]) == (26.266, 0.25, "within", "paper")
+    assert one["interval"][0] < one["reproduced"] < one["interval"][1]
+    assert cell(document, "second", "PSNR")["verdict"] == "not run"
+    assert len(document["cells"]) == 6
+
+
+@pytest.mark.parametrize("scale", ["smoke", "small", "medium"])
+def test_absolute_values_of_a_shorter_scale_are_not_comparable(tiny, scale):
+    one = cell(join.join("p/table1", scale, None, found(pictures("first", 26.266))), "first", "PSNR")
+    assert one["verdict"] == "not comparable" and one["scale"] == scale and f"scale {scale}" in one["note"]
+
+
+@pytest.mark.parametrize("other", [{"name": "sample", "pictures": 6}, {"name": "kodak", "pictures": 5}, {}])
+def test_other_or_fewer_pictures_than_published_are_not_comparable(tiny, other):
+    document = join.join("p/table1", "paper", None, found(pictures("first", 26.266), provenance={"test_set": other}))
+    one = cell(document, "first", "PSNR")
+    assert one["verdict"] == "not comparable" and "kodak" in one["note"]
+
+
+def test_pictures_are_known_by_their_digest_where_the_published_file_has_one(tiny):
+    table = tiny(HEADER + f"# digest: {'a' * 64}\n" + BODY)
+    assert join.is_published_set(table, {"name": "my folder", "pictures": 6, "digest": "a" * 64})
+    assert not join.is_published_set(table, {"name": "kodak", "pictures": 6, "digest": "b" * 64})
+
+
+def test_a_difference_is_over_the_same_pictures_and_its_seeds(tiny):
+    measured = found(pictures("first", 26.0), pictures("second", 26.3), pictures("second", 26.5, seed=1))
+    (psnr, ms_ssim, rate) = join.join("p/table1", "small", "first", measured)["differences"]
+    assert psnr["published"] == 0.112 and psnr["reproduced"] == pytest.approx(0.4)
+    assert psnr["seeds"] == [2, 1] and psnr["pictures"] == 6 and psnr["verdict"] == "same sign"
+    assert psnr["interval"][0] < 0.3 and psnr["interval"][1] > 0.5
+    assert ms_ssim["reproduced"] == 0 and ms_ssim["verdict"] == "undecided"
+    assert rate["verdict"] == "undecided"
+
+
+def test_a_difference_against_the_papers_is_opposite_and_a_missing_row_not_run(tiny):
+    document = join.join("p/table1", "small", "first", found(pictures("first", 27.0), pictures("second", 26.0)))
+    assert document["differences"][0]["verdict"] == "opposite sign"
+    document = join.join("p/table1", "small", "first", found(pictures("first", 27.0)))
+    assert {d["verdict"] for d in document["differences"]} == {"not run"}
+
+
+def test_a_smoke_run_decides_no_difference(tiny):
+    document = join.join("p/table1", "smoke", "first", found(pictures("first", 26.0), pictures("second", 27.0)))
+    assert {d["verdict"] for d in document["differences"]} == {"not comparable"}
+
+
+def test_differences_of_counts_need_no_interval(tiny):
+    tiny(HEADER.replace("PSNR 0.25", "PSNR exact") + BODY)
+    measured = join.Reproduction(values={"first": {"PSNR": 1, "Rate": 1.0}, "second": {"PSNR": 3, "Rate": 2.0}})
+    psnr, _, rate = join.join("p/table1", "exact", "first", measured)["differences"]
+    assert (psnr["reproduced"], psnr["verdict"]) == (2, "same sign")
+    assert (rate["reproduced"], rate["verdict"]) == (1, "undecided")
+
+
+def test_pictures_too_small_for_ms_ssim_are_left_out_and_the_cell_says_so(tiny):
+    measured = pictures("first", 26.0)
+    measured[0]["ms_ssim"] = None
+    one = cell(join.join("p/table1", "paper", None, found(measured)), "first", "MS-SSIM")
+    assert one["reproduced"] == pytest.approx(0.96) and "161 pixels" in one["note"] and "5 of 6" in one["note"]
+    for picture in measured:
+        picture["ms_ssim"] = None
+    one = cell(join.join("p/table1", "paper", None, found(measured)), "first", "MS-SSIM")
+    assert one["reproduced"] is None and one["verdict"] == "not comparable" and "0 of 6" in one["note"]
+
+
+def test_the_gate_counts_pictures_above_jpeg_averaged_over_seeds(tiny):
+    measured = pictures("first", 26.0) + pictures("first", 26.0, seed=1)
+    measured[0]["jpeg_ms_ssim"] = 0.99  # +0.46 of the other seed outweighs it
+    measured[1]["jpeg_ms_ssim"] = measured[7]["jpeg_ms_ssim"] = 0.97
+    (gate,) = join.join("p/table1", "small", None, found(measured))["gate"]
+    assert (gate["row"], gate["pictures"], gate["beats_jpeg"]) == ("first", 6, 5)
+
+
+def test_a_misprint_is_told_in_the_cell_it_concerns(tiny):
+    tiny(HEADER + "# misprint: second | PSNR | Two digits are swapped.\n" + BODY)
+    document = join.join("p/table1", "paper", None, found(pictures("first", 26.0), pictures("second", 26.0)))
+    noted = [(c["row"], c["column"]) for c in document["cells"] if "swapped" in c["note"]]
+    assert noted == [("second", "PSNR")]
+
+
+def test_an_unknown_row_is_refused(tiny):
+    with pytest.raises(ValueError, match="no row 'third'"):
+        join.join("p/table1", "paper", None, found(pictures("third", 26.0)))
+
+
+# --- written tables ---
+
+
+def document_of(scale="small", provenance=KODAK):
+    measured = found(pictures("first", 26.0), pictures("second", 26.5), provenance=provenance)
+    measured.claims = [tables.claim("six is seven", "equals", 7, 6)]
+    measured.further = {"cost": {"first": 3.5, "second": 4}}
+    return join.join("p/table1", scale, "first", measured)
+
+
+def test_a_written_document_is_recomputed_to_itself(tiny):
+    path = tables.write(document_of())
+    assert path == runs.results_dir() / "small/p/table1.json"
+    document = tables.read(path)
+    assert tables.recompute(document) == document
+
+
+@pytest.mark.parametrize("part, key", [("cells", "verdict"), ("cells", "delta"), ("differences", "interval")])
+def test_a_changed_document_is_not_recomputed_to_itself(tiny, part, key):
+    document = tables.read(tables.write(document_of()))
+    document[part][0][key] = "exact"
+    assert tables.recompute(document) != document
+
+
+def test_csv_markdown_and_curves_say_the_same_as_the_json(tiny):
+    document = document_of()
+    path = tables.write(document)
+    with open(path.with_suffix(".csv"), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["verdict"] for r in rows] == [c["verdict"] for c in document["cells"]]
+    assert float(rows[0]["reproduced"]) == document["cells"][0]["reproduced"]
+    page = path.with_suffix(".md").read_text(encoding="utf-8")
+    for words in ("scale small", "not comparable", "Differences to first", "does not hold", "Against JPEG", "6 of 6"):
+        assert words in page
+    first, second = json.loads(path.with_name("table1_curves.json").read_text(encoding="utf-8"))
+    assert first["name"] == "first" and first["results"]["psnr-rgb"] == [pytest.approx(26.0)]
+    assert set(first["results"]) == {"bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time"}
+    assert not list(path.parent.glob(".*"))
+
+
+def test_a_look_at_fewer_pictures_never_replaces_the_complete_table(tiny):
+    partial = {"test_set": {"name": "kodak", "pictures": 2, "digest": "x"}}
+    assert tables.place(document_of(provenance=partial)) == runs.results_dir() / "runs/small/p/table1.json"
+    assert tables.place(document_of("smoke", partial)) == runs.results_dir() / "smoke/p/table1.json"
+
+
+def test_a_damaged_table_file_is_one_sentence(tmp_path):
+    (tmp_path / "table1.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RelicError, match="run its experiment again"):
+        tables.read(tmp_path / "table1.json")
+
+
+@pytest.mark.parametrize(
+    "printed, value, signed, text",
+    [
+        ("26.266", 26.2, False, "26.200"),
+        ("3.88e10", 38753404928, False, "3.88e10"),
+        ("3.88e10", -46595072.0, True, "0"),
+        ("1.00", 1.0, False, "1.00"),
+        ("11188291", 11188291, False, "11188291"),
+        ("0.112", 0.112, True, "+0.112"),
+        ("0.112", -0.0001, True, "0.000"),
+        ("26.266", None, False, "-"),
+    ],
+)
+def test_values_are_shown_with_the_printed_digits(printed, value, signed, text):
+    assert table_text.like(printed, value, signed) == text
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: "/".join(path.parts[-3:]))
+def test_a_committed_table_is_recomputed_from_its_own_pictures_and_counts(path):
+    document = tables.read(path)
+    assert tables.recompute(document) == document
+    assert path.with_suffix(".csv").read_text(encoding="utf-8") == tables.as_csv(document)
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == table_text.as_markdown(document)
+
+
+# --- experiments and published files ---
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiments_rows_are_the_published_ones_in_order_and_all_differ(name):
+    module = importlib.import_module(f"experiments.{name}")
+    table = published.load(module.TABLE)
+    assert list(module.ROWS) == table.rows
+    configs = list(module.ROWS.values())
+    assert all(a != b for i, a in enumerate(configs) for b in configs[:i])
+    assert getattr(module, "REFERENCE", table.rows[0]) in table.rows
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_row_that_is_a_config_is_a_preset(name):
+    module = importlib.import_module(f"experiments.{name}")
+    for config in filter(dataclasses.is_dataclass, module.ROWS.values()):
+        paper, preset = tables.preset_of(config)
+        assert paper == module.TABLE.split("/")[0] and preset.islower()
