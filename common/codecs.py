@@ -118,6 +118,9 @@ def _enclosing_qualities(image: np.ndarray, bpp: float) -> tuple[int, int]:
         return 8 * len(Jpeg(quality).compress(image)) / (image.shape[0] * image.shape[1])
 
     low, high = 1, 100
+    # The coarsest quality is not always the smallest file.
+    while rate(low + 1) <= rate(low) and low + 1 < high:
+        low += 1
     if rate(low) >= bpp:
         return low, low
     if rate(high) < bpp:

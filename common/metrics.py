@@ -154,7 +154,7 @@ def ms_ssim_tensor(
     """Return the MS-SSIM of every picture, float32 (N,), of tensors (N, H, W, C) in [0, max_val], H and W known.
 
     Each scale's term is at least `floor`, so that its fractional power keeps a finite gradient; without `floor`
-    negative terms count as 0, as in `tf.image.ssim_multiscale`, and a gradient may be infinite.
+    negative terms count as 0, as in `tf.image.ssim_multiscale`, and a gradient may not be finite.
     Source: Wang, Simoncelli, Bovik 2003, equation 7; per channel, then averaged over channels.
     """
     from common.backend import ops

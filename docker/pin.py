@@ -62,8 +62,9 @@ def main() -> None:
     arguments = parser.parse_args()
     version, pins = resolve(requirements(arguments.stack), arguments.python)
     name = f"requirements-{arguments.stack}-py{version}.txt"
-    header = f"# Made by `python docker/pin.py {arguments.stack} python{version[0]}.{version[1:]}` from setup.cfg; do not edit.\n"
-    (ROOT / "docker" / name).write_text(header + "\n".join(pins) + "\n")
+    command = f"python docker/pin.py {arguments.stack} python{version[0]}.{version[1:]}"
+    header = f"# Made by `{command}` from setup.cfg; do not edit."
+    (ROOT / "docker" / name).write_text("\n".join([header, *pins]) + "\n")
     print(f"docker/{name}: {len(pins)} packages")
 
 

@@ -29,6 +29,13 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def rough(height: int, width: int) -> np.ndarray:
+    """Return a picture with contrast everywhere on every scale: 16 to 239, the sum of squares of 1 to 16 pixels."""
+    generator = np.random.default_rng(2)
+    octaves = [np.kron(generator.random((height // n, width // n, 3)), np.ones((n, n, 1))) for n in (1, 2, 4, 8, 16)]
+    return np.round(16 + 223 * np.mean(octaves, axis=0)).astype(np.uint8)
+
+
 def flat(value: int, size: tuple = (176, 161, 3)) -> np.ndarray:
     return np.full(size, value, np.uint8)
 
@@ -112,14 +119,13 @@ def test_ms_ssim_equals_its_textbook_form(size, strength):
     assert metrics.ms_ssim(x, y) == pytest.approx(metrics.ms_ssim(y, x), abs=1e-12)
 
 
-@pytest.mark.parametrize("strength", [0.01, 0.1, 0.5])
 @pytest.mark.parametrize("size", SIZES)
-def test_ms_ssim_equals_that_of_tensorflow(size, strength):
+def test_ms_ssim_equals_that_of_tensorflow(size):
     tensorflow = pytest.importorskip("tensorflow")
     x = photograph(*size)
-    y = damaged(x, strength)
-    expected = float(tensorflow.image.ssim_multiscale(x[None], y[None], 255)[0])
-    assert metrics.ms_ssim(x, y) == pytest.approx(expected, abs=2e-5)
+    ys = [damaged(x, strength) for strength in (0.01, 0.1, 0.5)]
+    expected = tensorflow.image.ssim_multiscale(np.stack([x] * 3), np.stack(ys), 255)
+    np.testing.assert_allclose([metrics.ms_ssim(x, y) for y in ys], expected, atol=2e-5)
 
 
 def test_ms_ssim_of_a_grey_picture_is_that_of_its_three_equal_channels():
@@ -129,7 +135,7 @@ def test_ms_ssim_of_a_grey_picture_is_that_of_its_three_equal_channels():
 
 
 def test_ms_ssim_is_one_for_identical_and_zero_for_opposite_pictures():
-    x = noise(161, 161)
+    x = rough(176, 176)
     assert metrics.ms_ssim(x, x) == 1.0
     assert metrics.ms_ssim(x, 255 - x) == 0.0
 
@@ -227,7 +233,7 @@ def test_the_tensor_form_of_identical_pictures_is_exactly_one():
 @pytest.mark.stack
 @pytest.mark.parametrize("floor, expected", [(1e-3, 1e-3**1.0001), (0.1, 0.1**1.0001), (None, 0.0)])
 def test_opposite_pictures_are_held_up_by_the_floor_alone(floor, expected):
-    x = noise(161, 176)[None].astype(np.float32)
+    x = rough(176, 192)[None].astype(np.float32)
     assert tensor_value(metrics.ms_ssim_tensor, x, 255 - x, floor=floor) == pytest.approx(expected, rel=1e-5)
 
 
@@ -275,10 +281,11 @@ def test_the_gradient_equals_that_of_tensorflow():
 
 @pytest.mark.stack
 @pytest.mark.parametrize("other", ["identical", "opposite", "black", "grey", "white", "noise"])
-@pytest.mark.parametrize("first", ["photograph", "noise", "black", "grey"])
+@pytest.mark.parametrize("first", ["photograph", "rough", "black", "grey"])
 def test_with_a_floor_every_gradient_is_finite(first, other):
-    pictures = {"photograph": photograph(161, 176), "noise": noise(161, 176)}
-    pictures.update({name: flat(v, (161, 176, 3)) for name, v in {"black": 0, "grey": 128, "white": 255}.items()})
+    size = 176, 192
+    pictures = {"photograph": photograph(*size), "rough": rough(*size), "noise": noise(*size)}
+    pictures.update({name: flat(v, (*size, 3)) for name, v in {"black": 0, "grey": 128, "white": 255}.items()})
     x = pictures[first]
     pictures.update(identical=x, opposite=255 - x)
     found = gradient(lambda a, b: metrics.ms_ssim_tensor(a, b, floor=1e-3), x, pictures[other])
@@ -286,7 +293,8 @@ def test_with_a_floor_every_gradient_is_finite(first, other):
 
 
 @pytest.mark.stack
-def test_without_a_floor_opposite_pictures_have_no_finite_gradient():
-    """Why training needs the floor."""
-    x = noise(161, 176)
-    assert not np.isfinite(gradient(metrics.ms_ssim_tensor, x, 255 - x)).all()
+def test_the_gradient_that_the_floor_keeps_finite_is_not_finite_in_tensorflow():
+    tensorflow = pytest.importorskip("tensorflow")
+    x = rough(176, 192)
+    found = gradient(lambda a, b: tensorflow.image.ssim_multiscale(a, b, 255.0), x, 255 - x)
+    assert not np.isfinite(found).all()

@@ -14,7 +14,9 @@ import pytest
 
 import experiments
 import papers
-from common import join, published, runs, statistics, table_text, tables, verdicts
+from common import codecs, data, join
+from common import pictures as picture_files
+from common import published, runs, statistics, table_text, tables, trained, verdicts
 from common.errors import RelicError
 
 HEADER = """# citation: Somebody: Something
@@ -486,6 +488,115 @@ def test_a_committed_table_is_recomputed_from_its_own_pictures_and_counts(path):
     assert tables.recompute(document) == document
     assert path.with_suffix(".csv").read_text(encoding="utf-8") == tables.as_csv(document)
     assert path.with_suffix(".md").read_text(encoding="utf-8") == table_text.as_markdown(document)
+
+
+# --- trained codecs on test pictures ---
+
+
+@pytest.fixture
+def kodak(tmp_path, monkeypatch):
+    """Put five small pictures where `kodak` is looked for; return their folder."""
+    folder = tmp_path / "data/kodak"
+    photograph = data.images("sample", 1)[0][1]
+    for i in range(5):
+        picture_files.write_png(folder / f"k{i}.png", photograph[40 * i :, 50 * i :][:176, :184])
+    monkeypatch.setenv("RELIC_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("RELIC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(trained, "preset_of", lambda config: ("p", config))
+    monkeypatch.setattr(trained, "shipped_seeds", lambda config, scale: {"one": [0, 1], "two": []}[config])
+    return folder
+
+
+def measure_jpeg(scale="small", trainings=None, **options):
+    """Measure JPEG as if it were the trained codec of the row `first`; the row `second` has no weights."""
+    options = tables.Options("p/table1", {"first": "one", "second": "two"}, scale, **options)
+    train = (lambda *arguments, restart: trainings.append(arguments)) if trainings is not None else None
+    return trained.rate_distortion(options, lambda *_: codecs.Jpeg(50), train, lambda config, scale: 2e18)
+
+
+def test_every_seed_codes_every_picture_next_to_jpeg_at_equal_rate(tiny, kodak):
+    measured = measure_jpeg()
+    assert [(p["row"], p["seed"], p["picture"]) for p in measured.pictures] == [
+        ("first", seed, f"k{i}") for seed in (0, 1) for i in range(5)
+    ]
+    for p in measured.pictures:
+        assert p["bpp"] == p["jpeg_bpp"] == round(8 * p["num_bytes"] / (176 * 184), 6)
+        # Two qualities of JPEG may give as many bytes; their pictures differ by little.
+        assert p["ms_ssim"] == pytest.approx(p["jpeg_ms_ssim"], abs=2e-3)
+        assert p["psnr"] == pytest.approx(p["jpeg_psnr"], abs=0.2)
+    assert measured.provenance["test_set"]["name"] == "kodak" and measured.notes == []
+
+
+@pytest.mark.parametrize("share, wins", [(0.5, 3), (2.0, 0)])
+def test_half_of_jpegs_bytes_for_its_picture_beat_it_and_twice_as_many_do_not(tiny, kodak, share, wins):
+    class Remembering:
+        def compress(self, image):
+            self.data = codecs.Jpeg(50).compress(image)
+            return bytes(int(share * len(self.data)))
+
+        def decompress(self, data):
+            return codecs.Jpeg(50).decompress(self.data)
+
+    options = tables.Options("p/table1", {"first": "one"}, "small", images=3)
+    measured = trained.rate_distortion(options, lambda *_: Remembering(), None, None)
+    (gate,) = join.join("p/table1", "small", None, measured)["gate"]
+    assert (gate["pictures"], gate["beats_jpeg"]) == (3, wins)
+
+
+def test_a_row_without_weights_says_how_to_train_it_and_what_that_takes(tiny, kodak):
+    document = join.join("p/table1", "small", "first", measure_jpeg(images=1))
+    one = cell(document, "second", "PSNR")
+    assert one["verdict"] == "not run"
+    assert "`relic train p/two --scale small`" in one["note"] and "2.0e+18 FLOP" in one["note"]
+
+
+def test_only_a_smoke_run_trains_what_is_missing(tiny, kodak):
+    trainings = []
+    measured = measure_jpeg("smoke", trainings)
+    assert trainings == [("two", "smoke", 0)]
+    assert {p["row"] for p in measured.pictures} == {"first", "second"}
+    assert {p["picture"] for p in measured.pictures} == {"k0", "k1"}
+
+
+def test_a_seed_without_weights_is_refused_and_a_chosen_one_used_alone(tiny, kodak):
+    with pytest.raises(RelicError, match="has no seed 7: --seeds may be 0, 1"):
+        measure_jpeg(seeds=[7])
+    assert {p["seed"] for p in measure_jpeg(seeds=[1], images=1).pictures} == {1}
+
+
+def test_a_missing_test_set_is_replaced_by_the_sample_and_said(tiny, kodak, monkeypatch, tmp_path):
+    monkeypatch.setenv("RELIC_DATA", str(tmp_path / "elsewhere"))
+    measured = measure_jpeg(images=1)
+    assert measured.provenance["test_set"]["name"] == "sample"
+    assert len(measured.notes) == 1 and "`python -m common.data fetch kodak`" in measured.notes[0]
+    one = cell(join.join("p/table1", "paper", None, measured), "first", "PSNR")
+    assert one["verdict"] == "not comparable" and one["reproduced"] is not None
+
+
+def test_a_folder_is_the_published_set_when_its_pixels_are(tiny, kodak):
+    digest = measure_jpeg().provenance["test_set"]["digest"]
+    tiny((HEADER + f"# digest: {digest}\n" + BODY).replace("pictures: 6", "pictures: 5"))
+    copy = kodak.rename(kodak.with_name("photos"))
+    document = join.join("p/table1", "paper", None, measure_jpeg(data=copy))
+    assert document["provenance"]["test_set"]["name"] == "kodak"
+    assert cell(document, "first", "PSNR")["verdict"] != "not comparable"
+    document = join.join("p/table1", "paper", None, measure_jpeg(data=copy, images=4))
+    assert cell(document, "first", "PSNR")["verdict"] == "not comparable"
+
+
+def test_a_lossless_picture_has_no_psnr_and_leaves_valid_json(tiny, kodak):
+    class Lossless:
+        def compress(self, image):
+            return image.tobytes() + bytes(repr(image.shape), "ascii").rjust(20)
+
+        def decompress(self, data):
+            return np.frombuffer(data[:-20], np.uint8).reshape(eval(data[-20:]))
+
+    options = tables.Options("p/table1", {"first": "one"}, "small", images=1, seeds=[0])
+    measured = trained.rate_distortion(options, lambda *_: Lossless(), None, None)
+    assert measured.pictures[0]["psnr"] is None and measured.pictures[0]["ms_ssim"] == 1
+    document = tables.read(tables.write(join.join("p/table1", "small", None, measured)))
+    assert "0 of 1" in cell(document, "first", "PSNR")["note"] and tables.recompute(document) == document
 
 
 # --- experiments and published files ---

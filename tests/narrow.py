@@ -1,0 +1,174 @@
+"""What several test files share: narrow networks with known weights, pictures, gradients on every stack, a toy model."""
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from common import backend, runs, weights
+from common.backend import keras, ops
+from papers.cheng_resnet import codec
+from papers.cheng_resnet import config as config_module
+from papers.cheng_resnet.model import Model
+
+
+def narrow(preset: str, **changes: Any) -> Any:
+    """Return a preset's Config with 16 filters for one patch of 64x64."""
+    settings = {"num_filters": 16, "batch_size": 1, "patch_size": 64, "steps": 4, **changes}
+    return dataclasses.replace(getattr(config_module, preset.upper()), **settings)
+
+
+def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    """Return a uint8 picture of waves and a little noise, height x width x channels; without channels for 1."""
+    rng = np.random.RandomState(seed)
+    rows, columns = np.mgrid[:height, :width] / 20.0
+    phases = rng.uniform(0, 6, (channels, 2))
+    planes = [np.sin(rows + a) * np.cos(1.5 * columns + b) for a, b in phases]
+    image = 128 + 90 * np.stack(planes, axis=-1) + rng.normal(0, 6, (height, width, channels))
+    image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return image if channels == 3 else image[:, :, 0]
+
+
+def known_arrays(model: Any) -> dict[str, np.ndarray]:
+    """Return weights that depend on each variable's name and shape alone, none of them as initialised."""
+    return {name: _known(name, array) for name, array in runs.model_arrays(model).items()}
+
+
+def _known(name: str, start: np.ndarray) -> np.ndarray:
+    noise = np.random.RandomState(zlib.crc32(name.encode())).normal(size=start.shape)
+    if name.endswith("/kernel"):
+        return noise * np.sqrt(2.0 / np.prod(start.shape[:-1]))
+    if "bias_" in name:  # of the prior, initialised at random
+        return 0.3 * noise
+    if name.endswith(("D4_out/bias", "Tconv4/bias")):  # pictures between black and white
+        return 0.5 + 0.05 * noise
+    return start + 0.05 * np.abs(noise)
+
+
+def narrow_model(preset: str, **changes: Any) -> Any:
+    """Return a narrow network with known weights in float16, that codes symbols of some units and decodes to greys."""
+    model = Model(narrow(preset, **changes))
+    runs.set_model_arrays(model, known_arrays(model), Path("known"))
+    y = _spread(model.analysis_transform, picture(128, 128)[None] / np.float32(255), 4.0)
+    _spread(model.synthesis_transform, y, 0.2)
+    if model.hyper_analysis_transform:
+        _spread(model.hyper_synthesis_transform, _spread(model.hyper_analysis_transform, y, 3.0), 1.5)
+    runs.set_model_arrays(model, weights.to_float16(runs.model_arrays(model)), Path("known"))
+    return model
+
+
+def _spread(transform: Any, inputs: np.ndarray, deviation: float) -> np.ndarray:
+    """Scale a transform's last kernel to give its outputs this standard deviation, and return them."""
+    outputs = backend.to_numpy(transform(inputs))
+    kernel = [value for name, value in backend.variables(transform).items() if name.endswith("/kernel")][-1]
+    backend.assign(kernel, backend.to_numpy(kernel) * (deviation / outputs.std()))
+    return backend.to_numpy(transform(inputs))
+
+
+def save(path: Path, preset: str, model: Any) -> Path:
+    """Write the weights file of a narrow network as a training does."""
+    x = picture(128, 128)[None].astype(np.float32) / 255.0
+    tables = codec.integers(model, [x])
+    weights.save(path, f"cheng_resnet/{preset}", model.config, runs.model_arrays(model), tables)
+    return path
+
+
+def gradients(function: Callable[[Any], Any], x: np.ndarray, upstream: np.ndarray, layer: Any = None) -> tuple:
+    """Return y = function(x), and the gradients of sum(upstream * y) to x and to each variable of `layer` by name."""
+    variables = backend.variables(layer) if layer is not None else {}
+    values = list(variables.values())
+    compute = {"tensorflow": _tensorflow_gradients, "jax": _jax_gradients, "torch": _torch_gradients}[backend.BACKEND]
+    y, x_gradient, others = compute(function, x, upstream, layer, values)
+    return y, x_gradient, dict(zip(variables, others))
+
+
+def _tensorflow_gradients(function, x, upstream, layer, values):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        x = tf.convert_to_tensor(x)
+        tape.watch(x)
+        y = function(x)
+        total = tf.reduce_sum(y * upstream)
+    # A Keras 3 variable holds the TensorFlow one that a tape knows.
+    sources = [getattr(value, "value", value) if backend.STACK == "keras3" else value for value in values]
+    x_gradient, *others = (g.numpy() for g in tape.gradient(total, [x, *sources]))
+    return y.numpy(), x_gradient, others
+
+
+def _jax_gradients(function, x, upstream, layer, values):
+    import jax
+
+    def total(x, arrays):
+        y = layer.stateless_call(arrays, [], x)[0] if layer is not None else function(x)
+        return (y * upstream).sum(), y
+
+    arrays = [value.value for value in values]
+    (_, y), (x_gradient, others) = jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(jax.numpy.asarray(x), arrays)
+    return np.asarray(y), np.asarray(x_gradient), [np.asarray(g) for g in others]
+
+
+def _torch_gradients(function, x, upstream, layer, values):
+    import torch
+
+    x = torch.tensor(x, requires_grad=True)
+    for value in values:
+        value.value.grad = None
+    y = function(x)
+    (y * torch.tensor(upstream)).sum().backward()
+    return y.detach().numpy(), x.grad.numpy(), [value.value.grad.numpy() for value in values]
+
+
+# --- a model that trains in milliseconds --------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class ToyConfig:
+    """Settings of a toy training."""
+
+    width: int = 3
+    steps: int = 6
+    learning_rate: float = 0.05
+
+
+class Toy(keras.Model):
+    """Fits one dense layer to a sum, with noise of (seed, step); has what `common.runs` asks of a model."""
+
+    def __init__(self, config: ToyConfig) -> None:
+        super().__init__(name="toy")
+        x = keras.Input((config.width,), name="x")
+        self.body = keras.Model(x, keras.layers.Dense(1, name="dense")(x), name="body")
+        self.trackers = backend.loss_trackers("rate_estimate", "distortion")
+        self.built = True
+
+    @property
+    def transforms(self) -> dict[str, Any]:
+        """The part that holds weights."""
+        return {"body": self.body}
+
+    def call(self, inputs, training=True):
+        noise = backend.uniform_noise(ops.shape(inputs["x"]), 0, inputs["step"][0])
+        return {"y": self.body(inputs["x"] + 0.1 * noise), "sum": ops.sum(inputs["x"], axis=-1, keepdims=True)}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = ops.mean(ops.square(y_pred["y"] - y_pred["sum"]))
+        for tracker in self.trackers.values():
+            tracker.update_state(loss)
+        return loss
+
+
+def toy(config: ToyConfig, seed: int = 0) -> Toy:
+    """Return a compiled toy model with weights of `seed`."""
+    backend.set_seed(seed)
+    model = Toy(config)
+    backend.compile_model(model, config.learning_rate, 0.0)
+    return model
+
+
+def toy_batch(step: int) -> dict[str, np.ndarray]:
+    """Return the inputs of a step of the toy training."""
+    rng = np.random.RandomState(step)
+    return {"x": rng.normal(size=(4, 3)).astype(np.float32), "step": np.full(4, step, np.int32)}

@@ -1,0 +1,227 @@
+"""Weights files: what goes in comes out, and whatever is damaged or belongs elsewhere is refused with one sentence."""
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from common import runs, weights
+from common.errors import RelicError
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    width: int = 3
+    drops: tuple = ((0.5, 0.1),)
+
+
+ARRAYS = {
+    "body/dense/kernel": np.linspace(-2, 2, 3, dtype=np.float32)[:, None] / 3,
+    "body/dense/bias": np.array([65504.0], np.float32),
+}
+INTEGERS = {
+    "prior/frequencies": np.array([60000, 5536], np.uint16),
+    "prior/lengths": np.array([2], np.int32),
+    "priority/offsets": np.array([-1], np.int32),
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "seed0" / "weights.safetensors"
+    weights.save(path, "paper/preset", Config(), ARRAYS, INTEGERS)
+    return path
+
+
+def refusal(path):
+    """Return the sentence that refuses to load a file."""
+    with pytest.raises(RelicError) as caught:
+        weights.load(path)
+    sentence = str(caught.value)
+    assert str(path) in sentence and "\n" not in sentence
+    return sentence
+
+
+def note_digest(path):
+    """Write the run.json that a training puts beside its weights."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    runs.write_json(path.parent / "run.json", {"weights_sha256": digest})
+
+
+def test_weights_come_back_as_float16_and_integers_as_they_were(path):
+    stored = weights.load(path)
+    assert (stored.path, stored.model) == (path, "paper/preset")
+    assert set(stored.arrays) == set(ARRAYS) and set(stored.integers) == set(INTEGERS)
+    for name, array in ARRAYS.items():
+        assert stored.arrays[name].dtype == np.float16
+        np.testing.assert_array_equal(stored.arrays[name], array.astype(np.float16))
+    for name, array in INTEGERS.items():
+        assert stored.integers[name].dtype == array.dtype
+        np.testing.assert_array_equal(stored.integers[name], array)
+    weights.check_config(stored, Config())
+
+
+def test_a_part_of_the_integers_is_what_lies_below_its_name_alone(path):
+    assert set(weights.load(path).part("prior")) == {"frequencies", "lengths"}
+    assert weights.load(path).part("prio") == {}
+
+
+def test_the_digest_is_that_of_the_file_and_the_same_for_the_same_weights(path, tmp_path):
+    again = weights.save(tmp_path / "again.safetensors", "paper/preset", Config(), ARRAYS, INTEGERS)
+    assert again == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert weights.load(path).digest == bytes.fromhex(again)[:8]
+
+
+def test_strided_integers_are_stored_in_their_order(tmp_path):
+    columns = np.arange(12, dtype=np.int32).reshape(3, 4).T
+    weights.save(tmp_path / "w.safetensors", "paper/preset", Config(), {}, {"a/b": columns})
+    np.testing.assert_array_equal(weights.load(tmp_path / "w.safetensors").integers["a/b"], columns)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 65520.0, -1e30])
+def test_weights_that_float16_cannot_hold_are_refused_by_name_and_nothing_is_written(value, tmp_path):
+    arrays = {**ARRAYS, "body/dense/bias": np.array([value], np.float32)}
+    with pytest.raises(RelicError, match="body/dense/bias.*diverged"):
+        weights.save(tmp_path / "w.safetensors", "paper/preset", Config(), arrays, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    assert "no weights at" in refusal(tmp_path / "weights.safetensors")
+    assert "no weights at" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00",
+        b"\x89PNG\r\n\x1a\n" + bytes(100),
+        b"plain text, long enough to be more than a length",
+        (2).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+        (4).to_bytes(8, "little") + b"null",
+        (20).to_bytes(8, "little") + b'{"__metadata__":{}} ',
+    ],
+)
+def test_a_file_that_holds_no_weights_is_refused(data, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(data)
+    assert "damaged weights" in refusal(path)
+
+
+def test_a_truncated_file_is_refused_wherever_it_was_cut(path):
+    data = path.read_bytes()
+    for length in [*range(0, len(data), 37), len(data) - 1]:
+        path.write_bytes(data[:length])
+        assert "damaged weights" in refusal(path)
+
+
+def test_any_flipped_bit_is_refused_by_the_digest_in_run_json(path):
+    note_digest(path)
+    weights.load(path)
+    data = path.read_bytes()
+    rng = np.random.RandomState(0)
+    for position in rng.randint(0, len(data), 60):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << rng.randint(8)
+        path.write_bytes(damaged)
+        assert "sha256" in refusal(path)
+
+
+def test_without_run_json_a_flipped_bit_never_ends_in_anything_but_a_sentence(path):
+    data = path.read_bytes()
+    refused = 0
+    for position in range(0, len(data)):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        try:
+            weights.load(path)
+        except RelicError as error:
+            refused += str(path) in str(error)
+    assert refused > 50
+
+
+def test_an_unreadable_run_json_does_not_hide_good_weights(path):
+    (path.parent / "run.json").write_text("{")
+    assert weights.load(path).model == "paper/preset"
+
+
+def test_weights_of_another_config_are_refused_by_the_fields_that_differ(path):
+    with pytest.raises(RelicError, match=r"weights\.safetensors.*\(drops, width differ\)"):
+        weights.check_config(weights.load(path), Config(width=4, drops=()))
+
+
+# --- finding -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Return a folder of results with three weights files of one preset, each with other numbers."""
+    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
+    for number, (scale, seed) in enumerate([("small", 10), ("small", 2), ("smoke", 0)]):
+        arrays = {"a": np.array([number], np.float32)}
+        weights.save(shipped_path(scale, seed), "paper/preset", Config(), arrays, {})
+    return tmp_path
+
+
+def shipped_path(scale, seed):
+    return runs.Run("paper", "preset", scale, seed).shipped / "weights.safetensors"
+
+
+def test_weights_are_listed_from_the_best_scale_and_the_lowest_seed(results):
+    assert [(scale, seed) for scale, seed, _ in weights.shipped("paper", "preset")] == [
+        ("small", 2),
+        ("small", 10),
+        ("smoke", 0),
+    ]
+    assert weights.shipped("paper", "other") == []
+    (results / "models" / "small" / "paper" / "preset" / "seed_x").mkdir()
+    (results / "models" / "small" / "paper" / "preset" / "seed_x" / "weights.safetensors").write_bytes(b"")
+    assert len(weights.shipped("paper", "preset")) == 3
+
+
+def test_choosing_takes_the_best_scale_and_the_lowest_seed_unless_told(results):
+    assert weights.choose("paper", "preset") == shipped_path("small", 2)
+    assert weights.choose("paper", "preset", "smoke") == shipped_path("smoke", 0)
+    assert weights.choose("paper", "preset", seed=10) == shipped_path("small", 10)
+    assert weights.choose("paper", "preset", seed=0) == shipped_path("smoke", 0)
+
+
+def test_choosing_what_is_not_there_says_what_is_and_how_to_train_it(results):
+    with pytest.raises(RelicError) as caught:
+        weights.choose("paper", "preset", "medium", 3)
+    for words in (
+        "paper/preset at scale medium seed 3",
+        "there is: small seed 2, small seed 10, smoke seed 0",
+        "relic train paper/preset --scale medium",
+    ):
+        assert words in str(caught.value)
+    with pytest.raises(RelicError, match=r"there is: nothing.*relic train paper/other --scale small"):
+        weights.choose("paper", "other")
+    with pytest.raises(RelicError, match="unknown scale 'huge': choose one of smoke, small, medium, paper"):
+        weights.choose("paper", "preset", "huge")
+
+
+def test_weights_are_found_by_the_digest_that_a_coded_picture_names(results):
+    for scale, seed in [("small", 10), ("small", 2), ("smoke", 0)]:
+        digest = hashlib.sha256(shipped_path(scale, seed).read_bytes()).digest()[:8]
+        assert weights.find("paper/preset", digest) == shipped_path(scale, seed)
+
+
+def test_replaced_weights_are_not_taken_for_the_old_ones(results):
+    path = shipped_path("small", 2)
+    old = weights.load(path).digest
+    assert weights.find("paper/preset", old) == path
+    weights.save(path, "paper/preset", Config(), {"a": np.array([7.0], np.float32)}, {})
+    assert weights.find("paper/preset", weights.load(path).digest) == path
+    with pytest.raises(RelicError, match=f"{old.hex()} of paper/preset, which are not here"):
+        weights.find("paper/preset", old)
+
+
+def test_the_config_in_the_file_is_readable_without_this_program(path):
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert json.loads(header["__metadata__"]["config"]) == {"width": 3, "drops": [[0.5, 0.1]]}
