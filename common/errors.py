@@ -21,8 +21,8 @@ def run_main(main: Callable[[], object]) -> None:
         main()
     except RelicError as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "stopped", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -33,4 +33,6 @@ def run_main(main: Callable[[], object]) -> None:
 def describe_os_error(error: OSError) -> str:
     """Return one sentence for an operating-system error, with the path it concerns."""
     what = "no space left on the disk" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-    return f"{what}: {error.filename}" if error.filename else what
+    # Of a renaming, the second name is the one that the user gave.
+    filename = error.filename2 or error.filename
+    return f"{what}: {filename}" if filename else what

@@ -114,9 +114,19 @@ def load_checkpoint(path: Path, model: Any, config: Any) -> tuple[int, float, li
     weights = {key[len("weights/") :]: value for key, value in arrays.items() if key.startswith("weights/")}
     set_model_arrays(model, weights, path)
     _build_optimizer(model)
-    for i, variable in enumerate(backend.optimizer_variables(model.optimizer)):
-        backend.assign(variable, arrays[f"optimizer/{i}"])
+    _set_optimizer(model, [value for key, value in arrays.items() if key.startswith("optimizer/")], path)
     return about["step"], about["seconds"], about["log"]
+
+
+def _set_optimizer(model: Any, arrays: list[np.ndarray], path: Path) -> None:
+    """Set the optimizer's variables; raises RelicError for those of another Keras, which keeps others or in other order."""
+    from common import backend
+
+    variables = backend.optimizer_variables(model.optimizer)
+    if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
+        raise RelicError(f"{path} was written by another version of Keras: resume with that one, or train anew")
+    for variable, array in zip(variables, arrays):
+        backend.assign(variable, array)
 
 
 def check_config(saved: dict, config: Any, path: Path) -> None:
@@ -187,7 +197,6 @@ class _StopOnSignal:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("\nstopping after this step (again: at once) …", file=sys.stderr)
 
     def callback(self) -> Any:
         """Return a Keras callback that ends `fit` once a stop is requested."""
@@ -229,8 +238,7 @@ def fit(model: Any, config: Any, batch: Callable[[int], dict], run: Run) -> tupl
                 break
     progress.close()
     if stop.requested:
-        print(f"stopped at step {step} of {config.steps}: go on with --resume", file=sys.stderr)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(f"stopped at step {step} of {config.steps}: go on with --resume")
     return step >= config.steps, log[-1]["seconds"] if log else before, log
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from common.errors import RelicError
 
+KERAS3_BACKENDS = ("tensorflow", "jax", "torch")
+
 
 def installed(package: str) -> bool:
     """Return whether a package can be imported, without importing it."""
@@ -30,9 +32,11 @@ def choose_stack() -> str:
 def choose_keras3_backend() -> str:
     """Return the backend of Keras 3: `KERAS_BACKEND`, else the first of tensorflow, jax, torch that is installed."""
     wanted = os.environ.get("KERAS_BACKEND")
+    if wanted and wanted not in KERAS3_BACKENDS:
+        raise RelicError(f"KERAS_BACKEND={wanted} cannot train: set it to {', '.join(KERAS3_BACKENDS)}, or unset it")
     if wanted and not installed(wanted):
         raise RelicError(f"KERAS_BACKEND={wanted} but {wanted} is not installed: install it or unset KERAS_BACKEND")
-    backend = wanted or next((name for name in ("tensorflow", "jax", "torch") if installed(name)), None)
+    backend = wanted or next((name for name in KERAS3_BACKENDS if installed(name)), None)
     if backend is None:
         raise RelicError("stack keras3 needs tensorflow, jax or torch: run `make setup-keras3` or `make setup-jax`")
     return backend

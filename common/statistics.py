@@ -2,8 +2,8 @@
 
 Pictures are resampled with replacement, the same ones for both rows of a difference (paired by picture). Where a row
 was trained with several seeds, seeds are resampled too, each row's by itself; their spread is widened by
-sqrt(S / (S - 1)), because resampling S values shows only (S - 1) / S of the variance of their mean. With one seed the
-interval speaks of pictures alone.
+sqrt(S / (S - 1)), because resampling S values shows only (S - 1) / S of the variance of their mean. With two or
+three seeds the interval is still optimistic; with one it speaks of pictures alone.
 """
 from __future__ import annotations
 

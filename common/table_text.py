@@ -174,6 +174,8 @@ def _differences(paper: Published, document: Mapping[str, Any]) -> Section:
         ]
         if seeds[0] == 1:
             section.sentences.append("With one seed the interval leaves out what another training would change.")
+        elif seeds[0] < 4:
+            section.sentences.append("So few seeds show only roughly what another training would change.")
     return section
 
 

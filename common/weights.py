@@ -46,14 +46,25 @@ def to_float16(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def save(path: Path, model: str, config: Any, arrays: Mapping[str, np.ndarray], integers: Mapping[str, Any]) -> str:
     """Write a weights file atomically and return its sha256 in hexadecimal."""
-    from safetensors.numpy import save as serialise
-
     about = {"model": model, "config": json.dumps(dataclasses.asdict(config))}
     content = {**to_float16(arrays), **{f"integers/{k}": np.ascontiguousarray(v) for k, v in integers.items()}}
-    data = serialise(content, about)
+    data = _serialise(content, about)
     with runs.atomic_file(path) as file:
         file.write(data)
     return hashlib.sha256(data).hexdigest()
+
+
+def _serialise(content: dict[str, np.ndarray], about: dict[str, str]) -> bytes:
+    """Return a safetensors file whose metadata are in order, so that the same weights always give the same bytes."""
+    from safetensors.numpy import save as serialise
+
+    data = serialise(content, about)
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = about
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def load(path: Path) -> Weights:
@@ -72,7 +83,7 @@ def load(path: Path) -> Weights:
         about = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         tensors = deserialise(data)
         model, config = about["model"], json.loads(about["config"])
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise RelicError(f"damaged weights {path}: restore the file ({error})") from None
     integers = {key[len("integers/") :]: value for key, value in tensors.items() if key.startswith("integers/")}
     arrays = {key: value for key, value in tensors.items() if not key.startswith("integers/")}

@@ -1,0 +1,31 @@
+"""Table 1 of Cheng et al. (2019): kernel size of the networks without side information, Kodak, trained for MSE.
+
+    python -m experiments.table1_cheng                  # shipped weights, every picture coded to bytes and back: minutes
+    python -m experiments.table1_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
+    python -m experiments.table1_cheng --scale paper    # needs weights of the paper's schedule
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.cheng_resnet import config
+
+TABLE = "cheng_resnet/table1"
+ROWS = {
+    "Baseline-3": config.BASELINE_3,
+    "Baseline-5": config.BASELINE_5,
+    "Baseline-9": config.BASELINE_9,
+}
+REFERENCE = "Baseline-3"
+MINUTES = 4
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure the codecs of the table's rows on Kodak."""
+    from common import trained
+    from papers.cheng_resnet import codec, complexity, train
+
+    return trained.rate_distortion(options, codec.load, train.train_preset, complexity.training_flops)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, REFERENCE)

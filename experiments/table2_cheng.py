@@ -1,0 +1,31 @@
+"""Table 2 of Cheng et al. (2019): kernel size of the networks with a hyperprior, Kodak, trained for MSE.
+
+    python -m experiments.table2_cheng                  # shipped weights, every picture coded to bytes and back: minutes
+    python -m experiments.table2_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
+    python -m experiments.table2_cheng --scale paper    # needs weights of the paper's schedule
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.cheng_resnet import config
+
+TABLE = "cheng_resnet/table2"
+ROWS = {
+    "HyperPrior-3": config.HYPERPRIOR_3,
+    "HyperPrior-5": config.HYPERPRIOR_5,
+    "HyperPrior-9": config.HYPERPRIOR_9,
+}
+REFERENCE = "HyperPrior-3"
+MINUTES = 4
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure the codecs of the table's rows on Kodak."""
+    from common import trained
+    from papers.cheng_resnet import codec, complexity, train
+
+    return trained.rate_distortion(options, codec.load, train.train_preset, complexity.training_flops)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, REFERENCE)

@@ -1,0 +1,30 @@
+"""Table 3 of Cheng et al. (2019): kernel size of the auxiliary autoencoder, Kodak, trained for MS-SSIM.
+
+    python -m experiments.table3_cheng                  # shipped weights, every picture coded to bytes and back: minutes
+    python -m experiments.table3_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
+    python -m experiments.table3_cheng --scale paper    # needs weights of the paper's schedule
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.cheng_resnet import config
+
+TABLE = "cheng_resnet/table3"
+ROWS = {
+    "HyperPrior-9-Aux-5": config.HYPERPRIOR_9_MSSSIM,
+    "HyperPrior-9-Aux-9": config.HYPERPRIOR_9_AUX9_MSSSIM,
+}
+REFERENCE = "HyperPrior-9-Aux-5"
+MINUTES = 3
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure the codecs of the table's rows on Kodak."""
+    from common import trained
+    from papers.cheng_resnet import codec, complexity, train
+
+    return trained.rate_distortion(options, codec.load, train.train_preset, complexity.training_flops)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, REFERENCE)

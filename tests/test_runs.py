@@ -1,0 +1,397 @@
+"""Trainings on disk: resumed ones equal uninterrupted ones bit for bit, and nothing that happens loses a checkpoint."""
+from __future__ import annotations
+
+import csv
+import dataclasses
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from narrow import ToyConfig, narrow, picture, toy, toy_batch
+
+from common import backend, runs, weights
+from common.data import write_png
+from common.errors import RelicError, run_main
+from papers.cheng_resnet import train
+
+pytestmark = pytest.mark.stack
+
+TESTS = Path(__file__).resolve().parent
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    """Keep results in a folder of their own, and read the clock every second step."""
+    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setattr(runs, "CHUNK", 2)
+    return tmp_path / "results"
+
+
+def run(name="toy", **options):
+    return runs.Run("paper", name, "smoke", **options)
+
+
+def fit(config=ToyConfig(), batch=toy_batch, **options):
+    """Train a new toy model and return it with what `fit` returned."""
+    model = toy(config)
+    return model, runs.fit(model, config, batch, run(**options))
+
+
+def contents(path):
+    """Return the arrays of a checkpoint and what it says of itself."""
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files}
+    return arrays, json.loads(arrays.pop("about").tobytes())
+
+
+def assert_same_checkpoint(first, second):
+    """Compare weights, optimizer, step, config and log but not seconds; bit for bit."""
+    (arrays, about), (others, other) = contents(first), contents(second)
+    assert set(arrays) == set(others)
+    for name, array in arrays.items():
+        assert array.dtype == others[name].dtype and array.tobytes() == others[name].tobytes(), name
+    for saved in (about, other):
+        saved.pop("seconds")
+        saved["log"] = [{key: value for key, value in row.items() if key != "seconds"} for row in saved["log"]]
+    assert about == other
+
+
+# --- resuming ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(precision, tmp_path, monkeypatch):
+    """A real network with random patches, mirrored or not, both kinds of noise, a rate that drops, and clipping."""
+    for number in range(3):
+        write_png(tmp_path / "data" / "waves" / f"{number}.png", picture(80, 90, seed=number))
+    monkeypatch.setenv("RELIC_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(backend, "fast_precision", lambda: precision)
+    drops = ((0.4, 0.1),)
+    config = narrow(
+        "hyperprior_3", training_sets=("waves",), flips=True, clip_norm=1.0, learning_rate_drops=drops, batch_size=2
+    )
+    whole, parts = run("whole", seed=3), run("parts", seed=3, minutes=1e-9)
+    assert train.train(config, whole) is not None
+    assert train.train(config, parts) is None
+    arrays, about = contents(parts.checkpoint)
+    assert about["step"] == 2 and len(about["log"]) == 1
+    model, about = train.train(config, dataclasses.replace(parts, resume=True, minutes=None))
+    assert about["steps"] == 4 and [row["step"] for row in about["log"]] == [2, 4]
+    assert_same_checkpoint(whole.checkpoint, parts.checkpoint)
+    kernel = "weights/analysis_transform/conv4/kernel"
+    assert not np.array_equal(arrays[kernel], contents(whole.checkpoint)[0][kernel])  # the second half trained
+    assert all(np.isfinite(array).all() for array in runs.model_arrays(model).values())
+
+
+def test_other_seeds_and_other_steps_give_other_weights():
+    fit(name="a")
+    fit(name="b")
+    assert_same_checkpoint(run("a").checkpoint, run("b").checkpoint)
+    fit(name="c", batch=lambda step: toy_batch(step + 1))
+    with pytest.raises(AssertionError):
+        assert_same_checkpoint(run("a").checkpoint, run("c").checkpoint)
+
+
+def test_time_that_runs_out_leaves_a_checkpoint_after_the_steps_it_allowed():
+    _, (finished, seconds, log) = fit(minutes=1e-9)
+    assert not finished and seconds >= 0 and [row["step"] for row in log] == [2]
+    _, (finished, _, log) = fit(minutes=1e-9, resume=True)
+    assert not finished and [row["step"] for row in log] == [2, 4]
+    _, (finished, _, log) = fit(minutes=1000, resume=True)
+    assert finished and [row["step"] for row in log] == [2, 4, 6]
+    fit(name="whole")
+    assert_same_checkpoint(run().checkpoint, run("whole").checkpoint)
+
+
+def test_a_finished_training_resumes_to_itself():
+    first, _ = fit()
+    again, (finished, _, log) = fit(resume=True)
+    assert finished and len(log) == 3
+    for name, array in runs.model_arrays(first).items():
+        np.testing.assert_array_equal(runs.model_arrays(again)[name], array)
+
+
+def test_a_checkpoint_is_written_whenever_its_time_has_come(monkeypatch):
+    steps = []
+    monkeypatch.setattr(runs, "save_checkpoint", lambda *arguments: steps.append(arguments[3]))
+    fit()
+    assert steps == [6]
+    monkeypatch.setattr(runs, "SAVE_SECONDS", 0.0)
+    fit()
+    assert steps == [6, 2, 4, 6]
+
+
+def test_a_checkpoint_is_overwritten_only_on_request():
+    fit(minutes=1e-9)
+    with pytest.raises(RelicError, match="checkpoint.npz exists: go on with --resume, or start anew with --restart"):
+        fit()
+    _, (finished, _, log) = fit(restart=True)
+    assert finished and [row["step"] for row in log] == [2, 4, 6]
+    with pytest.raises(RelicError, match="nothing to resume: .*checkpoint.npz does not exist"):
+        fit(name="other", resume=True)
+
+
+def test_a_checkpoint_of_another_config_is_refused_by_the_fields_that_differ():
+    fit(minutes=1e-9)
+    with pytest.raises(RelicError, match=r"checkpoint\.npz .*another config \(learning_rate, steps differ\)"):
+        fit(ToyConfig(steps=8, learning_rate=0.1), resume=True)
+
+
+def test_a_truncated_checkpoint_is_refused_wherever_it_was_cut():
+    fit(minutes=1e-9)
+    data = run().checkpoint.read_bytes()
+    model = toy(ToyConfig())
+    for length in [*range(0, len(data), len(data) // 25), len(data) - 1]:
+        run().checkpoint.write_bytes(data[:length])
+        with pytest.raises(RelicError, match=r"damaged checkpoint .*checkpoint\.npz"):
+            runs.load_checkpoint(run().checkpoint, model, ToyConfig())
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_refused_or_changes_nothing():
+    fit(minutes=1e-9)
+    path, model = run().checkpoint, toy(ToyConfig())
+    data, expected = path.read_bytes(), contents(path)[0]
+    rng, refused = np.random.RandomState(0), 0
+    for position in rng.randint(0, len(data), 300):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 1 << rng.randint(8)]) + data[position + 1 :])
+        try:
+            runs.load_checkpoint(path, model, ToyConfig())
+        except RelicError as error:
+            refused += str(path) in str(error)
+        else:
+            for name, array in runs.model_arrays(model).items():
+                np.testing.assert_array_equal(array, expected[f"weights/{name}"])
+    assert refused > 100
+
+
+@pytest.mark.parametrize("change", ["fewer", "more", "reshaped"])
+def test_a_checkpoint_with_another_optimizers_state_is_refused(change):
+    fit(minutes=1e-9)
+    arrays, about = contents(run().checkpoint)
+    last = max((key for key in arrays if key.startswith("optimizer/")), key=lambda key: int(key.split("/")[1]))
+    if change == "fewer":
+        del arrays[last]
+    elif change == "more":
+        arrays[f"optimizer/{int(last.split('/')[1]) + 1}"] = np.zeros(3, np.float32)
+    else:
+        arrays[last] = np.zeros((2, *arrays[last].shape), np.float32)
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(run().checkpoint, **arrays)
+    with pytest.raises(RelicError, match="written by another version of Keras"):
+        fit(resume=True)
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_name_or_shape():
+    model = toy(ToyConfig())
+    arrays = runs.model_arrays(model)
+    assert set(arrays) == {"body/dense/kernel", "body/dense/bias"}
+    with pytest.raises(RelicError, match="there.npz holds weights of another network.*names"):
+        runs.set_model_arrays(model, {"body/other/kernel": arrays["body/dense/kernel"]}, Path("there.npz"))
+    arrays["body/dense/kernel"] = np.zeros((4, 1), np.float32)
+    with pytest.raises(RelicError, match=r"there.npz .*another network.*body/dense/kernel: shape \(4, 1\)"):
+        runs.set_model_arrays(model, arrays, Path("there.npz"))
+
+
+# --- divergence, Ctrl-C --------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_sentence_and_keeps_the_last_checkpoint():
+    fit(minutes=1e-9)
+    before = run().checkpoint.read_bytes()
+
+    def batch(step):
+        return {**toy_batch(step), "x": toy_batch(step)["x"] * (np.nan if step == 4 else 1)}
+
+    with pytest.raises(RelicError, match=r"paper/toy diverged before step \d+ \(loss is nan\).*another seed"):
+        fit(batch=batch, minutes=1e-9, resume=True)  # steps 2 and 3 are sound and saved
+        before = run().checkpoint.read_bytes()
+        fit(batch=batch, resume=True)
+    assert run().checkpoint.read_bytes() == before and contents(run().checkpoint)[1]["step"] == 4
+    _, (finished, _, _) = fit(resume=True)
+    assert finished
+
+
+STOPPED = """
+import sys, time
+sys.path[:0] = [{tests!r}, {root!r}]
+from narrow import ToyConfig, toy, toy_batch
+from common import runs
+from common.errors import run_main
+
+def batch(step):
+    print(step, flush=True)
+    time.sleep(0.02)
+    return toy_batch(step)
+
+config = ToyConfig(steps=100_000)
+run = runs.Run("paper", "toy", "smoke")
+run_main(lambda: runs.fit(toy(config), config, batch, run))
+"""
+
+
+def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goes_on():
+    code = STOPPED.format(tests=str(TESTS), root=str(TESTS.parent))
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            for line in process.stdout:
+                if int(line) == 5:
+                    process.send_signal(signal.SIGINT)
+                    break
+            _, stderr = process.communicate(timeout=300)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    step = contents(run().checkpoint)[1]["step"]
+    assert stderr == f"stopped at step {step} of 100000: go on with --resume\n"
+    assert 3 <= step < 1000
+    config = ToyConfig(steps=100_000)
+    model, (finished, _, log) = fit(config, minutes=1e-9, resume=True)
+    assert not finished and log[-1]["step"] == step + 2
+    assert int(backend.to_numpy(model.optimizer.iterations)) == step + 2
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_handlers_are_put_back():
+    before = signal.getsignal(signal.SIGINT)
+
+    def batch(step):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return toy_batch(step)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(batch=batch)
+    assert signal.getsignal(signal.SIGINT) is before and not run().checkpoint.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_resumes_to_the_uninterrupted_result(number):
+    def batch(step):
+        if step == 2:
+            os.kill(os.getpid(), number)
+        return toy_batch(step)
+
+    with pytest.raises(KeyboardInterrupt, match="stopped at step .* of 6: go on with --resume"):
+        fit(batch=batch)
+    assert 2 <= contents(run().checkpoint)[1]["step"] < 6
+    fit(resume=True)
+    fit(name="whole")
+    (arrays, about), (others, other) = contents(run().checkpoint), contents(run("whole").checkpoint)
+    assert about["step"] == other["step"] == 6  # the log may have other rows
+    for name, array in arrays.items():
+        assert array.tobytes() == others[name].tobytes(), name
+
+
+# --- files that appear whole or not at all -------------------------------------------------------------------------
+
+
+def test_a_file_that_is_written_whole_replaces_the_old_one(tmp_path):
+    path = tmp_path / "new" / "folder" / "file"
+    for content in (b"old", b"new"):
+        with runs.atomic_file(path) as file:
+            file.write(content)
+        assert path.read_bytes() == content and path.stat().st_mode & 0o777 == 0o644
+    assert os.listdir(path.parent) == ["file"]
+
+
+@pytest.mark.parametrize("where", ["write", "fsync", "replace"])
+def test_a_full_disk_leaves_nothing_behind_and_keeps_the_old_file(where, tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    def write():
+        with runs.atomic_file(path) as file:
+            file.write(b"new")
+            if where == "write":
+                full()
+
+    if where != "write":
+        monkeypatch.setattr(runs.os, where, full)
+    with pytest.raises(SystemExit) as caught:
+        run_main(write)
+    assert caught.value.code == f"error: no space left on the disk: {path}"
+    assert os.listdir(tmp_path) == ["file"] and path.read_bytes() == b"old"
+
+
+def test_a_full_disk_while_saving_keeps_the_last_checkpoint(monkeypatch):
+    fit(minutes=1e-9)
+    before = run().checkpoint.read_bytes()
+
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runs.np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        fit(resume=True)
+    assert run().checkpoint.read_bytes() == before
+    assert [path.name for path in run().checkpoint.parent.iterdir()] == ["checkpoint.npz"]
+
+
+# --- provenance ----------------------------------------------------------------------------------------------------
+
+
+def test_a_shipped_training_says_where_its_weights_come_from():
+    config = ToyConfig()
+    model, (_, seconds, log) = fit(config)
+    about = {"steps": 6, "training_seconds": seconds, "data": {"waves": "ab" * 32}, "log": log}
+    runs.ship(run(), config, runs.model_arrays(model), {"table/a": np.arange(3, dtype=np.int32)}, about)
+    folder = run().shipped
+    assert sorted(path.name for path in folder.iterdir()) == ["log.csv", "run.json", "weights.safetensors"]
+    said = json.loads((folder / "run.json").read_text())
+    assert said["config"] == dataclasses.asdict(config) and said["data"] == {"waves": "ab" * 32}
+    assert (said["preset"], said["scale"], said["seed"], said["steps"]) == ("paper/toy", "smoke", 0, 6)
+    assert said["training_seconds"] == seconds >= 0
+    assert said["weights_sha256"] == runs.file_digest(folder / "weights.safetensors").hex()
+    assert (said["stack"], said["backend"]) == (backend.STACK, backend.BACKEND)
+    assert {"keras", "numpy", backend.BACKEND} <= set(said["versions"]) and "unknown" not in said["versions"].values()
+    assert said["versions"]["numpy"] == np.__version__ and said["device"] == backend.device()
+    assert isinstance(said["dirty"], bool) and "cores" in said["machine"] and said["command"]
+    stored = weights.load(folder / "weights.safetensors")
+    np.testing.assert_array_equal(stored.integers["table/a"], [0, 1, 2])
+    rows = list(csv.DictReader((folder / "log.csv").open()))
+    assert [int(row["step"]) for row in rows] == [2, 4, 6]
+    assert [float(row["loss"]) for row in rows] == pytest.approx([row["loss"] for row in log], rel=1e-5)
+
+
+def test_the_commit_and_whether_files_differ_from_it_are_gits(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))
+    (tmp_path / "runs.py").write_text("a")
+    git("init", "-q")
+    git("add", "runs.py")
+    git("commit", "-q", "-m", "a")
+    said = runs.provenance()
+    assert said["commit"] == git("rev-parse", "HEAD") and said["dirty"] is False
+    (tmp_path / "runs.py").write_text("b")
+    assert runs.provenance()["dirty"] is True
+
+
+def test_a_run_has_its_own_place_and_smoke_results_lie_apart(results):
+    small = runs.Run("paper", "preset", "small", 7)
+    assert small.shipped == results / "models" / "small" / "paper" / "preset" / "seed7"
+    assert small.checkpoint == results / "runs" / "small" / "paper" / "preset" / "seed7" / "checkpoint.npz"
+    assert runs.Run("paper", "preset", "smoke").shipped.is_relative_to(results / "smoke")
+
+
+def test_a_checkpoint_is_a_plain_npz_file():
+    fit(minutes=1e-9)
+    assert zipfile.is_zipfile(run().checkpoint)
+    arrays, about = contents(run().checkpoint)
+    assert about["config"] == dataclasses.asdict(ToyConfig()) and about["step"] == 2
+    assert sum(key.startswith("optimizer/") for key in arrays) >= 5  # steps, and two moments of two weights
