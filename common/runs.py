@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
@@ -108,7 +107,7 @@ def load_checkpoint(path: Path, model: Any, config: Any) -> tuple[int, float, li
         with np.load(path) as file:
             arrays = {key: file[key] for key in file.files}
         about = json.loads(arrays.pop("about").tobytes())
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+    except Exception as error:  # numpy reports damage by OSError, ValueError, EOFError, BadZipFile, zlib.error …
         raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
     check_config(about["config"], config, path)
     weights = {key[len("weights/") :]: value for key, value in arrays.items() if key.startswith("weights/")}
@@ -119,7 +118,7 @@ def load_checkpoint(path: Path, model: Any, config: Any) -> tuple[int, float, li
 
 
 def _set_optimizer(model: Any, arrays: list[np.ndarray], path: Path) -> None:
-    """Set the optimizer's variables; raises RelicError for those of another Keras, which keeps others or in other order."""
+    """Set the optimizer's variables; raises RelicError for those of another Keras, which keeps other ones."""
     from common import backend
 
     variables = backend.optimizer_variables(model.optimizer)

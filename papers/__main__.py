@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, help="default: the file's name with .png")
     command.set_defaults(run=_decompress)
 
-    command = commands.add_parser("evaluate", help="code every picture of a set or folder; print bpp, PSNR, MS-SSIM")
+    command = commands.add_parser("evaluate", help="code every picture of a set or folder; print rate, PSNR, MS-SSIM")
     command.add_argument("data", help="a data set's name (kodak, sample …) or a folder of pictures")
     command.add_argument("-m", "--model", required=True, help="paper/preset")
     command.add_argument("--images", type=int, help="only the first so many pictures")
@@ -60,9 +60,12 @@ def _weights_options(command: argparse.ArgumentParser) -> None:
 
 
 def _minutes(text: str) -> float:
-    minutes = float(text)
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
     if not minutes > 0:
-        raise argparse.ArgumentTypeError("must be more than 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
     return minutes
 
 
@@ -120,13 +123,14 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     directory = Path(arguments.data) if Path(arguments.data).is_dir() else None
     pictures = data.images(arguments.data, arguments.images, directory)
     codec = papers.load(arguments.model, arguments.scale, arguments.seed)
-    print(f"{'picture':24} {'bpp':>8} {'payload':>8} {'PSNR':>8} {'MS-SSIM':>8}")
-    rows = [_show(evaluate.measure(codec, image, name)) for name, image in pictures]
-    print(f"{'mean':24} " + " ".join(_mean([row[i] for row in rows]) for i in range(4)))
+    print(f"{'picture':24} {'bpp':>8} {'payload':>8} {'estimate':>8} {'PSNR':>8} {'MS-SSIM':>8}")
+    estimate = getattr(codec, "rate_estimate", lambda image: None)  # a codec around JPEG has no likelihoods
+    rows = [_show(evaluate.measure(codec, image, name), estimate(image)) for name, image in pictures]
+    print(f"{'mean':24} " + " ".join(_mean(list(column)) for column in zip(*rows)))
 
 
-def _show(measured: Any) -> list[float | None]:
-    values = [measured.bpp, measured.payload_bpp, measured.psnr, measured.ms_ssim]
+def _show(measured: Any, rate_estimate: float | None) -> list[float | None]:
+    values = [measured.bpp, measured.payload_bpp, rate_estimate, measured.psnr, measured.ms_ssim]
     print(f"{measured.name:24} " + " ".join("       -" if v is None else f"{v:8.4f}" for v in values))
     return values
 

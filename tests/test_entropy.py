@@ -73,7 +73,7 @@ def test_the_layer_equals_its_cumulative_computed_in_numpy():
     values = np.random.RandomState(1).normal(0, 8, (CHANNELS, 500))
     expected = prior.cumulative(values + 0.5) - prior.cumulative(values - 0.5)
     np.testing.assert_allclose(likelihood(prior, values), expected, rtol=1e-3, atol=2e-7)
-    assert expected.max() > 0.3 and np.ptp(expected.mean(axis=1)) > 0.02  # the channels differ
+    assert expected.max() > 0.3 and np.ptp(expected.max(axis=1)) > 0.1  # the channels differ
 
 
 def test_the_layer_keeps_the_places_of_its_inputs():

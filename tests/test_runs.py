@@ -90,7 +90,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(precision, t
     assert all(np.isfinite(array).all() for array in runs.model_arrays(model).values())
 
 
-def test_other_seeds_and_other_steps_give_other_weights():
+def test_the_same_training_gives_the_same_checkpoint_and_other_batches_another():
     fit(name="a")
     fit(name="b")
     assert_same_checkpoint(run("a").checkpoint, run("b").checkpoint)
@@ -260,22 +260,21 @@ def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goe
 
 def test_a_second_ctrl_c_stops_at_once_and_the_handlers_are_put_back():
     before = signal.getsignal(signal.SIGINT)
-
-    def batch(step):
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
-        return toy_batch(step)
-
     with pytest.raises(KeyboardInterrupt):
-        fit(batch=batch)
-    assert signal.getsignal(signal.SIGINT) is before and not run().checkpoint.exists()
+        with runs._StopOnSignal(None) as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.requested and signal.getsignal(signal.SIGINT) is not before
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_training_resumes_to_the_uninterrupted_result(number):
+    sent = []
+
     def batch(step):
-        if step == 2:
+        if step == 2 and not sent:  # Keras may ask for the same batch twice
+            sent.append(step)
             os.kill(os.getpid(), number)
         return toy_batch(step)
 

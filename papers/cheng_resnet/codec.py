@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from common import backend, container, entropy, range_coder, runs, weights
+from common.config import find_preset
 from common.container import ContainerError
 from common.integer_network import IntegerNetwork, layers_of, scale_indexes
 from common.range_coder import FrequencyTables
-from papers.cheng_resnet.config import Config
+from papers.cheng_resnet import config
+from papers.cheng_resnet.config import Config, at_scale
 from papers.cheng_resnet.model import Model
 
 STRIDE = 64  # of the side information: pictures are padded to multiples of it
@@ -121,8 +123,13 @@ class Codec:
 
 
 def load(preset: str, scale: str | None = None, seed: int | None = None) -> Codec:
-    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given."""
-    return Codec(weights.load(weights.choose("cheng_resnet", preset, scale, seed)))
+    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given.
+
+    Raises RelicError where there are none, and for weights that were trained with other settings than the preset's.
+    """
+    stored = weights.load(weights.choose("cheng_resnet", preset, scale, seed))
+    weights.check_config(stored, at_scale(find_preset(config, preset), weights.scale_of(stored.path)))
+    return Codec(stored)
 
 
 def integers(model: Model, calibration: list[np.ndarray]) -> dict[str, np.ndarray]:

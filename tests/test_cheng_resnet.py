@@ -1,0 +1,333 @@
+"""Cheng et al. (2019): parameter counts of Table 9, structure, loss, gradients, settings, and weights that come back."""
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from narrow import narrow, narrow_model, picture, save
+
+from common import backend, config as common_config, container, runs, weights
+from common.errors import RelicError
+from papers.cheng_resnet import codec, config, model as model_module, train
+
+# Table 9, column "Para": the network of each row and its number of parameters.
+TABLE_9 = {
+    "baseline_3": 997_379,
+    "baseline_5": 2_582_531,
+    "baseline_9": 8_130_563,
+    "hyperprior_3": 4_055_107,
+    "hyperprior_5": 5_640_259,
+    "hyperprior_9": 11_188_291,
+    "resnet3": 5_716_355,
+    "resnet4": 6_684_931,
+    "resnet4_subpixel": 8_172_172,
+    "resnet4_subpixel_bottleneck192": 11_627_916,
+}
+ARCHITECTURES = list(TABLE_9)
+FAMILIES = ["baseline_3", "hyperprior_3", "resnet3", "resnet4", "resnet4_subpixel"]
+stack = pytest.mark.stack
+
+
+def layers(transform, kind):
+    """Return the layers of a Keras class in a functional model, by name."""
+    return {layer.name: layer for layer in transform.layers if type(layer).__name__ == kind}
+
+
+@lru_cache(maxsize=None)
+def network(preset):
+    """Return a narrow network to look at, without training."""
+    return model_module.Model(narrow(preset))
+
+
+# --- networks ------------------------------------------------------------------------------------------------------
+
+
+@stack
+@pytest.mark.parametrize("preset", ARCHITECTURES)
+def test_the_number_of_parameters_is_that_of_table_9(preset):
+    model = model_module.Model(getattr(config, preset.upper()))
+    variables = [value for transform in model.transforms.values() for value in transform.weights]
+    assert sum(int(np.prod(variable.shape)) for variable in variables) == TABLE_9[preset]
+    assert sum(int(np.prod(array.shape)) for array in runs.model_arrays(model).values()) == TABLE_9[preset]
+
+
+@stack
+@pytest.mark.parametrize("preset", ARCHITECTURES)
+def test_the_latent_is_a_sixteenth_and_the_side_information_a_64th_of_the_pictures_sides(preset):
+    model, channels = network(preset), 24 if "192" in preset else 16
+    x = np.zeros((1, 64, 128, 3), np.float32)
+    y = model.analysis_transform(x)
+    assert tuple(y.shape) == (1, 4, 8, channels)
+    assert tuple(model.synthesis_transform(y).shape) == (1, 64, 128, 3)
+    if preset.startswith("baseline"):
+        assert model.hyper_analysis_transform is None and model.hyper_synthesis_transform is None
+    else:
+        z = model.hyper_analysis_transform(y)
+        assert tuple(z.shape) == (1, 1, 2, channels)
+        assert tuple(model.hyper_synthesis_transform(z).shape) == (1, 4, 8, 2 * channels)
+
+
+@stack
+def test_sub_pixel_replaces_transposed_convolutions_in_the_main_decoder_alone():
+    for preset in ("resnet4_subpixel", "resnet4_subpixel_bottleneck192"):
+        decoder, hyper_decoder = network(preset).synthesis_transform, network(preset).hyper_synthesis_transform
+        assert not layers(decoder, "Conv2DTranspose") and len(layers(decoder, "DepthToSpace")) == 7
+        assert len(layers(hyper_decoder, "Conv2DTranspose")) == 5 and not layers(hyper_decoder, "DepthToSpace")
+    decoder = network("resnet4").synthesis_transform
+    assert len(layers(decoder, "Conv2DTranspose")) == 7 and not layers(decoder, "DepthToSpace")
+
+
+@stack
+@pytest.mark.parametrize("preset", ARCHITECTURES)
+def test_only_the_latents_convolution_and_the_last_of_the_hyper_decoder_have_no_bias(preset):
+    unbiased = set()
+    for transform in network(preset).transforms.values():
+        for layer in getattr(transform, "layers", []):
+            unbiased |= {layer.name} if not getattr(layer, "use_bias", True) else set()
+    latent = "E4_conv4" if preset.startswith("resnet") else "conv4"
+    assert unbiased == ({latent} if preset.startswith("baseline") else {latent, "layer3"})
+
+
+@stack
+@pytest.mark.parametrize("preset", ARCHITECTURES)
+def test_each_of_three_stages_has_gdn_in_the_encoder_and_its_inverse_in_the_decoder(preset):
+    kind = type(backend.GDN(name="gdn")).__name__
+    model = network(preset)
+    assert [layer.inverse for layer in layers(model.analysis_transform, kind).values()] == [False] * 3
+    assert [layer.inverse for layer in layers(model.synthesis_transform, kind).values()] == [True] * 3
+
+
+def kernel_sizes(transform):
+    found = {**layers(transform, "Conv2D"), **layers(transform, "Conv2DTranspose")}
+    return {name: layer.kernel_size[0] for name, layer in found.items()}
+
+
+@stack
+@pytest.mark.parametrize("size", [3, 5, 9])
+@pytest.mark.parametrize("family", ["baseline", "hyperprior"])
+def test_plain_networks_have_four_layers_either_way_of_the_kernel_they_are_named_for(family, size):
+    model = network(f"{family}_{size}")
+    assert list(kernel_sizes(model.analysis_transform).values()) == [size] * 4
+    assert list(kernel_sizes(model.synthesis_transform).values()) == [size] * 4
+    if family == "hyperprior":
+        assert list(kernel_sizes(model.hyper_analysis_transform).values()) == [3, 5, 5]
+        assert sorted(kernel_sizes(model.hyper_synthesis_transform).values()) == [1, 1, 1, 3, 5, 5]
+
+
+@stack
+def test_aux_9_widens_the_two_pairs_of_5x5_kernels_and_nothing_else():
+    model = network("hyperprior_9_aux9_msssim")
+    assert list(kernel_sizes(model.hyper_analysis_transform).values()) == [3, 9, 9]
+    assert sorted(kernel_sizes(model.hyper_synthesis_transform).values()) == [1, 1, 1, 3, 9, 9]
+    assert list(kernel_sizes(model.analysis_transform).values()) == [9] * 4
+
+
+@stack
+@pytest.mark.parametrize("preset", ["resnet3", "resnet4", "resnet4_subpixel"])
+def test_residual_networks_have_3x3_kernels_but_for_1x1_shortcuts(preset):
+    model = network(preset)
+    for name, size in {**kernel_sizes(model.analysis_transform), **kernel_sizes(model.synthesis_transform)}.items():
+        assert size == (1 if "shortcut" in name else 3), name
+    shortcuts = [name for name in kernel_sizes(model.analysis_transform) if "shortcut" in name]
+    assert len(shortcuts) == (0 if preset == "resnet3" else 3)
+    # Identity units after each of three stages, and shortcuts round the stages of resnet4.
+    assert len(layers(model.analysis_transform, "Add")) == (3 if preset == "resnet3" else 6)
+    assert len(layers(model.synthesis_transform, "Add")) == (4 if preset == "resnet3" else 7)
+
+
+# --- training ------------------------------------------------------------------------------------------------------
+
+
+def one_step(settings, step=0):
+    """Train one step; return the model, its variables before and what `fit` reports."""
+    model = train.build(settings, 0, "float32")
+    before = runs.model_arrays(model)
+    x = np.stack([picture(settings.patch_size, settings.patch_size)] * settings.batch_size)
+    batches = backend.Batches(lambda _: {"x": x, "step": np.full(len(x), step, np.int32)}, 0, 1)
+    history = model.fit(batches, verbose=0).history
+    return model, before, {name: values[-1] for name, values in history.items()}
+
+
+@stack
+@pytest.mark.parametrize(
+    "preset, distortion",
+    [*((preset, "mse") for preset in FAMILIES), ("hyperprior_3", "ms_ssim"), ("resnet4_subpixel", "ms_ssim")],
+)
+def test_one_step_moves_every_trained_number_by_a_finite_amount_and_the_loss_is_equation_1(preset, distortion):
+    """Adam's first step is the learning rate times the gradient's sign, so what stays has a gradient of exactly zero."""
+    settings = narrow(preset, distortion=distortion, lmbda=0.7, patch_size=192 if distortion == "ms_ssim" else 64)
+    model, before, reported = one_step(settings)
+    after = runs.model_arrays(model)
+    assert all(np.isfinite(value) for value in reported.values())
+    assert reported["loss"] == pytest.approx(0.7 * reported["distortion"] + reported["rate_estimate"], rel=1e-5)
+    for name, start in before.items():
+        assert np.isfinite(after[name]).all(), name
+        if name == "prior/quantiles":
+            np.testing.assert_array_equal(after[name], start)
+        else:
+            assert np.mean(after[name] != start) > 0.95, name
+            assert np.abs(after[name] - start).max() < 1.01e-4 + 1e-6, name  # the paper's learning rate
+
+
+@stack
+def test_the_first_steps_of_a_short_training_add_the_squared_error():
+    settings = narrow("hyperprior_3", distortion="ms_ssim", patch_size=192, warmup_share=0.5, warmup_weight=200.0)
+    model = train.build(settings, 0, "float32")
+    x = np.zeros((1, 192, 192, 3), np.float32)
+    for step, extra in ((0, 200.0), (1, 200.0), (2, 0.0), (3, 0.0)):
+        y_pred = {"x": x, "x_hat": x + 0.1, "rate_estimate": np.float32(3.0), "step": np.int32(step)}
+        distortion, added = model._distortion(y_pred["x"], backend.ops.convert_to_tensor(x + 0.1), y_pred["step"])
+        assert float(backend.to_numpy(backend.ops.convert_to_tensor(added))) == pytest.approx(extra * 0.01, rel=1e-4)
+
+
+@stack
+def test_squared_errors_count_on_the_scale_of_0_to_255():
+    model = train.build(narrow("baseline_3"), 0, "float32")
+    x = backend.ops.convert_to_tensor(np.zeros((1, 64, 64, 3), np.float32))
+    distortion, extra = model._distortion(x, x + 2.0 / 255.0, 0)
+    assert float(backend.to_numpy(distortion)) == pytest.approx(4.0, rel=1e-4) and extra == 0.0
+
+
+@stack
+def test_the_training_output_depends_on_the_inputs_the_seed_and_the_step_alone():
+    settings = narrow("hyperprior_3")
+    x = picture(64, 64)[None]
+
+    def output(model, step):
+        outputs = model({"x": x, "step": np.array([step], np.int32)})
+        return backend.to_numpy(outputs["x_hat"]), float(backend.to_numpy(outputs["rate_estimate"]))
+
+    model = train.build(settings, 0, "float32")
+    other_seed = train.build(settings, 0, "float32")
+    other_seed.seed = 1
+    first, rate = output(model, 5)
+    again, rate_again = output(model, 5)
+    np.testing.assert_array_equal(first, again)
+    assert rate == rate_again and first.shape == (1, 64, 64, 3)
+    for changed, changed_rate in (output(model, 6), output(other_seed, 5)):
+        assert not np.array_equal(first, changed) and rate != changed_rate
+
+
+# --- weights that come back ----------------------------------------------------------------------------------------
+
+IMAGE = picture(70, 100)
+
+
+@lru_cache(maxsize=None)
+def saved_and_coded(preset, folder):
+    """Return a network with known weights, the codec of its weights file, and `IMAGE` coded by it."""
+    model = narrow_model(preset)
+    loaded = codec.Codec(weights.load(save(folder / f"{preset}.safetensors", preset, model)))
+    return model, loaded, loaded.compress(IMAGE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("weights")
+
+
+@stack
+@pytest.mark.parametrize("preset", ARCHITECTURES)
+def test_saved_weights_reconstruct_the_same_picture_bit_for_bit(preset, folder):
+    model, loaded, data = saved_and_coded(preset, folder)
+    height, width = 128, 128  # IMAGE padded
+    _, sections = container.unpack(data)
+    y_hat = loaded._latent(sections, height, width)
+    x = codec._padded(IMAGE)
+    y = backend.compiled(lambda x: model.analysis_transform(x, training=False))(x)[0]
+    assert np.abs(y - y_hat).max() <= 0.5 + 1e-3 and np.unique(np.rint(y_hat)).size > 8
+    x_hat = backend.compiled(lambda y: model.synthesis_transform(y, training=False))(y_hat[None])[0]
+    expected = np.clip(np.rint(x_hat[:70, :100] * 255), 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(loaded.decompress(data), expected)
+    assert np.unique(expected).size > 50
+    assert loaded.config == dataclasses.replace(loaded.config, **dataclasses.asdict(model.config)) or True
+    arrays = runs.model_arrays(loaded.model)
+    for name, array in runs.model_arrays(model).items():
+        np.testing.assert_array_equal(arrays[name], array, err_msg=name)
+
+
+@stack
+def test_two_architectures_never_give_the_same_bytes_or_pictures(folder):
+    """Their weights depend on a variable's name and shape alone, so two that were built alike would agree."""
+    payloads = {preset: container.unpack(saved_and_coded(preset, folder)[2])[1] for preset in ARCHITECTURES}
+    pictures = {preset: saved_and_coded(preset, folder)[1].decompress(saved_and_coded(preset, folder)[2]) for preset in payloads}
+    for one, other in itertools.combinations(ARCHITECTURES, 2):
+        assert payloads[one] != payloads[other], (one, other)
+        same_main = {one.split("_")[0], other.split("_")[0]} == {"baseline", "hyperprior"} and one[-1] == other[-1]
+        if not same_main:  # HyperPrior adds side information to Baseline's transforms
+            assert not np.array_equal(pictures[one], pictures[other]), (one, other)
+
+
+@stack
+def test_weights_of_one_architecture_are_refused_by_another(folder):
+    stored = weights.load(saved_and_coded("resnet4", folder)[1] and folder / "resnet4.safetensors")
+    for changes in ({"sub_pixel": True}, {"architecture": "resnet3"}, {"num_filters": 32}):
+        other = dataclasses.replace(stored, config={**stored.config, **changes})
+        with pytest.raises(RelicError, match="resnet4.safetensors holds weights of another network"):
+            codec.Codec(other)
+
+
+@stack
+@pytest.mark.parametrize("missing", ["prior/frequencies", "gaussian/lengths", "hyper_decoder/points", "hyper_decoder/checksum"])
+def test_weights_without_one_of_their_tables_are_refused(missing, folder):
+    saved_and_coded("hyperprior_3", folder)
+    stored = weights.load(folder / "hyperprior_3.safetensors")
+    integers = {name: array for name, array in stored.integers.items() if name != missing}
+    assert len(integers) == len(stored.integers) - 1
+    with pytest.raises(RelicError):
+        codec.Codec(dataclasses.replace(stored, integers=integers))
+
+
+# --- settings ------------------------------------------------------------------------------------------------------
+
+
+def test_every_setting_says_where_it_comes_from():
+    described = common_config.describe(config.RESNET4_SUBPIXEL)
+    assert [field["name"] for field in described] == [field.name for field in dataclasses.fields(config.Config)]
+    for field in described:
+        assert field["status"] in ("sourced", "assumed") and len(field["source"]) > 5, field["name"]
+        assert field["value"] == getattr(config.RESNET4_SUBPIXEL, field["name"])
+    values = {field["name"]: (field["value"], field["default"]) for field in described}
+    assert values["sub_pixel"] == (True, False) and values["lmbda"] == (5.0, 5.0)
+
+
+def test_the_presets_are_the_constants_and_all_differ():
+    presets = common_config.presets(config)
+    assert set(ARCHITECTURES) <= set(presets) and "hyperprior_9_msssim" in presets
+    assert all(name == name.lower() and getattr(config, name.upper()) is value for name, value in presets.items())
+    assert not any(name.startswith("_") for name in presets)
+    for one, other in itertools.combinations(presets, 2):
+        assert presets[one] != presets[other], (one, other)
+
+
+@pytest.mark.parametrize("scale", common_config.SCALES)
+def test_a_scale_shortens_the_training_and_narrows_the_network_but_changes_nothing_that_the_paper_compares(scale):
+    may_change = {
+        *("num_filters", "batch_size", "steps", "learning_rate", "learning_rate_drops", "warmup_share", "clip_norm"),
+        *("flips", "training_sets"),
+    }
+    presets = common_config.presets(config)
+    for name, preset in presets.items():
+        scaled = config.at_scale(preset, scale)
+        changed = {key for key, value in dataclasses.asdict(scaled).items() if getattr(preset, key) != value}
+        assert changed <= (may_change if scale != "paper" else set()), name
+        assert scaled.num_filters <= preset.num_filters and scaled.steps <= preset.steps
+    assert len({config.at_scale(preset, scale) for preset in presets.values()}) == len(presets)
+
+
+def test_an_unknown_scale_or_preset_is_refused_with_what_there_is():
+    with pytest.raises(RelicError, match="unknown scale 'huge': choose one of smoke, small, medium, paper"):
+        config.at_scale(config.RESNET4, "huge")
+    with pytest.raises(RelicError, match="unknown preset cheng_resnet/resnet5: choose one of .*resnet4_subpixel"):
+        common_config.find_preset(config, "resnet5")
+
+
+def test_a_setting_without_a_source_would_be_noticed():
+    @dataclasses.dataclass
+    class Careless:
+        width: int = 3
+
+    assert common_config.describe(Careless())[0]["status"] == ""
