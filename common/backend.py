@@ -166,7 +166,7 @@ _GDN_GAMMA_INIT = 0.1
 
 
 def _keras3_gdn_class() -> type:
-    class Keras3GDN(keras.layers.Layer):
+    class Keras3GDN(keras.layers.Layer):  # type: ignore[name-defined]
         """GDN as a Keras 3 layer with the parametrisation, variable names and values of `tfc.GDN`."""
 
         def __init__(self, inverse: bool, **kwargs: Any) -> None:

@@ -138,6 +138,8 @@ class IntegerNetwork:
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], layers: Sequence[Layer]) -> IntegerNetwork:
         """Return the network that `to_arrays` stored, given its layers; raise RelicError if they are not the same."""
+        if not {"points", "checksum"} <= set(arrays):
+            raise RelicError("the integers of the hyper decoder are missing: restore the weights file")
         network = cls(layers, np.asarray(arrays["points"]).ravel().tolist())
         if network._checksum() != int(np.ravel(arrays["checksum"])[0]):
             raise RelicError("the hyper decoder was quantised from other weights than these: restore the weights file")

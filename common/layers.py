@@ -23,7 +23,7 @@ class DepthToSpace(keras.layers.Layer):
 
 
 class Decimate(keras.layers.Layer):
-    """Keep every second row and column of (B, H, W, C), starting with the first: the sampling of a 1x1 stride-2 convolution.
+    """Keep every second row and column of (B, H, W, C) from the first on: the sampling of a strided 1x1 convolution.
 
     A strided 1x1 convolution equals this followed by an unstrided one. Written apart because the filter gradient of
     the strided form corrupts memory in TensorFlow's CPU kernels for few input channels.

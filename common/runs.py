@@ -101,8 +101,6 @@ def load_checkpoint(path: Path, model: Any, config: Any) -> tuple[int, float, li
 
     Raises RelicError for a damaged file or one of another config.
     """
-    from common import backend
-
     try:
         with np.load(path) as file:
             arrays = {key: file[key] for key in file.files}

@@ -1,6 +1,6 @@
 """Table 2 of Cheng et al. (2019): kernel size of the networks with a hyperprior, Kodak, trained for MSE.
 
-    python -m experiments.table2_cheng                  # shipped weights, every picture coded to bytes and back: minutes
+    python -m experiments.table2_cheng                  # shipped weights, every picture to bytes and back: minutes
     python -m experiments.table2_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
     python -m experiments.table2_cheng --scale paper    # needs weights of the paper's schedule
 """

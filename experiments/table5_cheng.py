@@ -1,6 +1,6 @@
 """Table 5 of Cheng et al. (2019): a wide bottleneck, Kodak, trained for MS-SSIM.
 
-    python -m experiments.table5_cheng                  # shipped weights, every picture coded to bytes and back: minutes
+    python -m experiments.table5_cheng                  # shipped weights, every picture to bytes and back: minutes
     python -m experiments.table5_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
     python -m experiments.table5_cheng --scale paper    # needs weights of the paper's schedule
 """

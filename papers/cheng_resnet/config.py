@@ -5,6 +5,7 @@ A preset is a constant's lower-cased name: `RESNET4_SUBPIXEL` is `cheng_resnet/r
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from common.config import assumed, check_scale, sourced
 
@@ -62,7 +63,7 @@ RESNET4_SUBPIXEL = Config(sub_pixel=True)
 RESNET4_SUBPIXEL_BOTTLENECK192 = replace(RESNET4_SUBPIXEL, bottleneck_ratio=1.5)
 
 # What a shorter training changes, none of it from the paper: a higher rate that decays, clipping, flips, a warm-up.
-_SHORT = dict(
+_SHORT: dict[str, Any] = dict(
     learning_rate=1e-3,
     learning_rate_drops=((0.6, 0.3), (0.85, 0.1)),
     warmup_share=0.05,
@@ -70,7 +71,7 @@ _SHORT = dict(
     flips=True,
     training_sets=("imagenet_sample", "bsds500/train", "bsds500/test"),
 )
-_SCALES = {
+_SCALES: dict[str, dict[str, Any]] = {
     "smoke": dict(_SHORT, num_filters=16, batch_size=1, steps=2, training_sets=("synthetic",)),
     "small": dict(_SHORT, num_filters=32, steps=2400),
     "medium": dict(_SHORT, learning_rate=3e-4, steps=10_000),

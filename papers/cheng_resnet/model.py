@@ -157,16 +157,16 @@ class Model(keras.Model):
         self.synthesis_transform = synthesis_transform(config)
         self.prior = entropy.FactorizedPrior(config.bottleneck, name="prior")
         self.prior.build((None, None, None, config.bottleneck))
-        self.hyper_analysis_transform = hyper_analysis_transform(config) if config.has_hyperprior else None
-        self.hyper_synthesis_transform = hyper_synthesis_transform(config) if config.has_hyperprior else None
+        self.hyper_analysis_transform: Any = hyper_analysis_transform(config) if config.has_hyperprior else None
+        self.hyper_synthesis_transform: Any = hyper_synthesis_transform(config) if config.has_hyperprior else None
         self.trackers = loss_trackers("rate_estimate", "distortion")
         self.built = True
 
     @property
     def transforms(self) -> dict[str, Any]:
         """The parts that hold weights, by name, in a stable order."""
-        names = ("analysis_transform", "synthesis_transform", "prior")
-        names += ("hyper_analysis_transform", "hyper_synthesis_transform") if self.config.has_hyperprior else ()
+        names = ["analysis_transform", "synthesis_transform", "prior"]
+        names += ["hyper_analysis_transform", "hyper_synthesis_transform"] if self.config.has_hyperprior else []
         return {name: getattr(self, name) for name in names}
 
     def call(self, inputs, training=True):
