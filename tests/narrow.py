@@ -43,8 +43,6 @@ def _known(name: str, start: np.ndarray) -> np.ndarray:
         return noise * np.sqrt(2.0 / np.prod(start.shape[:-1]))
     if "bias_" in name:  # of the prior, initialised at random
         return 0.3 * noise
-    if name.endswith(("D4_out/bias", "Tconv4/bias")):  # pictures between black and white
-        return 0.5 + 0.05 * noise
     return start + 0.05 * np.abs(noise)
 
 
@@ -53,18 +51,27 @@ def narrow_model(preset: str, **changes: Any) -> Any:
     model = Model(narrow(preset, **changes))
     runs.set_model_arrays(model, known_arrays(model), Path("known"))
     y = _spread(model.analysis_transform, picture(128, 128)[None] / np.float32(255), 4.0)
-    _spread(model.synthesis_transform, y, 0.2)
+    _spread(model.synthesis_transform, y, 0.2, centre=0.5)
     if model.hyper_analysis_transform:
         _spread(model.hyper_synthesis_transform, _spread(model.hyper_analysis_transform, y, 3.0), 1.5)
     runs.set_model_arrays(model, weights.to_float16(runs.model_arrays(model)), Path("known"))
     return model
 
 
-def _spread(transform: Any, inputs: np.ndarray, deviation: float) -> np.ndarray:
-    """Scale a transform's last kernel to give its outputs this standard deviation, and return them."""
+def _spread(transform: Any, inputs: np.ndarray, deviation: float, centre: float = 0.0) -> np.ndarray:
+    """Scale a transform's last layer so that each channel deviates so much on average, and return its outputs.
+
+    A bias moves every channel's mean to `centre`.
+    """
+    variables = backend.variables(transform)
+    last = [name for name in variables if name.endswith("/kernel")][-1]
     outputs = backend.to_numpy(transform(inputs))
-    kernel = [value for name, value in backend.variables(transform).items() if name.endswith("/kernel")][-1]
-    backend.assign(kernel, backend.to_numpy(kernel) * (deviation / outputs.std()))
+    factor = deviation / outputs.std(axis=(0, 1, 2)).mean()
+    backend.assign(variables[last], backend.to_numpy(variables[last]) * factor)
+    bias = variables.get(last.replace("/kernel", "/bias"))
+    if bias is not None:
+        means = backend.to_numpy(transform(inputs)).mean(axis=(0, 1, 2))
+        backend.assign(bias, backend.to_numpy(bias) + centre - np.resize(means, bias.shape))
     return backend.to_numpy(transform(inputs))
 
 

@@ -1,0 +1,76 @@
+"""What the shipped weights do with the embedded pictures, and how it is compared with tests/golden/<preset>.json."""
+from __future__ import annotations
+
+import base64
+import json
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import papers
+from common import data, metrics, weights
+
+GOLDEN = Path(__file__).parent / "golden"
+FIRST = "chelsea"  # the smallest of the pictures; its file is in the golden files
+
+
+def presets() -> list[str]:
+    """Return the ids of the presets whose weights are shipped, smoke runs aside."""
+    return [model for model in papers.all_presets() if shipped(model)]
+
+
+def shipped(model: str) -> dict[str, Path]:
+    """Return a preset's weights files by `<scale>/seed<k>`."""
+    found = weights.shipped(*model.split("/"))
+    return {f"{scale}/seed{seed}": path for scale, seed, path in found if scale != "smoke"}
+
+
+@lru_cache(maxsize=None)
+def pictures() -> dict[str, np.ndarray]:
+    """Return the embedded photographs by name."""
+    return dict(data.images("sample"))
+
+
+def codec_of(stored: weights.Weights) -> Any:
+    """Return the codec of weights in memory."""
+    return import_module(f"papers.{stored.model.split('/')[0]}.codec").Codec(stored)
+
+
+def measure(codec: Any, name: str) -> dict[str, float]:
+    """Return counted bpp and PSNR of one embedded picture."""
+    file = codec.compress(pictures()[name])
+    bpp = metrics.bits_per_pixel(len(file), *pictures()[name].shape[:2])
+    return {"bpp": round(bpp, 6), "psnr": round(metrics.psnr(pictures()[name], codec.decompress(file)), 4)}
+
+
+def measure_all(path: Path) -> dict[str, Any]:
+    """Return what a golden file holds of one weights file: its digest, every picture's numbers, one coded picture."""
+    stored = weights.load(path)
+    codec = codec_of(stored)
+    file = base64.b64encode(codec.compress(pictures()[FIRST])).decode()
+    numbers = {name: measure(codec, name) for name in pictures()}
+    return {"weights": stored.digest.hex(), "pictures": numbers, "file": file}
+
+
+def golden_of(model: str) -> dict[str, Any]:
+    """Return a preset's golden file; fail the test where there is none."""
+    path = GOLDEN / f"{model}.json"
+    if not path.exists():
+        pytest.fail(f"no tests/golden/{model}.json: run pytest -m regression --update-golden and commit it")
+    return json.loads(path.read_text())
+
+
+def differences(expected: dict[str, Any], measured: dict[str, Any], bpp_share: float, psnr_db: float) -> list[str]:
+    """List the numbers of pictures in `measured` that are further from those expected than the tolerance."""
+    found = []
+    for name, numbers in measured.items():
+        golden = expected[name]
+        if abs(numbers["bpp"] - golden["bpp"]) > bpp_share * golden["bpp"]:
+            found.append(f"{name}: {numbers['bpp']} bpp, not {golden['bpp']}")
+        if not abs(numbers["psnr"] - golden["psnr"]) <= psnr_db:
+            found.append(f"{name}: {numbers['psnr']} dB, not {golden['psnr']}")
+    return found

@@ -1,0 +1,264 @@
+"""The command `relic`: it starts fast, trains, codes files both ways, and answers every mistake with one line."""
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import papers
+from common import container, metrics, runs
+from common.container import Header
+from common.data import read_image, write_png
+from common.errors import RelicError
+from papers import __main__ as command
+
+ROOT = Path(__file__).resolve().parents[1]
+MODEL = "cheng_resnet/hyperprior_3"
+FRAMEWORKS = ("tensorflow", "keras", "jax", "torch", "tensorflow_compression", "matplotlib", "skimage")
+
+
+def relic(*arguments):
+    """Run the command in this process; return its exit status or sentence, None where all went well."""
+    before, sys.argv = sys.argv, ["relic", *map(str, arguments)]
+    try:
+        command.main()
+    except SystemExit as stop:
+        return stop.code
+    finally:
+        sys.argv = before
+    return None
+
+
+def process(*arguments, **settings):
+    """Run the command in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
+    line = [sys.executable, "-m", "papers", *map(str, arguments)]
+    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Work in an empty folder with a small picture and without weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "results"))
+    image = np.random.RandomState(0).randint(0, 256, (30, 40, 3)).astype(np.uint8)
+    write_png(tmp_path / "picture.png", image)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return a folder of results with weights that `relic train` made at scale smoke."""
+    folder = tmp_path_factory.mktemp("results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RELIC_RESULTS", str(folder))
+        assert relic("train", MODEL, "--scale", "smoke") is None
+    return folder
+
+
+@pytest.fixture
+def with_weights(here, trained, monkeypatch):
+    monkeypatch.setenv("RELIC_RESULTS", str(trained))
+    return here
+
+
+def assert_refused(arguments, *words):
+    """Run the command; check that it fails with one sentence that has these words, and changes no file."""
+
+    def listing():
+        paths = (path for path in Path.cwd().rglob("*") if path.is_file())
+        return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
+
+    before = listing()
+    sentence = relic(*arguments)
+    assert isinstance(sentence, str) and sentence.startswith("error: ") and "\n" not in sentence, sentence
+    assert all(word in sentence for word in words), sentence
+    assert listing() == before
+
+
+# --- without weights -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["compress", "--help"], ["list", "--settings", MODEL]])
+def test_what_needs_no_network_starts_within_a_second_and_imports_no_framework(arguments, tmp_path):
+    code = "import sys; from papers.__main__ import main; sys.argv = ['relic', *sys.argv[1:]]\ntry: main()\nfinally: "
+    code += f"print(sorted(set({FRAMEWORKS}) & set(sys.modules)), file=sys.stderr)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RELIC_RESULTS": str(tmp_path)}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = subprocess.run([sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (result.returncode, result.stderr) == (0, "[]\n") and len(result.stdout.splitlines()) > 5
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0  # of one processor, however busy
+
+
+def test_the_list_shows_every_preset_with_the_weights_that_are_here(here, capsys):
+    for scale, seed in (("small", 1), ("smoke", 0)):
+        path = runs.Run("cheng_resnet", "resnet4", scale, seed).shipped / "weights.safetensors"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    assert relic("list") is None
+    rows = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert list(rows) == list(papers.all_presets()) and len(rows) >= 10
+    assert rows.pop("cheng_resnet/resnet4").strip() == "small seed 1, smoke seed 0"
+    assert {row.strip() for row in rows.values()} == {"-"}
+
+
+def test_the_settings_of_a_preset_come_with_their_sources(here, capsys):
+    assert relic("list", "--settings", "cheng_resnet/resnet4_subpixel") is None
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["sub_pixel"][:2] == ["True", "sourced:"] and lines["lmbda"][:2] == ["5.0", "sourced:"]
+    assert lines["leaky_slope"][:2] == ["0.2", "assumed:"]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], ["the following arguments are required: command"]),
+        (["paint"], ["invalid choice: 'paint'"]),
+        (["compress", "picture.png"], ["-m/--model"]),
+        (["train", MODEL, "--seed", "first"], ["invalid int value: 'first'"]),
+        (["train", MODEL, "--minutes", "0"], ["minutes"]),
+        (["train", MODEL, "--minutes", "soon"], ["minutes"]),
+        (["train", "resnet4"], ["'resnet4' is not a preset", "relic list"]),
+        (["train", "cheng_resnet/resnet5"], ["unknown preset cheng_resnet/resnet5", "resnet4_subpixel"]),
+        (["train", "someone/resnet4"], ["unknown paper 'someone'", "cheng_resnet"]),
+        (["train", MODEL, "--scale", "huge"], ["unknown scale 'huge'", "smoke, small, medium, paper"]),
+        (["list", "--settings", "cheng_resnet/resnet5"], ["unknown preset"]),
+        (["compress", "picture.png", "-m", "cheng_resnet/resnet5"], ["unknown preset"]),
+        (["compress", "missing.png", "-m", MODEL], ["missing.png", "no such file"]),
+        (["evaluate", "sample", "-m", "resnet4", "--images", "1"], ["'resnet4' is not a preset"]),
+        (["evaluate", "no_such_set", "-m", MODEL], ["no_such_set"]),
+        (["evaluate", "sample", "-m", MODEL, "--images", "0"], ["limit of 0"]),
+        (["decompress", "missing.rlic"], ["missing.rlic"]),
+        (["decompress", "picture.png"], ["not a RELIC file"]),
+        (["decompress", "."], ["directory"]),
+    ],
+)
+def test_a_mistake_is_answered_with_one_sentence(arguments, words, here):
+    assert_refused(arguments, *words)
+
+
+def test_a_mistake_costs_status_1_one_line_on_stderr_and_no_traceback(here):
+    result = process("compress", "missing.png", "-m", MODEL)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and "missing.png" in result.stderr
+
+
+def test_a_text_file_that_is_named_like_a_picture_is_refused(here):
+    (here / "text.png").write_text("no picture\n")
+    assert_refused(["compress", "text.png", "-m", MODEL], "text.png", "not a")
+
+
+@pytest.mark.parametrize(
+    "model, words", [("cheng_resnet/resnet5", ["unknown preset"]), ("else/where", ["unknown paper"]), ("plain", ["preset"])]
+)
+def test_a_file_of_an_unknown_model_is_refused(model, words, here):
+    (here / "file.rlic").write_bytes(container.pack(Header(model, bytes(8), 3, 4, 3), [b"a", b"b"]))
+    assert_refused(["decompress", "file.rlic"], *words)
+
+
+def test_a_file_whose_weights_are_not_here_names_them_and_where_they_belong(here):
+    (here / "file.rlic").write_bytes(container.pack(Header(MODEL, bytes(range(8)), 3, 4, 3), [b"a", b"b"]))
+    assert_refused(["decompress", "file.rlic"], "0001020304050607", MODEL, str(here / "results" / "models"))
+
+
+@pytest.mark.stack
+def test_a_preset_without_weights_or_a_wrong_scale_of_them_is_refused_with_what_to_do(here):
+    assert_refused(["compress", "picture.png", "-m", MODEL], "no weights for", "nothing", f"relic train {MODEL}")
+    assert_refused(["compress", "picture.png", "-m", MODEL, "--scale", "huge"], "unknown scale 'huge'")
+    assert_refused(["evaluate", ".", "-m", MODEL, "--seed", "3"], "no weights for", "seed 3")
+
+
+def test_loading_a_preset_says_the_same_as_the_command(here):
+    with pytest.raises(RelicError, match="is not a preset: write paper/preset"):
+        papers.load("resnet4")
+    with pytest.raises(RelicError, match="unknown preset cheng_resnet/resnet5"):
+        papers.load("cheng_resnet/resnet5")
+
+
+# --- with weights --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.stack
+def test_training_ships_weights_and_says_how_they_were_made(trained):
+    folder = trained / "smoke" / "models" / "smoke" / MODEL / "seed0"
+    assert sorted(path.name for path in folder.iterdir()) == ["log.csv", "run.json", "weights.safetensors"]
+    said = json.loads((folder / "run.json").read_text())
+    assert (said["preset"], said["scale"], said["seed"], said["steps"]) == (MODEL, "smoke", 0, 2)
+    assert said["config"]["num_filters"] == 16 and list(said["data"]) == said["config"]["training_sets"]
+    assert all(len(digest) == 64 for digest in said["data"].values()) and said["training_seconds"] > 0
+
+
+@pytest.mark.stack
+def test_a_picture_survives_compress_and_decompress_through_files(with_weights, capsys):
+    assert relic("compress", "picture.png", "-m", MODEL) is None
+    said = capsys.readouterr().out
+    size = (with_weights / "picture.rlic").stat().st_size
+    assert said == f"picture.rlic: {size} bytes, {8 * size / 1200:.4f} bpp\n"
+    assert relic("decompress", "picture.rlic", "-o", "new/folder/decoded.png") is None
+    assert capsys.readouterr().out == "new/folder/decoded.png: 40 x 30 pixels\n"
+    decoded = read_image(with_weights / "new" / "folder" / "decoded.png")
+    codec = papers.load(MODEL, scale="smoke", seed=0)
+    file = (with_weights / "picture.rlic").read_bytes()
+    assert codec.compress(read_image(with_weights / "picture.png")) == file
+    np.testing.assert_array_equal(decoded, codec.decompress(file))
+
+
+@pytest.mark.stack
+def test_another_process_with_one_thread_decodes_the_same_picture(with_weights, trained):
+    assert relic("compress", "picture.png", "-m", MODEL, "-o", "coded.rlic") is None
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")}
+    threads = {**threads, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    result = process("decompress", "coded.rlic", RELIC_RESULTS=str(trained), **threads)
+    assert (result.returncode, result.stderr) == (0, "") and result.stdout == "coded.png: 40 x 30 pixels\n"
+    expected = papers.load(MODEL).decompress((with_weights / "coded.rlic").read_bytes())
+    np.testing.assert_array_equal(read_image(with_weights / "coded.png"), expected)
+
+
+@pytest.mark.stack
+def test_evaluate_prints_what_every_picture_costs_and_the_mean(with_weights, capsys):
+    write_png(with_weights / "set" / "a.png", read_image(with_weights / "picture.png"))
+    write_png(with_weights / "set" / "b.png", read_image(with_weights / "picture.png")[::-1])
+    assert relic("evaluate", "set", "-m", MODEL) is None
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert list(rows) == ["picture", "a", "b", "mean"]
+    image = read_image(with_weights / "set" / "a.png")
+    codec = papers.load(MODEL)
+    file = codec.compress(image)
+    expected = [8 * len(file) / 1200, 8 * container.payload_size(file) / 1200, metrics.psnr(image, codec.decompress(file))]
+    assert [float(value) for value in rows["a"][:3]] == pytest.approx(expected, abs=6e-5) and rows["a"][3] == "-"
+    mean = [(float(a) + float(b)) / 2 for a, b in zip(rows["a"][:3], rows["b"][:3])]
+    assert [float(value) for value in rows["mean"][:3]] == pytest.approx(mean, abs=1.1e-4)
+    assert relic("evaluate", "set", "-m", MODEL, "--images", "1") is None
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["picture", "a", "mean"]
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("output", ["picture.png/coded.rlic", "folder"])
+def test_an_output_that_cannot_be_written_is_refused_and_nothing_is_left(output, with_weights):
+    (with_weights / "folder").mkdir()
+    assert_refused(["compress", "picture.png", "-m", MODEL, "-o", output], output.split("/")[0])
+    assert relic("compress", "picture.png", "-m", MODEL, "-o", "good.rlic") is None
+    assert_refused(["decompress", "good.rlic", "-o", output], output.split("/")[0])
+
+
+@pytest.mark.stack
+def test_a_damaged_file_is_refused_and_no_picture_written(with_weights):
+    assert relic("compress", "picture.png", "-m", MODEL) is None
+    file = (with_weights / "picture.rlic").read_bytes()
+    (with_weights / "cut.rlic").write_bytes(file[:-5])
+    assert_refused(["decompress", "cut.rlic"], "5 bytes are missing", "copy it again")
+    (with_weights / "flipped.rlic").write_bytes(file[:-9] + bytes([file[-9] ^ 4]) + file[-8:])
+    assert_refused(["decompress", "flipped.rlic"], "damaged")
+
+
+@pytest.mark.stack
+def test_a_training_goes_on_only_where_there_is_one_and_starts_anew_only_on_request(with_weights):
+    assert_refused(["train", MODEL, "--scale", "smoke"], "--resume", "--restart")
+    assert_refused(["train", MODEL, "--scale", "smoke", "--seed", "9", "--resume"], "nothing to resume")
