@@ -198,9 +198,10 @@ def _difference(
     measured = ours[0] is not None and ours[1] is not None
     interval = statistics.interval_of_difference(*ours) if measured else None
     reproduced = _mean(ours[0]) - _mean(ours[1]) if measured else _given_difference(found, row, reference, column)
-    # A difference of counts has no uncertainty: its interval is itself.
+    # A difference of counts has no uncertainty: its interval is itself. One of single trainings has an unknown one.
     counted = not measured and paper.tolerances[column].text == "exact"
-    sure = (reproduced, reproduced) if counted and reproduced is not None else interval
+    repeated = measured and min(m.shape[0] for m in ours) > 1
+    sure = (reproduced, reproduced) if counted and reproduced is not None else interval if repeated else None
     verdict = verdicts.of_difference(target, reproduced, sure)
     if scale == "smoke" and reproduced is not None:
         verdict = verdicts.NOT_COMPARABLE

@@ -82,7 +82,8 @@ def _of_any_cell(table: Published, column: str, printed: str, value: float | Non
 def of_difference(published: float, reproduced: float | None, interval: Sequence[float] | None) -> str:
     """Judge a measured difference between two rows by the sign of its 95 % interval.
 
-    Undecided where the interval covers 0 or is missing (too few pictures), or where the paper prints no difference.
+    Undecided where the interval covers 0 or is missing (too few pictures or trainings), or the paper prints no
+    difference.
     """
     if reproduced is None:
         return NOT_RUN

@@ -211,10 +211,20 @@ def test_a_picture_survives_compress_and_decompress_through_files(with_weights, 
 
 
 @pytest.mark.stack
+def test_weights_trained_with_other_settings_are_refused_by_the_fields_that_differ(here, trained):
+    """Weights of scale smoke, put where those of medium belong."""
+    source = trained / "smoke" / "models" / "smoke" / MODEL / "seed0" / "weights.safetensors"
+    target = here / "results" / "models" / "medium" / MODEL / "seed0" / "weights.safetensors"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(source.read_bytes())
+    assert_refused(["compress", "picture.png", "-m", MODEL], "another config", "batch_size", "num_filters", "steps")
+
+
+@pytest.mark.stack
 def test_another_process_with_one_thread_decodes_the_same_picture(with_weights, trained):
     assert relic("compress", "picture.png", "-m", MODEL, "-o", "coded.rlic") is None
-    threads = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")}
-    threads = {**threads, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    libraries = ("OPENBLAS_NUM", "OMP_NUM", "MKL_NUM", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")
+    threads = {f"{name}_THREADS": "1" for name in libraries}
     result = process("decompress", "coded.rlic", RELIC_RESULTS=str(trained), **threads)
     assert (result.returncode, result.stderr) == (0, "") and result.stdout == "coded.png: 40 x 30 pixels\n"
     expected = papers.load(MODEL).decompress((with_weights / "coded.rlic").read_bytes())
@@ -226,15 +236,17 @@ def test_evaluate_prints_what_every_picture_costs_and_the_mean(with_weights, cap
     write_png(with_weights / "set" / "a.png", read_image(with_weights / "picture.png"))
     write_png(with_weights / "set" / "b.png", read_image(with_weights / "picture.png")[::-1])
     assert relic("evaluate", "set", "-m", MODEL) is None
-    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
-    assert list(rows) == ["picture", "a", "b", "mean"]
+    header, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert header == ["picture", "bpp", "payload", "estimate", "PSNR", "MS-SSIM"]
+    assert [row[0] for row in rows] == ["a", "b", "mean"]
     image = read_image(with_weights / "set" / "a.png")
     codec = papers.load(MODEL)
     file = codec.compress(image)
-    expected = [8 * len(file) / 1200, 8 * container.payload_size(file) / 1200, metrics.psnr(image, codec.decompress(file))]
-    assert [float(value) for value in rows["a"][:3]] == pytest.approx(expected, abs=6e-5) and rows["a"][3] == "-"
-    mean = [(float(a) + float(b)) / 2 for a, b in zip(rows["a"][:3], rows["b"][:3])]
-    assert [float(value) for value in rows["mean"][:3]] == pytest.approx(mean, abs=1.1e-4)
+    rates = [8 * len(file) / 1200, 8 * container.payload_size(file) / 1200, codec.rate_estimate(image)]
+    numbers = [[float(value) for value in row[1:5]] for row in rows]
+    assert numbers[0] == pytest.approx([*rates, metrics.psnr(image, codec.decompress(file))], abs=1e-4)
+    assert numbers[2] == pytest.approx(np.mean(numbers[:2], axis=0), abs=1.1e-4)
+    assert [row[5] for row in rows] == ["-"] * 3  # 30 x 40 pixels are too few for MS-SSIM
     assert relic("evaluate", "set", "-m", MODEL, "--images", "1") is None
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["picture", "a", "mean"]
 

@@ -353,20 +353,30 @@ def test_pictures_are_known_by_their_digest_where_the_published_file_has_one(tin
 
 
 def test_a_difference_is_over_the_same_pictures_and_its_seeds(tiny):
-    measured = found(pictures("first", 26.0), pictures("second", 26.3), pictures("second", 26.5, seed=1))
+    first = [pictures("first", 26.0), pictures("first", 26.0, seed=1)]
+    measured = found(*first, pictures("second", 26.3), pictures("second", 26.5, seed=1))
     (psnr, ms_ssim, rate) = join.join("p/table1", "small", "first", measured)["differences"]
     assert psnr["published"] == 0.112 and psnr["reproduced"] == pytest.approx(0.4)
-    assert psnr["seeds"] == [2, 1] and psnr["pictures"] == 6 and psnr["verdict"] == "same sign"
+    assert psnr["seeds"] == [2, 2] and psnr["pictures"] == 6 and psnr["verdict"] == "same sign"
     assert psnr["interval"][0] < 0.3 and psnr["interval"][1] > 0.5
     assert ms_ssim["reproduced"] == 0 and ms_ssim["verdict"] == "undecided"
     assert rate["verdict"] == "undecided"
 
 
 def test_a_difference_against_the_papers_is_opposite_and_a_missing_row_not_run(tiny):
-    document = join.join("p/table1", "small", "first", found(pictures("first", 27.0), pictures("second", 26.0)))
+    both = [pictures(row, value, seed=seed) for row, value in (("first", 27.0), ("second", 26.0)) for seed in (0, 1)]
+    document = join.join("p/table1", "small", "first", found(*both))
     assert document["differences"][0]["verdict"] == "opposite sign"
     document = join.join("p/table1", "small", "first", found(pictures("first", 27.0)))
     assert {d["verdict"] for d in document["differences"]} == {"not run"}
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_a_row_with_one_seed_decides_no_sign(tiny, seeds):
+    first = [pictures("first", 27.0, seed=seed) for seed in seeds]
+    document = join.join("p/table1", "small", "first", found(*first, pictures("second", 26.0)))
+    psnr = document["differences"][0]
+    assert psnr["verdict"] == "undecided" and psnr["interval"][1] < 0
 
 
 def test_a_smoke_run_decides_no_difference(tiny):
