@@ -173,7 +173,9 @@ def _differences(paper: Published, document: Mapping[str, Any]) -> Section:
             f"{' to '.join(map(str, seeds[:: max(1, len(seeds) - 1)]))} seed{'s' if seeds[-1] > 1 else ''} a row."
         ]
         if seeds[0] == 1:
-            section.sentences.append("With one seed the interval leaves out what another training would change, so no sign is decided.")
+            section.sentences.append(
+                "With one seed the interval leaves out what another training would change, so no sign is decided."
+            )
         elif seeds[0] < 4:
             section.sentences.append("So few seeds show only roughly what another training would change.")
     return section

@@ -1,4 +1,4 @@
-"""What several test files share: narrow networks with known weights, pictures, gradients on every stack, a toy model."""
+"""What several test files share: narrow networks with known weights, pictures, gradients, a toy model."""
 from __future__ import annotations
 
 import dataclasses

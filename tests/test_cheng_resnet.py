@@ -1,4 +1,4 @@
-"""Cheng et al. (2019): parameter counts of Table 9, structure, loss, gradients, settings, and weights that come back."""
+"""Cheng et al. (2019): parameter counts of Table 9, structure, loss, gradients, settings, weights that return."""
 from __future__ import annotations
 
 import dataclasses
@@ -31,7 +31,11 @@ TABLE_9 = {
     "resnet4_subpixel_bottleneck192": 11_627_916,
 }
 ARCHITECTURES = list(TABLE_9)
-FAMILIES = ["baseline_3", "hyperprior_3", "resnet3", "resnet4", "resnet4_subpixel"]
+# Networks and losses that take a step; compiling them takes much longer than TensorFlow's eager execution.
+STEPS = [("baseline_3", "mse"), ("resnet4_subpixel", "ms_ssim")]
+if backend.BACKEND == "tensorflow":
+    STEPS += [("hyperprior_3", "mse"), ("hyperprior_3", "ms_ssim"), ("resnet4_subpixel", "mse")]
+    STEPS += [("resnet3", "ms_ssim"), ("resnet4", "mse")]
 stack = pytest.mark.stack
 
 
@@ -157,12 +161,9 @@ def one_step(settings, step=0):
 
 
 @stack
-@pytest.mark.parametrize(
-    "preset, distortion",
-    [*((preset, "mse") for preset in FAMILIES), ("hyperprior_3", "ms_ssim"), ("resnet4_subpixel", "ms_ssim")],
-)
+@pytest.mark.parametrize("preset, distortion", STEPS)
 def test_one_step_moves_every_trained_number_by_a_finite_amount_and_the_loss_is_equation_1(preset, distortion):
-    """Adam's first step is the learning rate times the gradient's sign, so what stays has a gradient of exactly zero."""
+    """Adam's first step is the learning rate times the gradient's sign, so what stays has a gradient of zero."""
     settings = narrow(preset, distortion=distortion, lmbda=0.7, patch_size=192)
     model, before, reported = one_step(settings)
     after = runs.model_arrays(model)
@@ -178,41 +179,38 @@ def test_one_step_moves_every_trained_number_by_a_finite_amount_and_the_loss_is_
 
 
 @stack
-def test_the_first_steps_of_a_short_training_add_the_squared_error():
-    settings = narrow("hyperprior_3", distortion="ms_ssim", patch_size=192, warmup_share=0.5, warmup_weight=200.0)
-    model = train.build(settings, 0, "float32")
-    x = np.zeros((1, 192, 192, 3), np.float32)
+def test_the_first_steps_of_a_short_training_add_the_squared_error(monkeypatch):
+    monkeypatch.setattr(model_module, "ms_ssim_tensor", lambda x, y, **_: backend.ops.ones((1,)) * 0.75)
+    model = model_module.Model(narrow("baseline_3", distortion="ms_ssim", warmup_share=0.5, warmup_weight=200.0))
+    x = backend.ops.zeros((1, 64, 64, 3))
     for step, extra in ((0, 200.0), (1, 200.0), (2, 0.0), (3, 0.0)):
-        y_pred = {"x": x, "x_hat": x + 0.1, "rate_estimate": np.float32(3.0), "step": np.int32(step)}
-        distortion, added = model._distortion(y_pred["x"], backend.ops.convert_to_tensor(x + 0.1), y_pred["step"])
-        assert float(backend.to_numpy(backend.ops.convert_to_tensor(added))) == pytest.approx(extra * 0.01, rel=1e-4)
+        distortion, added = model._distortion(x, x + 0.1, backend.ops.convert_to_tensor(np.int32(step)))
+        assert float(backend.to_numpy(distortion)) == pytest.approx(0.25)
+        assert float(backend.to_numpy(added)) == pytest.approx(extra * 0.01, rel=1e-4)
 
 
 @stack
 def test_squared_errors_count_on_the_scale_of_0_to_255():
-    model = train.build(narrow("baseline_3"), 0, "float32")
-    x = backend.ops.convert_to_tensor(np.zeros((1, 64, 64, 3), np.float32))
-    distortion, extra = model._distortion(x, x + 2.0 / 255.0, 0)
+    x = backend.ops.zeros((1, 64, 64, 3))
+    distortion, extra = model_module.Model(narrow("baseline_3"))._distortion(x, x + 2.0 / 255.0, 0)
     assert float(backend.to_numpy(distortion)) == pytest.approx(4.0, rel=1e-4) and extra == 0.0
 
 
 @stack
-def test_the_training_output_depends_on_the_inputs_the_seed_and_the_step_alone():
-    settings = narrow("hyperprior_3")
-    x = picture(64, 64)[None]
+@pytest.mark.parametrize("preset", ["baseline_3", "hyperprior_3"])
+def test_the_training_output_depends_on_the_inputs_the_seed_and_the_step_alone(preset):
+    model, x = model_module.Model(narrow(preset)), picture(64, 64)[None]
 
-    def output(model, step):
+    def output(seed, step):
+        model.seed = seed
         outputs = model({"x": x, "step": np.array([step], np.int32)})
         return backend.to_numpy(outputs["x_hat"]), float(backend.to_numpy(outputs["rate_estimate"]))
 
-    model = train.build(settings, 0, "float32")
-    other_seed = train.build(settings, 0, "float32")
-    other_seed.seed = 1
-    first, rate = output(model, 5)
-    again, rate_again = output(model, 5)
+    first, rate = output(0, 5)
+    again, rate_again = output(0, 5)
     np.testing.assert_array_equal(first, again)
     assert rate == rate_again and first.shape == (1, 64, 64, 3)
-    for changed, changed_rate in (output(model, 6), output(other_seed, 5)):
+    for changed, changed_rate in (output(0, 6), output(1, 5)):
         assert not np.array_equal(first, changed) and rate != changed_rate
 
 
@@ -270,11 +268,11 @@ def test_two_architectures_never_give_equal_outputs(folder):
 
 @stack
 def test_weights_of_one_architecture_are_refused_by_another(folder):
-    saved_and_loaded("resnet4", folder)
-    stored = weights.load(folder / "resnet4.safetensors")
-    for changes in ({"sub_pixel": True}, {"architecture": "resnet3"}, {"num_filters": 32}):
+    saved_and_loaded("hyperprior_3", folder)
+    stored = weights.load(folder / "hyperprior_3.safetensors")
+    for changes in ({"kernel_size": 5}, {"architecture": "baseline"}, {"num_filters": 8}):
         other = dataclasses.replace(stored, config={**stored.config, **changes})
-        with pytest.raises(RelicError, match="resnet4.safetensors holds weights of another network"):
+        with pytest.raises(RelicError, match="hyperprior_3.safetensors holds weights of another network"):
             codec.Codec(other)
 
 

@@ -42,7 +42,9 @@ def file(codec):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("height, width, channels", [(1, 1, 3), (1, 1, 1), (1, 100, 3), (65, 3, 3), (65, 3, 1), (64, 64, 3)])
+@pytest.mark.parametrize(
+    "height, width, channels", [(1, 1, 3), (1, 1, 1), (1, 100, 3), (65, 3, 3), (65, 3, 1), (64, 64, 3)]
+)
 def test_a_picture_of_any_size_comes_back_in_its_shape_and_always_the_same(preset, height, width, channels, codec):
     image = picture(height, width, channels)
     data = codec(preset).compress(image)

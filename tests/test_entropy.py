@@ -113,7 +113,8 @@ def test_the_quantiles_cut_off_half_the_tail_mass_on_either_side_and_the_median(
 
 def test_the_gaussian_likelihood_is_the_integral_over_a_unit_far_into_the_tails():
     """Against math.erfc in double precision; float32 keeps 4 digits wherever it has normal numbers."""
-    y, mu, sigma = (a.ravel() for a in np.meshgrid(np.arange(-40, 41), [-0.4, 0.0, 7.25], [0.11, 0.5, 3.0, 40.0, 256.0]))
+    grid = np.meshgrid(np.arange(-40, 41), [-0.4, 0.0, 7.25], [0.11, 0.5, 3.0, 40.0, 256.0])
+    y, mu, sigma = (a.ravel() for a in grid)
     distance = np.abs(y - mu)
     upper, lower = (distance + 0.5) / sigma * math.sqrt(0.5), (distance - 0.5) / sigma * math.sqrt(0.5)
     expected = np.array([0.5 * (math.erfc(a) - math.erfc(b)) for a, b in zip(lower, upper)])

@@ -156,7 +156,8 @@ def test_a_text_file_that_is_named_like_a_picture_is_refused(here):
 
 
 @pytest.mark.parametrize(
-    "model, words", [("cheng_resnet/resnet5", ["unknown preset"]), ("else/where", ["unknown paper"]), ("plain", ["preset"])]
+    "model, words",
+    [("cheng_resnet/resnet5", ["unknown preset"]), ("else/where", ["unknown paper"]), ("plain", ["preset"])],
 )
 def test_a_file_of_an_unknown_model_is_refused(model, words, here):
     (here / "file.rlic").write_bytes(container.pack(Header(model, bytes(8), 3, 4, 3), [b"a", b"b"]))
