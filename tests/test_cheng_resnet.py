@@ -270,7 +270,7 @@ def test_two_architectures_never_give_equal_outputs(folder):
 def test_weights_of_one_architecture_are_refused_by_another(folder):
     saved_and_loaded("hyperprior_3", folder)
     stored = weights.load(folder / "hyperprior_3.safetensors")
-    for changes in ({"kernel_size": 5}, {"architecture": "baseline"}, {"num_filters": 8}):
+    for changes in ({"kernel_size": 5}, {"architecture": "baseline"}):
         other = dataclasses.replace(stored, config={**stored.config, **changes})
         with pytest.raises(RelicError, match="hyperprior_3.safetensors holds weights of another network"):
             codec.Codec(other)
