@@ -307,21 +307,6 @@ def loss_trackers(*names: str) -> dict[str, Any]:
     return {name: keras.metrics.Mean(name=name) for name in (("loss",) if STACK == "tfc" else ()) + names}
 
 
-class Batches(keras.utils.Sequence if STACK == "tfc" else keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches `first` to `last - 1` of a function of the step, for `fit`."""
-
-    def __init__(self, batch: Callable[[int], dict[str, np.ndarray]], first: int, last: int) -> None:
-        if STACK != "tfc":
-            super().__init__()
-        self.batch, self.first, self.last = batch, first, last
-
-    def __len__(self) -> int:
-        return self.last - self.first
-
-    def __getitem__(self, index: int) -> tuple:
-        return (self.batch(self.first + index),)
-
-
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` (of tensors, without training) compiled by the backend, from numpy arrays to numpy arrays."""
     if BACKEND == "tensorflow":

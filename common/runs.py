@@ -253,9 +253,12 @@ def _start(model: Any, config: Any, run: Run) -> tuple[int, float, list[dict]]:
 def _fit_chunk(model: Any, batch: Callable[[int], dict], first: int, last: int, callbacks: list) -> dict[str, Any]:
     from common import backend
 
+    # Arrays, not a generator: one that is left half-way lets TensorFlow's threads wait for ever when Python ends.
+    inputs = [batch(step) for step in range(first, last)]
     epoch = first // CHUNK
     history = model.fit(
-        backend.Batches(batch, first, last),
+        {name: np.concatenate([each[name] for each in inputs]) for name in inputs[0]},
+        batch_size=len(next(iter(inputs[0].values()))),
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,

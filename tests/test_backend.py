@@ -142,11 +142,6 @@ def test_the_learning_rate_drops_where_its_shares_of_the_steps_begin():
     assert backend.piecewise_rate(0.5, [], 100) == 0.5
 
 
-def test_batches_are_those_of_the_steps_asked_for():
-    batches = backend.Batches(lambda step: {"step": step}, 3, 6)
-    assert [batches[i] for i in range(len(batches))] == [({"step": 3},), ({"step": 4},), ({"step": 5},)]
-
-
 def test_mixed_precision_computes_in_bfloat16_and_keeps_float32_variables():
     backend.set_precision("mixed_bfloat16")
     try:
