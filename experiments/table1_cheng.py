@@ -16,7 +16,7 @@ ROWS = {
     "Baseline-9": config.BASELINE_9,
 }
 REFERENCE = "Baseline-3"
-MINUTES = 4
+MINUTES = 2
 
 
 def reproduce(options: tables.Options) -> tables.Reproduction:

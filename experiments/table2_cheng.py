@@ -16,7 +16,7 @@ ROWS = {
     "HyperPrior-9": config.HYPERPRIOR_9,
 }
 REFERENCE = "HyperPrior-3"
-MINUTES = 4
+MINUTES = 2
 
 
 def reproduce(options: tables.Options) -> tables.Reproduction:

@@ -15,7 +15,7 @@ ROWS = {
     "HyperPrior-9-Aux-9": config.HYPERPRIOR_9_AUX9_MSSSIM,
 }
 REFERENCE = "HyperPrior-9-Aux-5"
-MINUTES = 3
+MINUTES = 1.5
 
 
 def reproduce(options: tables.Options) -> tables.Reproduction:

@@ -15,7 +15,7 @@ ROWS = {
     "ResNet-3x3(4)-Bottleneck192": config.RESNET4_SUBPIXEL_BOTTLENECK192,
 }
 REFERENCE = "ResNet-3x3(4)-Bottleneck128"
-MINUTES = 3
+MINUTES = 1.5
 
 
 def reproduce(options: tables.Options) -> tables.Reproduction:

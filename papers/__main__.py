@@ -84,12 +84,15 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from common.runs import Run
+
     paper, preset = papers.split_id(arguments.preset)
     check_scale(arguments.scale)
     train_preset = import_module(f"papers.{paper}.train").train_preset
     options = {name: getattr(arguments, name) for name in ("minutes", "resume", "restart")}
     if train_preset(preset, arguments.scale, arguments.seed, **options):
-        print(f"trained {arguments.preset} at scale {arguments.scale}, seed {arguments.seed}")
+        folder = Run(paper, preset, arguments.scale, arguments.seed).shipped
+        print(f"trained {arguments.preset} at scale {arguments.scale}, seed {arguments.seed}: {folder}")
     else:
         print("out of time: go on with --resume")
 
