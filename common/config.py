@@ -1,13 +1,41 @@
-"""Configurations: fields that say where their value comes from, the scales, and the presets of a paper."""
+"""Configurations: fields that say where their value comes from, the scales, the presets of a paper, and its curves."""
 from __future__ import annotations
 
 import dataclasses
 from types import ModuleType
-from typing import Any
+from typing import Any, Mapping, Sequence
 
 from common.errors import RelicError
 
 SCALES = ("smoke", "small", "medium", "paper")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A whole number that a codec takes beside its weights, e.g. the bits of a value; `CODING` of a config names them."""
+
+    default: int
+    smallest: int
+    largest: int
+    help: str
+
+    def check(self, name: str, value: int) -> int:
+        """Return `value`; raise RelicError that names the setting and its range for any other number."""
+        if not self.smallest <= value <= self.largest:
+            raise RelicError(f"{name} {value} is not from {self.smallest} to {self.largest}")
+        return value
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """Quality over rate of one paper's codec: presets with their coding settings, `CURVES` of a config.
+
+    pictures: stems of the Kodak pictures that none of its networks was trained on; None where that is all of them.
+    """
+
+    label: str
+    points: Sequence[tuple[str, Mapping[str, int]]]
+    pictures: Sequence[str] | None = None
 
 
 def sourced(value: Any, where: str) -> Any:

@@ -14,7 +14,7 @@ import argparse
 import itertools
 import os
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -171,25 +171,48 @@ class TrainingPatches:
     many pictures of each set are smaller than a patch. Raises RelicError for a test set, or where no picture is left.
     """
 
-    def __init__(self, names: Sequence[str], patch_size: int, seed: int, augment: bool, limit: Optional[int] = None):
-        """Load the sets, at most `limit` pictures of each; `augment` mirrors half of the patches left to right."""
-        self.patch_size, self.seed, self.augment = patch_size, seed, augment
+    def __init__(
+        self,
+        names: Sequence[str],
+        patch_size: int,
+        seed: int,
+        augment: bool,
+        limit: Optional[int] = None,
+        only: Sequence[str] = (),
+        prepare: Optional[Callable[[np.ndarray], np.ndarray]] = None,
+    ) -> None:
+        """Load the sets, at most `limit` pictures of each; `augment` mirrors half of the patches left to right.
+
+        `only` names the pictures to take, by the stems of their files; all must be there. Naming them one by one is
+        what allows a test set: a paper that splits one trains on a part, and answers for the rest. `prepare` is applied
+        to every picture first.
+        """
+        self.patch_size, self.seed, self.augment, self.only = patch_size, seed, augment, tuple(only)
+        self._prepare = prepare
         self.pictures: List[np.ndarray] = []
         self.digests: Dict[str, str] = {}
         self.skipped: Dict[str, int] = {}
         for name in names:
-            refuse_test_set(name)
-            self._add(name, _entries(name, limit))
+            self._add(name, self._chosen(name, limit))
         if not self.pictures:
             raise RelicError(f"no picture of {', '.join(names)} is at least {patch_size}x{patch_size}")
         # How many rows and columns a patch can start at, for each picture.
         self._starts = np.array([image.shape[:2] for image in self.pictures]) - patch_size + 1
 
-    def _add(self, name: str, entries: Sequence[Entry]) -> None:
+    def _chosen(self, name: str, limit: Optional[int]) -> List[Entry]:
+        """Return a set's entries, of a test set only the named ones."""
+        if self.only:
+            return named_entries(name, self.only)
+        refuse_test_set(name)
+        entries = _entries(name, limit)
         known = [stem for stem, digest, _ in entries if digest in TEST_PICTURES]
         if known:
             raise RelicError(f"{name} holds {known[0]}, a picture that results are measured on: take it out")
-        kept = [image for _, _, image in entries if min(image.shape[:2]) >= self.patch_size]
+        return entries
+
+    def _add(self, name: str, entries: Sequence[Entry]) -> None:
+        images = [self._prepare(image) if self._prepare else image for _, _, image in entries]
+        kept = [image for image in images if min(image.shape[:2]) >= self.patch_size]
         self.pictures += kept
         self.digests[name] = _digest(entries)
         self.skipped[name] = len(entries) - len(kept)
@@ -208,6 +231,15 @@ class TrainingPatches:
                 crop = cv2.flip(crop, 1)  # OpenCV, as copying a reversed or a broadcast view is several times slower
             patch[...] = crop if crop.ndim == 3 else cv2.cvtColor(crop, cv2.COLOR_GRAY2RGB)
         return patches
+
+
+def named_entries(name: str, stems: Sequence[str]) -> List[Entry]:
+    """Return the entries of a set with these stems, in their order; raise RelicError that names a missing one."""
+    entries = {entry[0]: entry for entry in _entries(name, None)}
+    missing = [stem for stem in stems if stem not in entries]
+    if missing:
+        raise RelicError(f"{name} lacks {missing[0]}: {how_to_get(name)}")
+    return [entries[stem] for stem in stems]
 
 
 def refuse_test_set(name: str) -> None:

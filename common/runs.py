@@ -209,11 +209,18 @@ class _StopOnSignal:
         return StopCallback()
 
 
-def fit(model: Any, config: Any, batch: Callable[[int], dict], run: Run) -> tuple[bool, float, list[dict]]:
+def fit(
+    model: Any,
+    config: Any,
+    batch: Callable[[int], dict],
+    run: Run,
+    validate: Callable[[], dict[str, float]] = dict,
+) -> tuple[bool, float, list[dict]]:
     """Train a compiled model until `config.steps`; return (finished, seconds of training, log rows).
 
-    `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit.
-    Stops early, with a checkpoint, after `run.minutes` and on Ctrl-C. Raises RelicError when the loss is not finite.
+    `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit;
+    `validate()` gives further values for every row of the log. Stops early, with a checkpoint, after `run.minutes` and on
+    Ctrl-C. Raises RelicError when the loss is not finite.
     """
     step, before, log = _start(model, config, run)
     started = saved = time.monotonic()
@@ -224,7 +231,7 @@ def fit(model: Any, config: Any, batch: Callable[[int], dict], run: Run) -> tupl
             row = _fit_chunk(model, batch, step, min(step + CHUNK, config.steps), callbacks)
             step = row["step"]
             seconds = before + time.monotonic() - started
-            log.append({**row, "seconds": round(seconds, 1)})
+            log.append({**row, **validate(), "seconds": round(seconds, 1)})
             _check_finite(row, run)
             progress.show(log[-1])
             out_of_time = run.minutes is not None and time.monotonic() - started >= 60 * run.minutes
@@ -354,7 +361,9 @@ def _git(*arguments: str) -> str:
 def log_csv(log: list[dict]) -> str:
     """Return log rows as csv text."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["step", "loss", "rate_estimate", "distortion", "seconds"], lineterminator="\n")
+    names = ["step", "loss", "rate_estimate", "distortion"]
+    names += [name for name in (log[0] if log else ()) if name not in (*names, "seconds")] + ["seconds"]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in log)
     return text.getvalue()

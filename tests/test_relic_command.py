@@ -256,9 +256,24 @@ def test_evaluate_prints_what_every_picture_costs_and_the_mean(with_weights, cap
 @pytest.mark.parametrize("output", ["picture.png/coded.rlic", "folder"])
 def test_an_output_that_cannot_be_written_is_refused_and_nothing_is_left(output, with_weights):
     (with_weights / "folder").mkdir()
-    assert_refused(["compress", "picture.png", "-m", MODEL, "-o", output], output.split("/")[0])
+    named = f": {output.split('/')[0]}"
+    assert_refused(["compress", "picture.png", "-m", MODEL, "-o", output], named)
     assert relic("compress", "picture.png", "-m", MODEL, "-o", "good.rlic") is None
-    assert_refused(["decompress", "good.rlic", "-o", output], output.split("/")[0])
+    assert_refused(["decompress", "good.rlic", "-o", output], named)
+
+
+@pytest.mark.stack
+def test_an_output_that_does_not_fit_on_the_disk_leaves_nothing_and_keeps_the_old_file(with_weights):
+    assert relic("compress", "picture.png", "-m", MODEL, "-o", "good.rlic") is None
+    assert relic("decompress", "good.rlic", "-o", "good.png") is None
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))  # no file may grow beyond 50 bytes
+    try:
+        assert_refused(["compress", "picture.png", "-m", MODEL, "-o", "new.rlic"], "too large")
+        assert_refused(["compress", "picture.png", "-m", MODEL, "-o", "good.rlic"], "too large")
+        assert_refused(["decompress", "good.rlic", "-o", "good.png"], "too large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.stack

@@ -1,0 +1,1 @@
+"""Paka and Khatter: Training Autoencoder For Image Compression."""

@@ -1,0 +1,213 @@
+"""The codecs of Paka and Khatter: the autoencoder's code quantised to b bits, or a bottleneck's latent, range-coded.
+
+The paper neither quantises nor codes. Two sections: one byte with the bits (0 for a bottleneck), then the integers.
+"""
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import cached_property
+from typing import Any, Iterator
+
+import constriction
+import numpy as np
+
+from common import backend, container, entropy, metrics, range_coder, runs, weights
+from common.config import find_preset
+from common.container import ContainerError
+from common.errors import RelicError
+from common.range_coder import FrequencyTables
+from papers.paka_autoencoder import config, quantiser
+from papers.paka_autoencoder.config import CODING, Config, at_scale
+from papers.paka_autoencoder.model import Model
+from papers.paka_autoencoder.pictures import rgb_to_ycbcr, ycbcr_to_rgb
+from papers.paka_autoencoder.quantiser import Quantiser
+
+STRIP_PIXELS = 2**20  # a picture is transformed in strips of about so many pixels, for memory's sake
+HALO = 2  # rows of the code that a strip needs around it: all 3x3 convolutions of a transform reach less than that
+
+
+class Codec:
+    """One trained network. Deterministic on one machine and stack; bytes decode on any machine and stack."""
+
+    def __init__(self, stored: weights.Weights, bits: int | None = None) -> None:
+        """Build the network of a weights file; raises RelicError if names, shapes, tables or bits do not fit."""
+        self.model_id, self.digest = stored.model, stored.digest
+        self.config = _config(stored.config)
+        self.model = Model(self.config)
+        runs.set_model_arrays(self.model, stored.arrays, stored.path)
+        if not self.config.has_rate:
+            self.bits = CODING["bits"].check("bits", CODING["bits"].default if bits is None else bits)
+            parts = {b: stored.part(f"bits{b}") for b in quantiser.ALL_BITS}
+            self.quantisers = {b: Quantiser.from_arrays(b, arrays) for b, arrays in parts.items()}
+        elif bits is not None:
+            raise RelicError(f"the code of {self.model_id} has no bits to choose: leave bits out")
+        else:
+            self.bits = 0
+            self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"))
+
+    def compress(self, image: np.ndarray) -> bytes:
+        """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
+        y = self._analyse(image)
+        payload = range_coder.encode(self._symbols(y), _channels(y.shape), self._tables(self.bits))
+        channels = 3 if image.ndim == 3 else 1
+        header = container.Header(self.model_id, self.digest, image.shape[0], image.shape[1], channels)
+        return container.pack(header, [bytes([self.bits]), payload])
+
+    def decompress(self, data: bytes) -> np.ndarray:
+        """Return the uint8 picture of `compress`, whatever its bits; raises ContainerError for anything else."""
+        header, sections = container.unpack(data)
+        if (header.model, header.weights_digest) != (self.model_id, self.digest):
+            raise ContainerError(f"this file was coded by {header.model} with other weights: load those to decode it")
+        bits = self._bits_of(sections)
+        stride = self.config.stride
+        shape = (-(-header.height // stride), -(-header.width // stride), self.config.code_channels)
+        symbols = range_coder.decode(sections[1], _channels(shape), self._tables(bits))
+        y_hat = self.quantisers[bits].values(symbols) if bits else symbols.astype(np.float32)
+        return self._picture(y_hat, header.height, header.width, header.channels)
+
+    def reconstruct(self, image: np.ndarray) -> np.ndarray:
+        """Return what the network gives back of a uint8 picture without any coding, as the paper measures it."""
+        return self._picture(self._analyse(image), *image.shape[:2], 3 if image.ndim == 3 else 1)
+
+    def rate_estimate(self, image: np.ndarray) -> float:
+        """Return bits per pixel of a uint8 picture by the probabilities of its code's integers."""
+        y = self._analyse(image)
+        if self.bits:
+            bits = _sum_over_channels(self._symbols(y), _ideal_lengths(self._tables(self.bits), 2**self.bits))
+        else:
+            bits = float(backend.to_numpy(entropy.rate(self.model.prior(np.rint(y)[None]), 1.0)))
+        return bits / (image.shape[0] * image.shape[1])
+
+    def huffman_bytes(self, image: np.ndarray) -> int:
+        """Return the bytes of a uint8 picture's code by a Huffman code for each channel, without any header.
+
+        The paper's "future work", made of the same statistics as the range coder's. Raises RelicError for a bottleneck,
+        whose integers have no smallest and largest.
+        """
+        if not self.bits:
+            raise RelicError(f"{self.model_id} has no Huffman code: its integers have no bounds")
+        lengths = huffman_lengths(self._tables(self.bits), 2**self.bits)
+        return math.ceil(_sum_over_channels(self._symbols(self._analyse(image)), lengths) / 8)
+
+    def _tables(self, bits: int) -> FrequencyTables:
+        return self.quantisers[bits].tables if bits else self.prior_tables
+
+    def _symbols(self, y: np.ndarray) -> np.ndarray:
+        return self.quantisers[self.bits].symbols(y) if self.bits else np.rint(y).astype(np.int32)
+
+    def _bits_of(self, sections: list[bytes]) -> int:
+        """Return the bits that a file's first section names; raises ContainerError for sections that are not ours."""
+        allowed = [0] if self.config.has_rate else list(quantiser.ALL_BITS)
+        if len(sections) != 2 or len(sections[0]) != 1 or sections[0][0] not in allowed:
+            raise ContainerError(f"this is no file of {self.model_id}, or of a newer version: compress the picture again")
+        return sections[0][0]
+
+    def _analyse(self, image: np.ndarray) -> np.ndarray:
+        """Return y, float32 (H/stride, W/stride, C), of a uint8 picture whose edges are repeated to whole strides."""
+        stride = self.config.stride
+        x = rgb_to_ycbcr(_padded(image, stride))
+        rows, columns = x.shape[0] // stride, x.shape[1] // stride
+        y = np.empty((rows, columns, self.config.code_channels), np.float32)
+        for start, stop, low, high in _strips(rows, columns * stride**2):
+            y[start:stop] = self._analysis(x[None, low * stride : high * stride])[0, start - low : stop - low]
+        return y
+
+    def _picture(self, y_hat: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+        """Return the uint8 picture of y_hat, cut to its size; a grey one is the luma."""
+        stride = self.config.stride
+        rows, columns = y_hat.shape[:2]
+        x_hat = np.empty((rows * stride, columns * stride, 3), np.float32)
+        for start, stop, low, high in _strips(rows, columns * stride**2):
+            strip = self._synthesis(y_hat[None, low:high])[0]
+            x_hat[start * stride : stop * stride] = strip[(start - low) * stride : (stop - low) * stride]
+        x_hat = x_hat[:height, :width]
+        if channels == 3:
+            return ycbcr_to_rgb(x_hat)
+        return np.clip(np.rint(x_hat[..., 0] * 255.0), 0, 255).astype(np.uint8)
+
+    @cached_property
+    def _analysis(self) -> Any:
+        """x, float32 (1, H, W, 3), -> y."""
+        return backend.compiled(lambda x: self.model.analysis_transform(x, training=False))
+
+    @cached_property
+    def _synthesis(self) -> Any:
+        """y_hat, float32 (1, h, w, C), -> x_hat."""
+        return backend.compiled(lambda y_hat: self.model.synthesis_transform(y_hat, training=False))
+
+
+def load(preset: str, scale: str | None = None, seed: int | None = None, bits: int | None = None) -> Codec:
+    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given.
+
+    bits: 1 to 8 for each value of an autoencoder's code, 8 unless given. Raises RelicError where there are no weights,
+    for weights that were trained with other settings than the preset's, and for bits that there are not.
+    """
+    stored = weights.load(weights.choose("paka_autoencoder", preset, scale, seed))
+    weights.check_config(stored, at_scale(find_preset(config, preset), weights.scale_of(stored.path)))
+    return Codec(stored, bits)
+
+
+def integers(model: Model, calibration: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return all integers that coding with a trained model relies on, for its weights file.
+
+    calibration: typical RGB pictures, uint8 (1, H, W, 3), whose codes set the autoencoder's quantisers. The model's
+    weights must already be rounded to what the file will hold.
+    """
+    if model.config.has_rate:
+        parts: dict[str, Any] = {"prior": entropy.prior_tables(model.prior)}
+    else:
+        analyse = backend.compiled(lambda x: model.analysis_transform(x, training=False))
+        fitted = quantiser.fit(analyse(rgb_to_ycbcr(x)) for x in calibration)
+        parts = {f"bits{bits}": one for bits, one in fitted.items()}
+    return {f"{part}/{name}": array for part, owner in parts.items() for name, array in owner.to_arrays().items()}
+
+
+def huffman_lengths(tables: FrequencyTables, num_symbols: int) -> np.ndarray:
+    """Return the bits of each symbol in each table's Huffman code, int64 (C, num_symbols), at least 1."""
+    lengths = np.empty((len(tables), num_symbols), np.int64)
+    for table, counts in enumerate(tables.frequencies[:, :num_symbols]):
+        tree = constriction.symbol.huffman.EncoderHuffmanTree(counts.astype(np.float64))
+        for symbol in range(num_symbols):
+            encoder = constriction.symbol.QueueEncoder()
+            encoder.encode_symbol(symbol, tree)
+            lengths[table, symbol] = encoder.get_compressed()[1]
+    return lengths
+
+
+def _ideal_lengths(tables: FrequencyTables, num_symbols: int) -> np.ndarray:
+    """Return -log2 of each symbol's probability in each table, float64 (C, num_symbols)."""
+    counts = tables.frequencies[:, :num_symbols].astype(np.float64)
+    return np.log2(tables.frequencies.sum(axis=1, keepdims=True)) - np.log2(counts)
+
+
+def _sum_over_channels(symbols: np.ndarray, lengths: np.ndarray) -> float:
+    """Return the sum of lengths (C, symbols) over integers (..., C)."""
+    return float(sum(of_channel[symbols[..., c]].sum() for c, of_channel in enumerate(lengths)))
+
+
+def _config(fields: dict[str, Any]) -> Config:
+    """Return the Config of a weights file; fields it does not know keep their defaults."""
+    known = {field.name for field in dataclasses.fields(Config)}
+    values = {name: value for name, value in fields.items() if name in known}
+    return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _channels(shape: tuple) -> np.ndarray:
+    """Return the index of each element's channel, int32."""
+    return np.broadcast_to(np.arange(shape[-1], dtype=np.int32), shape)
+
+
+def _padded(image: np.ndarray, stride: int) -> np.ndarray:
+    """Return a uint8 picture as H' x W' x 3 with edges repeated to multiples of the stride; RelicError for no picture."""
+    metrics.check_picture(image)
+    x = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=-1)
+    return np.pad(x, [(0, -x.shape[0] % stride), (0, -x.shape[1] % stride), (0, 0)], mode="edge")
+
+
+def _strips(rows: int, pixels_per_row: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (start, stop, low, high) in rows of the code: a strip, and what must be computed with it."""
+    size = max(1, STRIP_PIXELS // pixels_per_row)
+    for start in range(0, rows, size):
+        stop = min(start + size, rows)
+        yield start, stop, max(0, start - HALO), min(rows, stop + HALO)
