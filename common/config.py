@@ -12,7 +12,7 @@ SCALES = ("smoke", "small", "medium", "paper")
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A whole number that a codec takes beside its weights, e.g. the bits of a value; `CODING` of a config names them."""
+    """A whole number that a codec takes beside its weights; `CODING` of a config names them."""
 
     default: int
     smallest: int

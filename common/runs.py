@@ -219,8 +219,8 @@ def fit(
     """Train a compiled model until `config.steps`; return (finished, seconds of training, log rows).
 
     `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit;
-    `validate()` gives further values for every row of the log. Stops early, with a checkpoint, after `run.minutes` and on
-    Ctrl-C. Raises RelicError when the loss is not finite.
+    `validate()` gives further values for every row of the log. Stops early, with a checkpoint, after `run.minutes` and
+    on Ctrl-C. Raises RelicError when the loss is not finite.
     """
     step, before, log = _start(model, config, run)
     started = saved = time.monotonic()

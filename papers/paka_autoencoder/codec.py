@@ -68,7 +68,8 @@ class Codec:
 
     def reconstruct(self, image: np.ndarray) -> np.ndarray:
         """Return what the network gives back of a uint8 picture without any coding, as the paper measures it."""
-        return self._picture(self._analyse(image), *image.shape[:2], 3 if image.ndim == 3 else 1)
+        height, width = image.shape[:2]
+        return self._picture(self._analyse(image), height, width, 3 if image.ndim == 3 else 1)
 
     def rate_estimate(self, image: np.ndarray) -> float:
         """Return bits per pixel of a uint8 picture by the probabilities of its code's integers."""
@@ -100,7 +101,7 @@ class Codec:
         """Return the bits that a file's first section names; raises ContainerError for sections that are not ours."""
         allowed = [0] if self.config.has_rate else list(quantiser.ALL_BITS)
         if len(sections) != 2 or len(sections[0]) != 1 or sections[0][0] not in allowed:
-            raise ContainerError(f"this is no file of {self.model_id}, or of a newer version: compress the picture again")
+            raise ContainerError(f"this is no file of {self.model_id}, or a newer one's: compress the picture again")
         return sections[0][0]
 
     def _analyse(self, image: np.ndarray) -> np.ndarray:
@@ -189,7 +190,7 @@ def _sum_over_channels(symbols: np.ndarray, lengths: np.ndarray) -> float:
 def _config(fields: dict[str, Any]) -> Config:
     """Return the Config of a weights file; fields it does not know keep their defaults."""
     known = {field.name for field in dataclasses.fields(Config)}
-    values = {name: value for name, value in fields.items() if name in known}
+    values: dict[str, Any] = {name: value for name, value in fields.items() if name in known}
     return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
@@ -199,7 +200,7 @@ def _channels(shape: tuple) -> np.ndarray:
 
 
 def _padded(image: np.ndarray, stride: int) -> np.ndarray:
-    """Return a uint8 picture as H' x W' x 3 with edges repeated to multiples of the stride; RelicError for no picture."""
+    """Return a uint8 picture as H' x W' x 3, edges repeated to multiples of the stride; RelicError for no picture."""
     metrics.check_picture(image)
     x = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=-1)
     return np.pad(x, [(0, -x.shape[0] % stride), (0, -x.shape[1] % stride), (0, 0)], mode="edge")

@@ -1,7 +1,7 @@
 """Settings of Paka and Khatter: the autoencoder of the paper, a check of it, and a bottleneck that compresses.
 
 A preset is a constant's lower-cased name: `AUTOENCODER` is `paka_autoencoder/autoencoder`. The bottlenecks are this
-suite's extension, what the paper set out for: the same kind of network with a small code and a rate in the loss.
+suite's extension, what the paper set out for: an autoencoder with a small code and a rate in the loss.
 """
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Config:
     code_activation: str = sourced("relu", "Section 3.2")
     decoder_filters: tuple = sourced((128, 64), "Fig. 4: each a 3x3 convolution, ReLU and up-sampling by 2")
     output_activation: str = assumed("sigmoid", "not stated; targets are in [0, 1]")
-    lmbda: float = assumed(0.0, "weight of the squared error on the 0-255 scale against the rate; 0: no rate, as the paper")
+    lmbda: float = assumed(0.0, "weight of the squared error, 0-255 scale, against the rate; 0: no rate, as the paper")
     height: int = sourced(512, "Fig. 3: all pictures are scaled to 512x768, portraits too")
     width: int = sourced(768, "Fig. 3")
     patch_size: int = assumed(256, "crops, six of which are a picture; the paper trains on whole pictures")
@@ -51,8 +51,8 @@ class Config:
     clip_norm: float = assumed(0.0, "no gradient clipping is named; 0 is none")
     flips: bool = assumed(False, "no augmentation is named")
     training_sets: tuple = sourced(("kodak",), "Section 3.1")
-    training_pictures: tuple = assumed(TRAINING_PICTURES, "the split is not stated: 7 for tests, 3 of the others validate")
-    validation_pictures: tuple = assumed(VALIDATION_PICTURES, "Fig. 6 has a validation loss; which pictures is not stated")
+    training_pictures: tuple = assumed(TRAINING_PICTURES, "split not stated: 7 test, 3 of the others validate")
+    validation_pictures: tuple = assumed(VALIDATION_PICTURES, "Fig. 6 has a validation loss; not stated of which")
 
     @property
     def stride(self) -> int:
@@ -75,6 +75,7 @@ _BOTTLENECK = replace(
     encoder_filters=(32, 64, 64, 128),
     code_channels=48,
     code_activation="linear",
+    output_activation="linear",
     decoder_filters=(128, 64, 64, 32),
     patch_size=128,
     batch_size=8,
@@ -104,7 +105,7 @@ _SMOKE: dict[str, Any] = dict(
     batch_size=1, steps=2, training_sets=("synthetic",), training_pictures=(), validation_pictures=()
 )
 _AUTOENCODER_SCALES = {"smoke": _SMOKE, "small": dict(steps=3000, learning_rate_drops=_DROPS)}
-_BOTTLENECK_SCALES = {"smoke": _SMOKE, "small": dict(steps=8000)}
+_BOTTLENECK_SCALES = {"smoke": _SMOKE, "small": dict(steps=5500)}
 
 
 def at_scale(config: Config, scale: str) -> Config:

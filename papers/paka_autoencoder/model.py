@@ -2,23 +2,40 @@
 
     x ── analysis_transform ── y ── Q ── y_hat ── synthesis_transform ── x_hat
 
-x and x_hat are YCbCr divided by 255. The paper's network has no Q in training and none in use; its codec rounds y afterwards. A
-bottleneck is trained with uniform noise for Q and a factorized prior p(y_hat).
+x and x_hat are YCbCr divided by 255. The paper's network has no Q, in training or in use; its codec here rounds y
+afterwards. A bottleneck is trained with uniform noise for Q and a factorized prior p(y_hat); it learns several
+times faster with strided convolutions and GDN than with the paper's pooling and ReLU.
 """
 from __future__ import annotations
 
 from typing import Any
 
 from common import entropy
-from common.backend import keras, loss_trackers, ops, uniform_noise
+from common.backend import GDN, keras, loss_trackers, ops, uniform_noise
 from papers.paka_autoencoder.config import Config
 from papers.paka_autoencoder.pictures import CENTRE, TO_YCBCR
 
 layers = keras.layers
 
 
-def _conv(x, filters, name, activation):
-    return layers.Conv2D(filters, 3, padding="same", activation=activation, name=name)(x)
+def _conv(x, filters, name, activation=None, stride=1):
+    return layers.Conv2D(filters, 3, strides=stride, padding="same", activation=activation, name=name)(x)
+
+
+def _down(x, filters, i, config):
+    """Halve the size: convolution, ReLU and max-pooling (Fig. 4), in a bottleneck a strided convolution and GDN."""
+    if config.has_rate:
+        return GDN(name=f"gdn_{i}")(_conv(x, filters, f"conv2d_{i}", stride=2))
+    return layers.MaxPooling2D(name=f"max_pooling2d_{i}")(_conv(x, filters, f"conv2d_{i}", "relu"))
+
+
+def _up(x, filters, i, name, config):
+    """Double the size: convolution, ReLU, nearest neighbours (Fig. 4); in a bottleneck IGDN for ReLU."""
+    if config.has_rate:
+        x = GDN(inverse=True, name=f"igdn_{i}")(_conv(x, filters, name))
+    else:
+        x = _conv(x, filters, name, "relu")
+    return layers.UpSampling2D(interpolation="nearest", name=f"up_sampling2d_{i}")(x)
 
 
 def analysis_transform(config: Config) -> Any:
@@ -27,9 +44,10 @@ def analysis_transform(config: Config) -> Any:
     Layers carry the names of Fig. 4. A bottleneck has more of them, a stride of 16 and a narrower y.
     """
     x = h = keras.Input((None, None, 3), name="x")
+    if config.has_rate:
+        h = layers.Rescaling(1.0, -0.5, name="centre")(h)
     for i, filters in enumerate(config.encoder_filters, 1):
-        h = _conv(h, filters, f"conv2d_{i}", "relu")
-        h = layers.MaxPooling2D(name=f"max_pooling2d_{i}")(h)
+        h = _down(h, filters, i, config)
     y = _conv(h, config.code_channels, f"conv2d_{len(config.encoder_filters) + 1}", config.code_activation)
     return keras.Model(x, _float32(y, "y"), name="analysis_transform")
 
@@ -39,9 +57,10 @@ def synthesis_transform(config: Config) -> Any:
     y_hat = h = keras.Input((None, None, config.code_channels), name="y_hat")
     first = len(config.encoder_filters) + 2
     for i, filters in enumerate(config.decoder_filters):
-        h = _conv(h, filters, f"conv2d_{first + i}", "relu")
-        h = layers.UpSampling2D(interpolation="nearest", name=f"up_sampling2d_{i + 1}")(h)
-    h = _conv(h, 3, f"conv2d_{first + len(config.decoder_filters)}", None)
+        h = _up(h, filters, i + 1, f"conv2d_{first + i}", config)
+    h = _conv(h, 3, f"conv2d_{first + len(config.decoder_filters)}")
+    if config.has_rate:
+        h = layers.Rescaling(1.0, 0.5, dtype="float32", name="uncentre")(h)
     # The squashing is computed in float32, whatever the precision of the convolutions.
     return keras.Model(y_hat, _float32(h, "x_hat", config.output_activation), name="synthesis_transform")
 
