@@ -80,6 +80,16 @@ def find_preset(module: ModuleType, name: str) -> Any:
     return known[name]
 
 
+def restored(kind: Any, fields: Mapping[str, Any]) -> Any:
+    """Return the Config `kind` of fields that json has kept; those it does not know are left out."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{name: _tuple(value) for name, value in fields.items() if name in known})
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+
+
 def check_scale(scale: str) -> str:
     """Return `scale` if it is one of `SCALES`; raise RelicError naming them otherwise."""
     if scale not in SCALES:

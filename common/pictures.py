@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from common.errors import RelicError
+from common.metrics import check_picture
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
@@ -120,6 +121,16 @@ def _as_rgb_or_grey(image: Image.Image, where: str) -> Image.Image:
     if image.mode in ("1", "L"):
         return image.convert("L")
     return image.convert("RGB")
+
+
+def padded(image: np.ndarray, multiple: int) -> np.ndarray:
+    """Return a uint8 picture HxWx3 or HxW as H'xW'x3, its edges repeated until the sides are multiples.
+
+    Grey gives three equal channels. Raises RelicError for what is no picture.
+    """
+    check_picture(image)
+    x = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=-1)
+    return np.pad(x, [(0, -x.shape[0] % multiple), (0, -x.shape[1] % multiple), (0, 0)], mode="edge")
 
 
 def write_png(path: Union[str, Path], image: np.ndarray) -> None:

@@ -159,6 +159,11 @@ def scale_index(log_scale: Any) -> np.ndarray:
     return np.clip(level, 0, NUM_SCALES - 1).astype(np.int32)
 
 
+def channel_indexes(shape: Sequence[int]) -> np.ndarray:
+    """Return the index of each element's channel, int32 of `shape` (..., C): one table for each channel."""
+    return np.broadcast_to(np.arange(shape[-1], dtype=np.int32), shape)
+
+
 def encode(symbols: np.ndarray, indexes: np.ndarray, tables: FrequencyTables) -> bytes:
     """Code int32 `symbols` (any shape) with the tables that `indexes` (same shape) names; no symbols give no bytes.
 

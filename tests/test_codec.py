@@ -110,7 +110,7 @@ def test_pictures_are_continued_by_their_edges_to_multiples_of_64(codec):
     ],
 )
 def test_what_is_no_picture_is_refused(image, codec):
-    with pytest.raises(ValueError, match="a picture is uint8 HxW or HxWx3"):
+    with pytest.raises(RelicError, match="a picture is a uint8 array HxWx3 or HxW"):
         codec("hyperprior_3").compress(image)
 
 

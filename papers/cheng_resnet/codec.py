@@ -5,17 +5,17 @@ the last bit only changes the picture by rounding, never what is decoded from th
 """
 from __future__ import annotations
 
-import dataclasses
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from common import backend, container, entropy, range_coder, runs, weights
-from common.config import find_preset
+from common.config import find_preset, restored
 from common.container import ContainerError
 from common.integer_network import IntegerNetwork, layers_of, scale_indexes
-from common.range_coder import FrequencyTables
+from common.pictures import padded
+from common.range_coder import FrequencyTables, channel_indexes
 from papers.cheng_resnet import config
 from papers.cheng_resnet.config import Config, at_scale
 from papers.cheng_resnet.model import Model
@@ -29,7 +29,7 @@ class Codec:
     def __init__(self, stored: weights.Weights) -> None:
         """Build the network of a weights file; raises RelicError if names, shapes or tables do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
-        self.config = _config(stored.config)
+        self.config = restored(Config, stored.config)
         self.model = Model(self.config)
         runs.set_model_arrays(self.model, stored.arrays, stored.path)
         self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"))
@@ -75,18 +75,18 @@ class Codec:
         y, z = (latent[0] for latent in self._analyse(_padded(image)))
         if not self.config.has_hyperprior:
             y_hat = np.rint(y).astype(np.int32)
-            return [y_hat], [_channels(y_hat.shape)]
+            return [y_hat], [channel_indexes(y_hat.shape)]
         z_hat = np.rint(z).astype(np.int32)
         mu, indexes = self._mean_and_index(z_hat)
-        return [z_hat, np.rint(y - mu).astype(np.int32)], [_channels(z_hat.shape), indexes]
+        return [z_hat, np.rint(y - mu).astype(np.int32)], [channel_indexes(z_hat.shape), indexes]
 
     def _latent(self, sections: list[bytes], height: int, width: int) -> np.ndarray:
         """Return y_hat, float32 (height/16, width/16, M), of the sections."""
         shape = (height // 16, width // 16, self.config.bottleneck)
         if not self.config.has_hyperprior:
-            return range_coder.decode(sections[0], _channels(shape), self.prior_tables).astype(np.float32)
+            return range_coder.decode(sections[0], channel_indexes(shape), self.prior_tables).astype(np.float32)
         z_shape = (height // STRIDE, width // STRIDE, self.config.bottleneck)
-        z_hat = range_coder.decode(sections[0], _channels(z_shape), self.prior_tables)
+        z_hat = range_coder.decode(sections[0], channel_indexes(z_shape), self.prior_tables)
         mu, indexes = self._mean_and_index(z_hat)
         return range_coder.decode(sections[1], indexes, self.gaussian_tables).astype(np.float32) + mu
 
@@ -151,21 +151,6 @@ def _integer_layers(model: Model) -> list:
     return layers_of(model.hyper_synthesis_transform.layers[:-1])
 
 
-def _config(fields: dict[str, Any]) -> Config:
-    """Return the Config of a weights file; fields it does not know keep their defaults."""
-    known = {field.name for field in dataclasses.fields(Config)}
-    return Config(**{name: value for name, value in fields.items() if name in known})
-
-
-def _channels(shape: tuple) -> np.ndarray:
-    """Return the index of each element's channel, int32."""
-    return np.broadcast_to(np.arange(shape[-1], dtype=np.int32), shape)
-
-
 def _padded(image: np.ndarray) -> np.ndarray:
-    """Return uint8 H x W (x 3) as float32 (1, H', W', 3) in [0, 1], edges repeated to multiples of 64."""
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or 0 in image.shape:
-        raise ValueError(f"a picture is uint8 HxW or HxWx3, not {image.dtype} {image.shape}")
-    x = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=-1)
-    x = np.pad(x, [(0, -x.shape[0] % STRIDE), (0, -x.shape[1] % STRIDE), (0, 0)], mode="edge")
-    return x[None].astype(np.float32) / 255.0
+    """Return a uint8 picture as float32 (1, H', W', 3) in [0, 1], edges repeated to multiples of 64."""
+    return padded(image, STRIDE)[None].astype(np.float32) / 255.0

@@ -4,7 +4,6 @@ The paper neither quantises nor codes. Two sections: one byte with the bits (0 f
 """
 from __future__ import annotations
 
-import dataclasses
 import math
 from functools import cached_property
 from typing import Any, Iterator
@@ -12,11 +11,12 @@ from typing import Any, Iterator
 import constriction
 import numpy as np
 
-from common import backend, container, entropy, metrics, range_coder, runs, weights
-from common.config import find_preset
+from common import backend, container, entropy, range_coder, runs, weights
+from common.config import find_preset, restored
 from common.container import ContainerError
 from common.errors import RelicError
-from common.range_coder import FrequencyTables
+from common.pictures import padded
+from common.range_coder import FrequencyTables, channel_indexes
 from papers.paka_autoencoder import config, quantiser
 from papers.paka_autoencoder.config import CODING, Config, at_scale
 from papers.paka_autoencoder.model import Model
@@ -33,7 +33,7 @@ class Codec:
     def __init__(self, stored: weights.Weights, bits: int | None = None) -> None:
         """Build the network of a weights file; raises RelicError if names, shapes, tables or bits do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
-        self.config = _config(stored.config)
+        self.config = restored(Config, stored.config)
         self.model = Model(self.config)
         runs.set_model_arrays(self.model, stored.arrays, stored.path)
         if not self.config.has_rate:
@@ -49,7 +49,7 @@ class Codec:
     def compress(self, image: np.ndarray) -> bytes:
         """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
         y = self._analyse(image)
-        payload = range_coder.encode(self._symbols(y), _channels(y.shape), self._tables(self.bits))
+        payload = range_coder.encode(self._symbols(y), channel_indexes(y.shape), self._tables(self.bits))
         channels = 3 if image.ndim == 3 else 1
         header = container.Header(self.model_id, self.digest, image.shape[0], image.shape[1], channels)
         return container.pack(header, [bytes([self.bits]), payload])
@@ -62,7 +62,7 @@ class Codec:
         bits = self._bits_of(sections)
         stride = self.config.stride
         shape = (-(-header.height // stride), -(-header.width // stride), self.config.code_channels)
-        symbols = range_coder.decode(sections[1], _channels(shape), self._tables(bits))
+        symbols = range_coder.decode(sections[1], channel_indexes(shape), self._tables(bits))
         y_hat = self.quantisers[bits].values(symbols) if bits else symbols.astype(np.float32)
         return self._picture(y_hat, header.height, header.width, header.channels)
 
@@ -75,7 +75,7 @@ class Codec:
         """Return bits per pixel of a uint8 picture by the probabilities of its code's integers."""
         y = self._analyse(image)
         if self.bits:
-            bits = _sum_over_channels(self._symbols(y), _ideal_lengths(self._tables(self.bits), 2**self.bits))
+            bits = _sum_overchannel_indexes(self._symbols(y), _ideal_lengths(self._tables(self.bits), 2**self.bits))
         else:
             bits = float(backend.to_numpy(entropy.rate(self.model.prior(np.rint(y)[None]), 1.0)))
         return bits / (image.shape[0] * image.shape[1])
@@ -89,7 +89,7 @@ class Codec:
         if not self.bits:
             raise RelicError(f"{self.model_id} has no Huffman code: its integers have no bounds")
         lengths = huffman_lengths(self._tables(self.bits), 2**self.bits)
-        return math.ceil(_sum_over_channels(self._symbols(self._analyse(image)), lengths) / 8)
+        return math.ceil(_sum_overchannel_indexes(self._symbols(self._analyse(image)), lengths) / 8)
 
     def _tables(self, bits: int) -> FrequencyTables:
         return self.quantisers[bits].tables if bits else self.prior_tables
@@ -107,7 +107,7 @@ class Codec:
     def _analyse(self, image: np.ndarray) -> np.ndarray:
         """Return y, float32 (H/stride, W/stride, C), of a uint8 picture whose edges are repeated to whole strides."""
         stride = self.config.stride
-        x = rgb_to_ycbcr(_padded(image, stride))
+        x = rgb_to_ycbcr(padded(image, stride))
         rows, columns = x.shape[0] // stride, x.shape[1] // stride
         y = np.empty((rows, columns, self.config.code_channels), np.float32)
         for start, stop, low, high in _strips(rows, columns * stride**2):
@@ -182,28 +182,9 @@ def _ideal_lengths(tables: FrequencyTables, num_symbols: int) -> np.ndarray:
     return np.log2(tables.frequencies.sum(axis=1, keepdims=True)) - np.log2(counts)
 
 
-def _sum_over_channels(symbols: np.ndarray, lengths: np.ndarray) -> float:
+def _sum_overchannel_indexes(symbols: np.ndarray, lengths: np.ndarray) -> float:
     """Return the sum of lengths (C, symbols) over integers (..., C)."""
     return float(sum(of_channel[symbols[..., c]].sum() for c, of_channel in enumerate(lengths)))
-
-
-def _config(fields: dict[str, Any]) -> Config:
-    """Return the Config of a weights file; fields it does not know keep their defaults."""
-    known = {field.name for field in dataclasses.fields(Config)}
-    values: dict[str, Any] = {name: value for name, value in fields.items() if name in known}
-    return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-
-
-def _channels(shape: tuple) -> np.ndarray:
-    """Return the index of each element's channel, int32."""
-    return np.broadcast_to(np.arange(shape[-1], dtype=np.int32), shape)
-
-
-def _padded(image: np.ndarray, stride: int) -> np.ndarray:
-    """Return a uint8 picture as H' x W' x 3, edges repeated to multiples of the stride; RelicError for no picture."""
-    metrics.check_picture(image)
-    x = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=-1)
-    return np.pad(x, [(0, -x.shape[0] % stride), (0, -x.shape[1] % stride), (0, 0)], mode="edge")
 
 
 def _strips(rows: int, pixels_per_row: int) -> Iterator[tuple[int, int, int, int]]:

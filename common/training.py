@@ -1,0 +1,63 @@
+"""What the papers' trainings share: a compiled model, the inputs of its steps, a preset from settings to weights."""
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Callable
+
+import numpy as np
+
+from common import backend, runs
+from common.config import find_preset
+from common.data import TrainingPatches
+
+
+def build(kind: Callable[[Any, int], Any], config: Any, seed: int, precision: str | None = None) -> Any:
+    """Return the compiled model `kind(config, seed)` with freshly initialised weights.
+
+    Adam, with `learning_rate`, `learning_rate_drops`, `steps` and `clip_norm` of the config; precision defaults to the
+    fastest here.
+    """
+    backend.set_seed(seed)
+    backend.set_precision(precision or backend.fast_precision())
+    try:
+        model = kind(config, seed)
+    finally:
+        backend.set_precision("float32")
+    rate = backend.piecewise_rate(config.learning_rate, config.learning_rate_drops, config.steps)
+    backend.compile_model(model, rate, config.clip_norm)
+    return model
+
+
+def batches(config: Any, patches: TrainingPatches) -> Callable[[int], dict[str, np.ndarray]]:
+    """Return the inputs of a step: `x`, uint8 (batch_size, P, P, 3), and `step`, int32 (batch_size,)."""
+
+    def batch(step: int) -> dict[str, np.ndarray]:
+        x = patches.batch(step, config.batch_size)
+        return {"x": x, "step": np.full(len(x), step, np.int32)}
+
+    return batch
+
+
+def train_preset(
+    config_module: ModuleType,
+    train: Callable[[Any, runs.Run], tuple[Any, dict[str, Any]] | None],
+    ship: Callable[[runs.Run, Any, dict[str, np.ndarray], dict[str, Any]], None],
+    preset: str,
+    scale: str,
+    seed: int,
+    **options: Any,
+) -> bool:
+    """Train a preset of a paper and ship it: weights.safetensors, run.json and log.csv. Return whether it is finished.
+
+    `train(config, run)` returns the model and what run.json says of its training, or None when time ran out first;
+    `ship(run, config, arrays, about)` writes the files. options: `minutes`, `resume`, `restart` of `runs.Run`. Raises
+    RelicError for an unknown preset or scale.
+    """
+    run = runs.Run(config_module.__name__.split(".")[-2], preset, scale, seed, **options)
+    config = config_module.at_scale(find_preset(config_module, preset), scale)
+    trained = train(config, run)
+    if trained is None:
+        return False
+    model, about = trained
+    ship(run, config, runs.model_arrays(model), about)
+    return True
