@@ -1,15 +1,17 @@
 """The join: one published table next to what was reproduced, as one document with deltas, intervals and verdicts.
 
 A document is plain data (json): `table`, `scale`, `reference`, `cells`, `differences`, `gate`, `claims`, `further`,
-`missing`, `notes`, `pictures`, `provenance`. Everything judged in it follows from its pictures (or counted values),
-its provenance and the published file, so `recompute(document) == document` for every committed one.
+`missing`, `notes`, `pictures`, `provenance` and, where something is drawn, `figures`: the names of the files beside it.
+Everything judged in it follows from its pictures (or counted values), its provenance and the published file, so
+`recompute(document) == document` for every committed one. Where the published file has no rows (a figure, claims, an
+audit) there are no cells, and any rows may be measured.
 """
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
@@ -27,7 +29,9 @@ class Reproduction:
 
     `values[row][column]` are numbers counted or computed otherwise; `pictures` are measurements, one mapping a row,
     seed and picture with the fields that the published file's `measured as` names. `missing[row]` says why a row was
-    not run, `further[column][row]` are columns the paper has not, `claims` come from `claim`.
+    not run, `further[column][row]` are columns the paper has not, `claims` come from `claim`. `figures[suffix]` are
+    drawn by common.figures; "" is the main one. `provenance["obstacles"][column]` says why a column's values cannot be
+    compared with the paper's, "" where they can at every scale; other columns follow from scale and test pictures.
     """
 
     values: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -37,19 +41,33 @@ class Reproduction:
     claims: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
-def claim(text: str, relation: str, claimed: float | str, found: float, note: str = "") -> dict[str, Any]:
-    """Return a judged claim: `found <relation> claimed`; relations as in `verdicts.of_claim`."""
-    verdict = verdicts.of_claim(relation, claimed, found)
-    return dict(claim=text, relation=relation, claimed=claimed, found=found, verdict=verdict, note=note)
+def claim(
+    text: str,
+    relation: str,
+    claimed: float | str,
+    found: float,
+    note: str = "",
+    interval: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Return a judged claim, which holds if `found <relation> claimed`; relations as in `verdicts.of_claim`.
+
+    Where the paper claims no number, `claimed` is what `found` must exceed or stay below for its sentence to be true.
+    `interval` is the 95 % interval of `found`, as in `common.statistics`: if it covers `claimed`, nothing is decided.
+    """
+    bounds = _rounded_interval(interval)
+    verdict = verdicts.of_claim(relation, claimed, found, bounds)
+    judged = dict(claim=text, relation=relation, claimed=claimed, found=found, verdict=verdict, note=note)
+    return judged if bounds is None else {**judged, "interval": bounds}
 
 
 def join(table: str, scale: str, reference: str | None, found: Reproduction) -> Document:
     """Return the document of a table: every published cell with its reproduced value and verdict, then the rest."""
     paper = published.load(table)
     _check_rows(paper, found, reference)
-    return {
+    document: Document = {
         "table": table,
         "title": paper.texts["title"],
         "citation": f"{paper.texts['citation']}, section {paper.texts['section']}",
@@ -65,6 +83,14 @@ def join(table: str, scale: str, reference: str | None, found: Reproduction) -> 
         "pictures": found.pictures,
         "provenance": found.provenance,
     }
+    if found.figures:
+        document["figures"] = [figure_name(table, suffix) for suffix in found.figures]
+    return document
+
+
+def figure_name(table: str, suffix: str) -> str:
+    """Return the file name of a figure: `figure7.png`, with a suffix `figure7_<suffix>.png`."""
+    return "_".join(part for part in (table.rpartition("/")[2], suffix) if part) + ".png"
 
 
 def recompute(document: Document) -> Document:
@@ -80,10 +106,13 @@ def recompute(document: Document) -> Document:
     ]
     kept = {key: document[key] for key in ("pictures", "missing", "further", "notes", "provenance")}
     found = Reproduction(values=values, claims=claims, **kept)
-    return join(document["table"], document["scale"], document["reference"], found)
+    anew = join(document["table"], document["scale"], document["reference"], found)
+    return {**anew, "figures": document["figures"]} if "figures" in document else anew
 
 
 def _check_rows(paper: Published, found: Reproduction, reference: str | None) -> None:
+    if not paper.rows:
+        return
     named = {*found.values, *found.missing, *(p["row"] for p in found.pictures)}
     named.update([reference] if reference else [])
     unknown = sorted(named - set(paper.rows))
@@ -95,13 +124,13 @@ def _check_rows(paper: Published, found: Reproduction, reference: str | None) ->
 
 
 def _cells(paper: Published, scale: str, found: Reproduction) -> list[dict[str, Any]]:
-    obstacle = _obstacle(paper, scale, found.provenance)
+    obstacles = {column: _obstacle(paper, scale, found.provenance, column) for column in paper.columns}
     cells = []
     for row in paper.rows:
         values = {column: value_of(paper, found, row, column) for column in paper.columns}
-        judged = verdicts.of_row(paper, row, values, obstacle)
-        for column, verdict in judged.items():
-            cells.append(_cell(paper, scale, found, row, column, values[column], verdict, obstacle))
+        for column in (c for c in paper.columns if paper.printed(row, c) is not None):
+            verdict = verdicts.of_row(paper, row, values, obstacles[column])[column]
+            cells.append(_cell(paper, scale, found, row, column, values[column], verdict, obstacles[column]))
     return cells
 
 
@@ -164,8 +193,10 @@ def _measuring_note(paper: Published, found: Reproduction, row: str, column: str
     return f"{column} is defined{reason} on {defined} of {len(measured)} measurements."
 
 
-def _obstacle(paper: Published, scale: str, provenance: Mapping[str, Any]) -> str:
-    """Say why absolute values cannot be compared with the paper's, empty where they can."""
+def _obstacle(paper: Published, scale: str, provenance: Mapping[str, Any], column: str) -> str:
+    """Say why a column's absolute values cannot be compared with the paper's, empty where they can."""
+    if column in provenance.get("obstacles", {}):
+        return provenance["obstacles"][column]
     used = provenance.get("test_set") or {}
     reasons = [f"scale {scale} shortens network or training"] if scale not in (EXACT_SCALE, "paper") else []
     if paper.test_set and not is_published_set(paper, used):

@@ -1,6 +1,7 @@
 """Quality of pictures: mse, psnr, ssim and ms_ssim of uint8 arrays for tables, ssim and ms_ssim of tensors for losses.
 
-Both kinds compute SSIM from the sum p = x + y and the difference q = x - y of two pictures,
+Curves of quality over rate are compared by bd_rate and bd_psnr. Both kinds of SSIM are computed from the sum p = x + y
+and the difference q = x - y of two pictures,
 
     luminance = 1 - mean(q)^2 / ((mean(p)^2 + mean(q)^2) / 2 + C1)
     structure = 1 - var(q)    / ((var(p)    + var(q))    / 2 + C2)
@@ -24,6 +25,9 @@ WINDOW_SIZE = 11
 WINDOW_SIGMA = 1.5
 MS_SSIM_SMALLEST = (WINDOW_SIZE - 1) * 2 ** (len(MS_SSIM_WEIGHTS) - 1) + 1
 BLOCK = 16
+# What comparing two curves needs: points of each, and the shared part of the narrower one's range.
+BD_POINTS = 4
+BD_OVERLAP = 0.5
 
 
 def mse(x: np.ndarray, y: np.ndarray) -> float:
@@ -75,6 +79,86 @@ def ms_ssim_db(value: float) -> float:
 def bits_per_pixel(num_bytes: int, height: int, width: int) -> float:
     """Return the bits of `num_bytes` bytes divided by the pixels of a picture of height x width."""
     return 8 * num_bytes / (height * width)
+
+
+def bd_rate(
+    reference_bpp: Sequence[float], reference_quality: Sequence[float], bpp: Sequence[float], quality: Sequence[float]
+) -> float:
+    """Return how much more rate than a reference a codec needs for the same quality, in percent; negative: it saves.
+
+    Points are in any order; bpp above 0, quality (PSNR, MS-SSIM in dB …) higher for better. The mean difference of log
+    rates over the qualities that both curves reach, interpolated by piecewise cubic Hermite polynomials (pchip),
+    which never leave the range of neighbouring points as the original's single cubic does. Raises RelicError for fewer
+    than 4 points, values that are not finite, curves that do not rise, and curves that share less than half of the
+    narrower one's range: nothing is extrapolated.
+    Source: Bjontegaard 2001, VCEG-M33.
+    """
+    reference, ours = _curve(reference_bpp, reference_quality, "the reference"), _curve(bpp, quality, "the codec")
+    return 100 * math.expm1(_mean_difference(reference[::-1], ours[::-1], "qualities"))
+
+
+def bd_psnr(
+    reference_bpp: Sequence[float], reference_quality: Sequence[float], bpp: Sequence[float], quality: Sequence[float]
+) -> float:
+    """Return how much better than a reference's a codec's quality is at the same rate, in the quality's unit (dB).
+
+    The mean difference over the log rates that both curves reach; points, interpolation and errors as of `bd_rate`.
+    Source: Bjontegaard 2001, VCEG-M33.
+    """
+    reference, ours = _curve(reference_bpp, reference_quality, "the reference"), _curve(bpp, quality, "the codec")
+    return _mean_difference(reference, ours, "rates")
+
+
+def _curve(bpp: Sequence[float], quality: Sequence[float], whose: str) -> np.ndarray:
+    """Return log rate and quality, float64 (2, points), by rate and without repeated points."""
+    points = np.array([bpp, quality], np.float64) if len(bpp) == len(quality) else np.zeros((0, 0))
+    if points.ndim != 2 or len(points) != 2:
+        raise RelicError(f"the curve of {whose} needs as many rates as qualities: give one of each for every point")
+    if not np.isfinite(points).all() or (points[0] <= 0).any():
+        raise RelicError(f"a point of {whose} has no finite quality or no rate above 0: leave out lossless points")
+    points = np.unique(points, axis=1)
+    if points.shape[1] < BD_POINTS:
+        raise RelicError(f"a curve needs {BD_POINTS} different points, {whose} has {points.shape[1]}: measure more")
+    falls = np.flatnonzero((np.diff(points) <= 0).any(axis=0))
+    if falls.size:
+        (low, high), (worse, better) = points[:, falls[0] : falls[0] + 2]
+        where = f"{worse:.6g} at {low:.6g} bpp, {better:.6g} at {high:.6g} bpp"
+        raise RelicError(f"the quality of {whose} does not rise with its rate ({where}): leave out one of these points")
+    return np.array([np.log(points[0]), points[1]])
+
+
+def _mean_difference(reference: np.ndarray, ours: np.ndarray, what: str) -> float:
+    """Return the mean of ours - reference where two curves (2, points) of y over x have common x."""
+    low, high = max(reference[0, 0], ours[0, 0]), min(reference[0, -1], ours[0, -1])
+    share = (high - low) / min(np.ptp(reference[0]), np.ptp(ours[0]))
+    if share < BD_OVERLAP:
+        shared = f"{max(share, 0):.0%} of the narrower one's {what}, {BD_OVERLAP:.0%} are needed"
+        raise RelicError(f"the curves share {shared}: measure more points where they meet")
+    return (_integral(ours, low, high) - _integral(reference, low, high)) / (high - low)
+
+
+def _integral(curve: np.ndarray, low: float, high: float) -> float:
+    """Return the integral from low to high of the pchip interpolant of a rising curve, y over x as (2, points).
+
+    Source: Fritsch and Butland 1984, with one-sided three-point slopes at both ends.
+    """
+    x, y = curve
+    step = np.diff(x)
+    rise = np.diff(y) / step
+    before, after = 2 * step[1:] + step[:-1], step[1:] + 2 * step[:-1]
+    inner = (before + after) / (before / rise[:-1] + after / rise[1:])
+    first = ((2 * step[0] + step[1]) * rise[0] - step[0] * rise[1]) / (step[0] + step[1])
+    last = ((2 * step[-1] + step[-2]) * rise[-1] - step[-1] * rise[-2]) / (step[-1] + step[-2])
+    slope = np.array([max(first, 0.0), *inner, max(last, 0.0)])
+
+    def primitive(t: np.ndarray) -> np.ndarray:
+        """Integrate each piece from its left end to the fraction t of its length."""
+        ends = y[:-1] * (t - t**3 + t**4 / 2) + y[1:] * (t**3 - t**4 / 2)
+        slopes = slope[:-1] * (t**2 / 2 - 2 * t**3 / 3 + t**4 / 4) + slope[1:] * (t**4 / 4 - t**3 / 3)
+        return step * (ends + step * slopes)
+
+    start, end = (np.clip((bound - x[:-1]) / step, 0, 1) for bound in (low, high))
+    return math.fsum(primitive(end) - primitive(start))
 
 
 def check_picture(image: Any) -> None:

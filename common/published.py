@@ -10,7 +10,9 @@ The file is the printed table as CSV, below lines that begin with `#` and hold `
     note                                a sentence (may repeat)
     misprint, inconsistent              `row | column | sentence`, `*` for every row or column (may repeat)
 
-A cell is a number, empty or `-` where the paper prints nothing, or `picture` where only a curve is published.
+A cell is a number, empty or `-` where the paper prints nothing, or `picture` where only a curve is published. A figure,
+a list of claims or an audit has a header row and no rows; units are needed where there are cells, tolerances where
+there are numbers.
 """
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from common.errors import RelicError
 
 TEXT_KEYS = ("citation", "title", "section", "read", "test set", "digest", "label")
 COLUMN_KEYS = ("units", "measured as", "better", "tolerance")
-REQUIRED_KEYS = ("citation", "title", "section", "read", "units", "tolerance")
+REQUIRED_KEYS = ("citation", "title", "section", "read")
 PICTURE = "picture"
 
 
@@ -127,7 +129,9 @@ def read(path: Path) -> Published:
     _read_body(table, body)
     for n, key, value in keyed:
         _read_about_cells(table, n, key, value)
-    missing = [key for key in REQUIRED_KEYS if key not in {key for _, key, _ in keyed}]
+    needed = [*REQUIRED_KEYS, *(["units"] if table.cells else [])]
+    needed += ["tolerance"] if set(table.cells.values()) - {PICTURE} else []
+    missing = [key for key in needed if key not in {key for _, key, _ in keyed}]
     if missing:
         _fail(path, 1, f"the header lacks `# {missing[0]}: ...`")
     return table

@@ -1,15 +1,18 @@
 """A table's document as text for the terminal and as markdown: the same sections, set twice."""
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any, Mapping, Sequence
 
 from common import published, verdicts
 from common.published import PICTURE, Published
 
 MANY_CELLS = 40
+WIDEST_COLUMN = 60  # characters, on a terminal
 
 
 @dataclass
@@ -30,6 +33,7 @@ def sections(document: Mapping[str, Any]) -> list[Section]:
         _differences(paper, document),
         _gate(document),
         _further(document),
+        _not_run(document),
         _claims(document),
         Section("Notes", sentences=[*document["notes"], *paper.notes]),
         Section("How it was made", sentences=_provenance(document)),
@@ -49,6 +53,8 @@ def as_text(document: Mapping[str, Any]) -> str:
 def as_markdown(document: Mapping[str, Any]) -> str:
     """Return the document as a markdown page."""
     lines = [f"# {_title(document)}", "", document["citation"]]
+    for name in document.get("figures", ()):
+        lines += ["", f"![{document['title']}]({name})"]
     for section in sections(document):
         lines += ["", f"## {section.heading}", ""]
         if section.rows:
@@ -64,15 +70,23 @@ def _bar(fields: Sequence[str]) -> str:
 def _aligned(section: Section) -> list[str]:
     if not section.rows:
         return []
-    grid = [section.header, *section.rows]
-    widths = [max(len(row[i]) for row in grid) for i in range(len(section.header))]
-    lines = ["  " + "  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in grid]
-    return [lines[0], "  " + "  ".join("-" * width for width in widths), *lines[1:]]
+    grid = [[textwrap.wrap(text, WIDEST_COLUMN) or [""] for text in row] for row in (section.header, *section.rows)]
+    widths = [max(len(line) for row in grid for line in row[i]) for i in range(len(section.header))]
+    header, *rows = ([_padded(line, widths) for line in zip_longest(*row, fillvalue="")] for row in grid)
+    return [*header, _padded(["-" * width for width in widths], widths), *(line for row in rows for line in row)]
+
+
+def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
+    return "  " + "  ".join(text.ljust(width) for text, width in zip(texts, widths)).rstrip()
 
 
 def _title(document: Mapping[str, Any]) -> str:
+    """Return e.g. "Table 1 of paka_autoencoder: …, scale small", or "Audit of …" for `audit` and `audit_paka`."""
     paper, _, name = document["table"].partition("/")
-    return f"{name.replace('table', 'Table ')} of {paper}: {document['title']}, scale {document['scale']}"
+    kind = name.partition("_")[0].rstrip("0123456789")
+    number = name[len(kind) :].partition("_")[0]
+    what = " ".join(filter(None, [kind.capitalize(), number]))
+    return f"{what} of {paper}: {document['title']}, scale {document['scale']}"
 
 
 # --- numbers -------------------------------------------------------------------------------------------------------
@@ -109,6 +123,8 @@ def _cells(paper: Published, document: Mapping[str, Any]) -> Section:
     cells = document["cells"]
     counts = Counter(cell["verdict"] for cell in cells)
     section = Section("Published and reproduced")
+    if not cells:
+        return section
     if len(cells) > MANY_CELLS:
         _by_row(section, cells)
     else:
@@ -134,10 +150,14 @@ def _named(cells: Sequence[Mapping[str, Any]], note: str) -> str:
 def _cell(paper: Published, cell: Mapping[str, Any]) -> list[str]:
     printed = cell["printed"]
     if printed == PICTURE:
-        return [cell["row"], cell["column"], printed, str(cell["reproduced"] or "-"), "-", "-", cell["verdict"]]
-    tolerance = paper.tolerances[cell["column"]].text
-    ours, delta = like(printed, cell["reproduced"]), like(printed, cell["delta"], signed=True)
-    return [cell["row"], cell["column"], printed, ours, delta, tolerance, cell["verdict"]]
+        return [cell["row"], cell["column"], printed, _ours(cell), "-", "-", cell["verdict"]]
+    tolerance, delta = paper.tolerances[cell["column"]].text, like(printed, cell["delta"], signed=True)
+    return [cell["row"], cell["column"], printed, _ours(cell), delta, tolerance, cell["verdict"]]
+
+
+def _ours(cell: Mapping[str, Any]) -> str:
+    printed, value = cell["printed"], cell["reproduced"]
+    return _plain(value) if printed == PICTURE else like(printed, value)
 
 
 def _by_row(section: Section, cells: Sequence[Mapping[str, Any]]) -> None:
@@ -146,7 +166,7 @@ def _by_row(section: Section, cells: Sequence[Mapping[str, Any]]) -> None:
     section.header = ["row", *columns, "verdict"]
     for row in dict.fromkeys(cell["row"] for cell in cells):
         of_row = {cell["column"]: cell for cell in cells if cell["row"] == row}
-        values = [like(of_row[c]["printed"], of_row[c]["reproduced"]) if c in of_row else "" for c in columns]
+        values = [_ours(of_row[c]) if c in of_row else "" for c in columns]
         section.rows.append([row, *values, _row_verdict(of_row)])
 
 
@@ -201,17 +221,33 @@ def _further(document: Mapping[str, Any]) -> Section:
     return Section("Not in the paper", ["row", *further], rows)
 
 
+def _not_run(document: Mapping[str, Any]) -> Section:
+    """Say why rows are missing where there are no cells to say it in."""
+    missing = {} if document["cells"] else document["missing"]
+    return Section("Not run", sentences=[f"{row}: {reason}" for row, reason in missing.items()])
+
+
 def _plain(value: Any) -> str:
-    if value is None:
-        return "-"
+    if value is None or isinstance(value, str):
+        return value or "-"
     return f"{value:.4g}" if isinstance(value, float) or abs(value) >= 1e9 else str(value)
 
 
 def _claims(document: Mapping[str, Any]) -> Section:
     claims = document["claims"]
-    rows = [[c["claim"], f"{c['relation']} {c['claimed']}", _plain(c["found"]), c["verdict"]] for c in claims]
-    notes = [f"{c['claim']}: {c['note']}" for c in claims if c["note"]]
-    return Section("Claims", ["claim", "claimed", "found", "verdict"], rows, notes)
+    rows = [[c["claim"], _condition(c), _plain(c["found"]), c["verdict"]] for c in claims]
+    section = Section("Claims", ["claim", "holds if", "found", "verdict"], rows)
+    if any(c.get("interval") for c in claims):
+        section.header.insert(3, "95 % interval")
+        for row, c in zip(rows, claims):
+            row.insert(3, " … ".join(map(_plain, c.get("interval") or ("",))))
+    section.sentences = [f"{c['claim']}: {c['note']}" for c in claims if c["note"]]
+    return section
+
+
+def _condition(c: Mapping[str, Any]) -> str:
+    claimed = _plain(c["claimed"]) if isinstance(c["claimed"], float) else c["claimed"]
+    return f"{c['relation']} {claimed}"
 
 
 def _provenance(document: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The experiments' command line: reproduce one published table, judge it, write json, csv and md, print it.
+"""The experiments' command line: reproduce one published table, judge it, write json, csv, md and figures, print it.
 
 An experiment declares `ROWS` (label as printed: config) and `reproduce(options) -> Reproduction`, and calls `main`.
 """
@@ -18,7 +18,7 @@ from typing import Any, Callable, Mapping, NoReturn, Sequence
 from common import published, runs, table_text, weights
 from common.config import SCALES, check_scale, presets
 from common.errors import RelicError, run_main
-from common.join import EXACT_SCALE, Document, Reproduction, claim, is_published_set, join, recompute
+from common.join import EXACT_SCALE, Document, Reproduction, claim, figure_name, is_published_set, join, recompute
 
 __all__ = ["Document", "Options", "Reproduction", "claim", "join", "main", "preset_of", "recompute", "write"]
 
@@ -41,12 +41,14 @@ def main(
     reproduce: Callable[[Options], Reproduction],
     reference: str | None = None,
     trained: bool = True,
+    networks: Mapping[str, Any] | None = None,
 ) -> None:
     """Run an experiment's command line on `<paper>/<table>`; nothing is trained for a table of counts.
 
     `rows` maps the printed row labels to configs; `reference` is the row that the others' differences are taken to.
+    `networks` are the configs that are needed where the rows are something else, e.g. pictures.
     """
-    run_main(lambda: _main(table, rows, reproduce, reference, trained))
+    run_main(lambda: _main(table, rows, reproduce, reference, trained, networks or rows))
 
 
 def _main(
@@ -55,9 +57,10 @@ def _main(
     reproduce: Callable[[Options], Reproduction],
     reference: str | None,
     trained: bool,
+    networks: Mapping[str, Any],
 ) -> None:
     arguments = _parser(table, trained).parse_args()
-    scale = arguments.scale or (best_scale(rows) if trained else EXACT_SCALE)
+    scale = arguments.scale or (best_scale(networks) if trained else EXACT_SCALE)
     _check_folder(arguments.data)
     options = Options(table, rows, scale, arguments.images, arguments.data, arguments.seeds)
     started = time.monotonic()
@@ -65,11 +68,11 @@ def _main(
     seconds = round(time.monotonic() - started, 1)
     found.provenance = {"scale": scale, **found.provenance, "seconds": seconds, **runs.provenance()}
     document = join(table, scale, reference, found)
-    path = write(document)
+    path = write(document, found.figures)
     if arguments.json:
         runs.write_json(arguments.json, document)
     print(table_text.as_text(document))
-    print(f"\nwritten: {path.with_suffix('.md')} (also .json, .csv)")
+    print(f"\nwritten: {path.with_suffix('.md')} (also {', '.join(['.json', '.csv', *document.get('figures', ())])})")
 
 
 # --- the command line ----------------------------------------------------------------------------------------------
@@ -142,7 +145,7 @@ def shipped_seeds(config: Any, scale: str) -> list[int]:
 def best_scale(rows: Mapping[str, Any]) -> str:
     """Return the best scale that has shipped weights for every row, `small` where none has."""
     for scale in reversed(SCALES[1:]):
-        if all(shipped_seeds(config, scale) for config in rows.values()):
+        if rows and all(shipped_seeds(config, scale) for config in rows.values()):
             return scale
     return "small"
 
@@ -150,13 +153,18 @@ def best_scale(rows: Mapping[str, Any]) -> str:
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def write(document: Document) -> Path:
-    """Write `<table>.json`, `.csv`, `.md` (and `<table>_curves.json` of measured rows); return the json's path."""
+def write(document: Document, figures: Mapping[str, Any] | None = None) -> Path:
+    """Write `<table>.json`, `.csv`, `.md`, figures, and `<table>_curves.json` of measured rows; return the json's path.
+
+    `figures[suffix]` are those that the document names: `<table>.png` for "", else `<table>_<suffix>.png`, and as svg
+    what is not made of pixels.
+    """
     path = place(document)
+    _write_figures(path, figures or {})
     runs.write_json(path, document)
     _write_text(path.with_suffix(".csv"), as_csv(document))
     _write_text(path.with_suffix(".md"), table_text.as_markdown(document))
-    if document["pictures"]:
+    if any("bpp" in picture for picture in document["pictures"]):
         runs.write_json(path.with_name(f"{path.stem}_curves.json"), curves(document))
     return path
 
@@ -175,21 +183,32 @@ def place(document: Document) -> Path:
     return base / document["scale"] / f"{document['table']}.json"
 
 
+def _write_figures(path: Path, drawn: Mapping[str, Any]) -> None:
+    if drawn:
+        from common import figures
+
+        for suffix, figure in drawn.items():
+            figures.save(figure, path.with_name(figure_name(path.stem, suffix)).with_suffix(""))
+
+
 def _write_text(path: Path, text: str) -> None:
     with runs.atomic_file(path) as file:
         file.write(text.encode())
 
 
 def as_csv(document: Document) -> str:
-    """Return the cells as csv, one line each; an interval takes two fields."""
-    names = ["row", "column", "printed", "published", "reproduced", "delta", "tolerance"]
+    """Return the cells as csv, one line each, or the claims where there are no cells; an interval takes two fields."""
+    lines, names = document["cells"], ["row", "column", "printed", "published", "reproduced", "delta", "tolerance"]
+    if not lines and document["claims"]:
+        lines, names = document["claims"], ["claim", "relation", "claimed", "found"]
+        lines = [{**one, "scale": document["scale"]} for one in lines]
     names += ["interval_low", "interval_high", "verdict", "scale", "note"]
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    for cell in document["cells"]:
-        low, high = cell["interval"] or (None, None)
-        writer.writerow({**cell, "interval_low": low, "interval_high": high})
+    for line in lines:
+        low, high = line.get("interval") or (None, None)
+        writer.writerow({**line, "interval_low": low, "interval_high": high})
     return text.getvalue()
 
 

@@ -5,7 +5,8 @@
     python -m experiments table9_cheng [its arguments]     # the same as python -m experiments.table9_cheng
 
 An experiment is a module with TABLE (`<paper>/<table>`), ROWS (label as printed: config), MINUTES (at the default
-scale) and a docstring whose first line says what it shows.
+scale) and a docstring whose first line says what it shows. Figures and audits have a TABLE too, with rows or without;
+what concerns all papers has one without a paper.
 """
 from __future__ import annotations
 
@@ -29,15 +30,16 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Return `{name, paper, table, shows, minutes, scales, verdicts}`; verdicts are counts of cells by scale."""
+    """Return `{name, paper, table, shows, minutes, scales, verdicts}`; verdicts count cells, else claims, by scale."""
     module = importlib.import_module(f"experiments.{name}")
     verdicts = {}
     for path in sorted(runs.results_dir().glob(f"*/{module.TABLE}.json")):
-        cells = tables.read(path)["cells"]
-        verdicts[path.relative_to(runs.results_dir()).parts[0]] = dict(Counter(cell["verdict"] for cell in cells))
+        document = tables.read(path)
+        judged = document.get("cells") or document.get("claims", [])
+        verdicts[path.relative_to(runs.results_dir()).parts[0]] = dict(Counter(one["verdict"] for one in judged))
     return {
         "name": name,
-        "paper": module.TABLE.split("/")[0],
+        "paper": module.TABLE.rpartition("/")[0] or "suite",
         "table": module.TABLE,
         "shows": (module.__doc__ or "").strip().splitlines()[0],
         "minutes": module.MINUTES,
@@ -50,7 +52,8 @@ def _print_list(described: list[dict[str, Any]]) -> None:
     for one in described:
         print(f"{one['name']}  ({one['paper']}, about {one['minutes']:g} min)\n    {one['shows']}")
         for scale, counts in one["verdicts"].items():
-            print(f"    {scale}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+            judged = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+            print(f"    {scale}: {judged or 'nothing to judge'}")
         if not one["verdicts"]:
             print("    no results yet")
 

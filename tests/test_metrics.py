@@ -190,6 +190,114 @@ def test_bits_per_pixel_are_bits_over_pixels():
     assert metrics.bits_per_pixel(1, 16, 1) == 0.5
 
 
+# --- curves ----------------------------------------------------------------------------------------------------------
+
+
+RATES = (0.1, 0.25, 0.5, 1.1, 2.0)
+QUALITIES = (24.0, 27.5, 30.0, 33.0, 35.5)
+
+
+def random_curve(generator: np.random.Generator, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rates and qualities that rise, from about 0.1 bpp and 25 dB to 2 bpp and 37 dB, in steps of any size."""
+
+    def rising(first: float, last: float) -> np.ndarray:
+        return np.interp(np.sort([0, 1, *generator.uniform(0, 1, points - 2)]), (0, 1), (first, last))
+
+    rates = np.exp(rising(math.log(generator.uniform(0.1, 0.13)), math.log(generator.uniform(1, 3))))
+    return rates, rising(generator.uniform(24, 26), generator.uniform(34, 40))
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("points", [(4, 4), (4, 9), (12, 5)])
+def test_bd_rate_and_bd_psnr_equal_those_of_the_package_bjontegaard(seed, points):
+    bjontegaard = pytest.importorskip("bjontegaard")
+    generator = np.random.default_rng(seed)
+    curves = *random_curve(generator, points[0]), *random_curve(generator, points[1])
+    settings = {"method": "pchip", "require_matching_points": False, "min_overlap": 0}
+    for ours, theirs in ((metrics.bd_rate, bjontegaard.bd_rate), (metrics.bd_psnr, bjontegaard.bd_psnr)):
+        assert ours(*curves) == pytest.approx(theirs(*curves, **settings), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("factor, percent", [(0.5, -50.0), (1.0, 0.0), (1.25, 25.0), (3.0, 200.0)])
+def test_a_rate_changed_everywhere_by_a_factor_is_that_bd_rate(factor, percent):
+    rates = [factor * rate for rate in RATES]
+    assert metrics.bd_rate(RATES, QUALITIES, rates, QUALITIES) == pytest.approx(percent, abs=1e-9)
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.0, -2.5])
+def test_a_quality_changed_everywhere_by_a_constant_is_that_bd_psnr(gain):
+    qualities = [quality + gain for quality in QUALITIES]
+    assert metrics.bd_psnr(RATES, QUALITIES, RATES, qualities) == pytest.approx(gain, abs=1e-12)
+
+
+@pytest.mark.parametrize("slope", [2.0, 6.0])
+def test_curves_that_are_straight_over_the_log_rate_have_a_closed_form_whatever_their_points(slope):
+    ours, theirs = np.array([0.12, 0.3, 0.5, 0.9, 2.1]), np.array([0.1, 0.35, 0.4, 1.0])
+    curves = theirs, 30 + slope * np.log2(theirs), ours, 31.5 + slope * np.log2(ours)
+    assert metrics.bd_psnr(*curves) == pytest.approx(1.5, abs=1e-9)
+    assert metrics.bd_rate(*curves) == pytest.approx(100 * (2 ** (-1.5 / slope) - 1), abs=1e-9)
+
+
+def test_the_better_codec_has_a_negative_bd_rate_and_a_positive_bd_psnr_and_the_worse_one_the_reverse():
+    better = [0.8 * rate for rate in RATES], [quality + 0.3 for quality in QUALITIES]
+    assert metrics.bd_rate(RATES, QUALITIES, *better) < -20 and metrics.bd_psnr(RATES, QUALITIES, *better) > 0.3
+    assert metrics.bd_rate(*better, RATES, QUALITIES) > 25 and metrics.bd_psnr(*better, RATES, QUALITIES) < -0.3
+
+
+@pytest.mark.parametrize("function", [metrics.bd_rate, metrics.bd_psnr])
+def test_neither_order_nor_repeated_points_change_a_bd(function):
+    ours = [1.1 * rate for rate in RATES], [quality + 0.7 for quality in QUALITIES]
+    order = [3, 0, 4, 1, 2, 3, 3]
+    shuffled = [[values[i] for i in order] for values in ours]
+    backwards = RATES[::-1], QUALITIES[::-1]
+    assert function(*backwards, *shuffled) == function(RATES, QUALITIES, *ours)
+    assert function(*shuffled, *backwards) == function(*ours, RATES, QUALITIES)
+
+
+@pytest.mark.parametrize("function", [metrics.bd_rate, metrics.bd_psnr])
+@pytest.mark.parametrize(
+    "rates, qualities, words",
+    [
+        (RATES[:3], QUALITIES[:3], "the codec has 3: measure more"),
+        (RATES[:3] * 2, QUALITIES[:3] * 2, "the codec has 3: measure more"),
+        ([], [], "the codec has 0: measure more"),
+        (RATES, QUALITIES[:4], "as many rates as qualities"),
+        ([RATES] * 2, [QUALITIES] * 2, "as many rates as qualities"),
+        (RATES, (*QUALITIES[:4], math.inf), "lossless"),
+        (RATES, (math.nan, *QUALITIES[1:]), "no finite quality"),
+        ((0.0, *RATES[1:]), QUALITIES, "no rate above 0"),
+        ((math.inf, *RATES[1:]), QUALITIES, "no rate above 0"),
+        (RATES, (*QUALITIES[:3], 29.0, 35.5), r"does not rise with its rate \(30 at 0.5 bpp, 29 at 1.1 bpp\)"),
+        (RATES, (*QUALITIES[:3], 30.0, 35.5), r"does not rise with its rate \(30 at 0.5 bpp, 30 at 1.1 bpp\)"),
+        ((0.1, 0.25, 0.5, 0.5, 2.0), QUALITIES, r"does not rise with its rate \(30 at 0.5 bpp, 33 at 0.5 bpp\)"),
+    ],
+)
+def test_what_is_not_a_rising_curve_of_four_points_is_refused_with_one_sentence(function, rates, qualities, words):
+    with pytest.raises(RelicError, match=words) as refusal:
+        function(RATES, QUALITIES, rates, qualities)
+    assert "\n" not in str(refusal.value)
+    with pytest.raises(RelicError, match=words.replace("the codec", "the reference")):
+        function(rates, qualities, RATES, QUALITIES)
+
+
+@pytest.mark.parametrize("function, along", [(metrics.bd_rate, "qualities"), (metrics.bd_psnr, "rates")])
+@pytest.mark.parametrize(
+    "share, words", [(0.51, ""), (0.49, "share 49%"), (0.0, "share 0%"), (-1.0, "share 0%")]
+)
+def test_curves_that_share_less_than_half_of_the_narrower_ones_range_are_refused(function, along, share, words):
+    def straight(first: float, last: float) -> tuple[np.ndarray, np.ndarray]:
+        doublings = np.linspace(first, last, 5)
+        return 2.0**doublings, 30 + doublings
+
+    narrow, wide = straight(0, 2), straight(2 - 2 * share, 10)
+    for curves in ((*narrow, *wide), (*wide, *narrow)):
+        if not words:
+            assert function(*curves) == pytest.approx(0, abs=1e-9)
+            continue
+        with pytest.raises(RelicError, match=f"{words} of the narrower one's {along}, 50% are needed"):
+            function(*curves)
+
+
 # --- tensors ---------------------------------------------------------------------------------------------------------
 
 
