@@ -37,7 +37,7 @@ def rate_distortion(
     pictures, test_set, note = pictures_of(options, paper)
     found = Reproduction(notes=[note] if note else [])
     trained = {row: seeds_of(options, config, train) for row, config in options.rows.items()}
-    networks = {row: _network(options.rows[row], options.scale, seeds) for row, seeds in trained.items() if seeds}
+    networks = {row: network(options.rows[row], options.scale, seeds) for row, seeds in trained.items() if seeds}
     with _progress(sum(map(len, trained.values())) * len(pictures)) as bar:
         for row, seeds in trained.items():
             if not seeds:
@@ -119,8 +119,8 @@ def _how_to_train(options: Options, row: str, training_flops: Callable[[Any, str
     )
 
 
-def _network(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
-    """Return what a table says of a row's networks, from their run.json."""
+def network(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Return what a table says of a preset's networks, from their run.json."""
     paper, preset = preset_of(config)
     about = []
     for seed in seeds:
@@ -141,13 +141,13 @@ def _network(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
 
 def _measurement(codec: Any, row: str, seed: int, picture: Picture, bar: Any) -> dict[str, Any]:
     """Return the measurement of one picture as plain data, with JPEG's at equal counted bpp beside it."""
-    from common import codecs, evaluate
+    from common import evaluate, rates
 
     name, image = picture
     measured = dataclasses.asdict(evaluate.measure(codec, image, name))
     entry = {"row": row, "seed": seed, "picture": measured.pop("name")}
     entry.update({key: _plain(value) for key, value in measured.items()})
-    jpeg = codecs.jpeg_at_bpp(image, measured["bpp"])
+    jpeg = rates.jpeg_at_bpp(image, measured["bpp"])
     entry.update({f"jpeg_{key}": _plain(jpeg[key]) for key in ("bpp", "psnr", "ms_ssim")})
     bar.update()
     return entry

@@ -1,18 +1,14 @@
-"""Measuring codecs: bytes are counted and uint8 compared; JPEG as the anchor."""
+"""Measuring codecs: bytes are counted and uint8 compared."""
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
-import re
 import time
 
-import cv2
 import numpy as np
 import pytest
 
-from common import codecs, evaluate, metrics
-from common.codecs import Curve, Jpeg
+from common import evaluate, metrics
 from common.container import Header, pack
 from common.errors import RelicError
 
@@ -161,148 +157,3 @@ def test_the_mean_of_what_is_no_number_names_the_fields(field):
 def test_there_is_no_mean_of_no_pictures():
     with pytest.raises(RelicError, match="at least one"):
         evaluate.mean([], "bpp")
-
-
-# --- JPEG ------------------------------------------------------------------------------------------------------------
-
-
-def sampling_factors(data: bytes) -> list[int]:
-    """Return each component's sampling byte from the frame header (marker SOF0) of a JPEG file."""
-    start = data.index(b"\xff\xc0") + 9
-    return [data[start + 2 + 3 * component] for component in range(data[start])]
-
-
-def test_colour_has_half_resolution_both_ways():
-    assert sampling_factors(Jpeg(95).compress(picture())) == [0x22, 0x11, 0x11]
-
-
-def test_a_grey_picture_has_one_component():
-    assert len(sampling_factors(Jpeg(50).compress(picture()[..., 0]))) == 1
-
-
-def test_another_decoder_reads_the_same_picture():
-    pillow = pytest.importorskip("PIL.Image")
-    image = picture()
-    data = Jpeg(90).compress(image)
-    theirs = np.asarray(pillow.open(io.BytesIO(data)), np.float64)
-    assert theirs.shape == image.shape
-    assert np.abs(theirs - Jpeg(90).decompress(data)).mean() < 1
-    assert np.abs(theirs - image).mean() < 5
-
-
-def test_red_stays_red():
-    image = np.zeros((16, 16, 3), np.uint8)
-    image[..., 0] = 255
-    assert np.abs(Jpeg(95).decompress(Jpeg(95).compress(image)).astype(int) - image).max() <= 3
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 17, 3), (9, 3), (33, 8, 3)])
-def test_any_size_and_both_kinds_come_back(shape):
-    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    data = Jpeg(60).compress(image)
-    decoded = Jpeg(60).decompress(data)
-    assert decoded.shape == shape and decoded.dtype == np.uint8
-    assert Jpeg(60).compress(image) == data
-
-
-def test_the_label_names_the_library_and_its_version():
-    assert Jpeg(30).label.startswith("JPEG 4:2:0 quality 30, OpenCV " + cv2.__version__)
-    assert re.search(r"jpeg\S* \d+", Jpeg(30).label.split("(")[1])
-
-
-@pytest.mark.parametrize("quality", [-1, 101])
-def test_a_quality_outside_0_to_100_is_refused(quality):
-    with pytest.raises(RelicError, match="choose 0 to 100"):
-        Jpeg(quality)
-
-
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RLIC and more"])
-def test_what_is_no_jpeg_file_is_refused(data):
-    with pytest.raises(RelicError, match="no JPEG file"):
-        Jpeg(50).decompress(data)
-
-
-def test_a_side_that_jpeg_cannot_hold_is_refused():
-    with pytest.raises(RelicError, match="65500"):
-        Jpeg(50).compress(np.zeros((1, 65501), np.uint8))
-
-
-# --- JPEG's curve ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def curve() -> Curve:
-    return codecs.jpeg_curve(picture(), range(1, 101))
-
-
-def test_a_curve_rises_strictly_in_rate(curve):
-    assert (np.diff(curve.bpp) > 0).all()
-    assert len(curve.bpp) == len(curve.psnr) == len(curve.ms_ssim) == len(curve.qualities) > 80
-    assert curve.psnr[-1] > curve.psnr[0] + 10
-
-
-def test_a_curve_holds_what_measuring_gives(curve):
-    found = evaluate.measure(Jpeg(50), picture(), "")
-    at = list(curve.qualities).index(50)
-    assert (curve.bpp[at], curve.psnr[at], curve.ms_ssim[at]) == (found.bpp, found.psnr, found.ms_ssim)
-
-
-def test_of_qualities_with_equal_rates_a_curve_keeps_the_highest():
-    curve = codecs.jpeg_curve(flat(16, 16, 3), (0, 1, 10, 50))
-    rates = [8 * len(Jpeg(q).compress(flat(16, 16, 3))) / 256 for q in (0, 1, 10, 50)]
-    assert rates[0] == rates[1]
-    assert 0 not in curve.qualities
-    assert curve.bpp[-1] == rates[-1] and (np.diff(curve.bpp) > 0).all()
-
-
-def test_small_pictures_have_curves_without_ms_ssim():
-    assert np.isnan(codecs.jpeg_curve(picture(32, 32), (20, 80)).ms_ssim).all()
-
-
-@pytest.mark.parametrize("bpp, expected", [(0.2, 0.8), (0.3, 0.85), (0.35, 0.875), (0.1, 0.8), (9.0, 0.9)])
-def test_ms_ssim_between_two_rates_is_linear_and_constant_outside(bpp, expected):
-    curve = Curve(np.array([1, 2]), np.array([0.2, 0.4]), np.array([20.0, 22.0]), np.array([0.8, 0.9]))
-    assert codecs.ms_ssim_at_bpp(curve, bpp) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("bpp", [0.33, 0.5, 0.77, 1.9, 4.0])
-def test_bisection_finds_what_the_whole_curve_says(curve, bpp):
-    found = codecs.jpeg_at_bpp(picture(), bpp)
-    assert found["bpp_low"] < found["bpp"] == bpp <= found["bpp_high"]
-    assert not any(found["bpp_low"] < rate < found["bpp_high"] for rate in curve.bpp)
-    assert found["ms_ssim"] == pytest.approx(codecs.ms_ssim_at_bpp(curve, bpp), abs=1e-12)
-    assert found["psnr"] == pytest.approx(np.interp(bpp, curve.bpp, curve.psnr), abs=1e-9)
-
-
-@pytest.mark.parametrize("quality", [3, 7, 50, 100])
-def test_at_a_rate_that_jpeg_has_the_values_are_those_of_that_file(quality):
-    exact = evaluate.measure(Jpeg(quality), picture(), "")
-    found = codecs.jpeg_at_bpp(picture(), exact.bpp)
-    assert found["bpp_high"] == exact.bpp
-    assert found["psnr"] == pytest.approx(exact.psnr, abs=1e-12)
-    assert found["ms_ssim"] == pytest.approx(exact.ms_ssim, abs=1e-12)
-
-
-@pytest.mark.parametrize("bpp, end", [(0.001, 0), (100.0, -1)])
-def test_beyond_its_range_the_values_and_rates_are_those_of_the_smallest_or_largest_file(curve, bpp, end):
-    found = codecs.jpeg_at_bpp(picture(), bpp)
-    assert found["bpp"] == found["bpp_low"] == found["bpp_high"] == curve.bpp[end] != bpp
-    assert (found["psnr"], found["ms_ssim"]) == (curve.psnr[end], curve.ms_ssim[end])
-
-
-def test_only_the_two_neighbouring_qualities_are_measured(monkeypatch):
-    measured = []
-
-    def counting(codec, image, name):
-        measured.append(codec.quality)
-        return evaluate.measure(codec, image, name)
-
-    monkeypatch.setattr(codecs, "measure", counting)
-    codecs.jpeg_at_bpp(picture(), 0.8)
-    assert len(measured) == 2 and measured[1] == measured[0] + 1
-
-
-def test_small_pictures_have_a_psnr_and_no_ms_ssim_at_a_rate():
-    found = codecs.jpeg_at_bpp(picture(32, 32), 3.5)
-    assert found["ms_ssim"] is None
-    assert 15 < found["psnr"] < 50
