@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from common.config import find_preset, presets
+from common.config import Setting, find_preset, presets
 from common.errors import RelicError
 
 
@@ -36,14 +36,26 @@ def split_id(model: str) -> tuple[str, str]:
     return paper, preset
 
 
-def load(model: str, scale: str | None = None, seed: int | None = None) -> Any:
+def coding_settings(model: str) -> dict[str, Setting]:
+    """Return what a preset's codec takes beside weights, by name: `CODING` of its paper's config."""
+    return dict(getattr(config_of(split_id(model)[0]), "CODING", {}))
+
+
+def load(model: str, scale: str | None = None, seed: int | None = None, **coding: int) -> Any:
     """Return the codec of a preset, e.g. `load("cheng_resnet/resnet4_subpixel")`.
 
-    Its weights are those of the best scale and lowest seed that are here unless given. Raises RelicError for an
-    unknown preset and where there are no such weights.
+    Its weights are those of the best scale and lowest seed that are here unless given; `coding` are settings of its
+    paper, e.g. `load("paka_autoencoder/autoencoder", bits=4)`, which only coding needs: they stand in the file. Raises
+    RelicError for an unknown preset or setting, a setting out of range, and where there are no such weights.
     """
     paper, preset = split_id(model)
-    return import_module(f"papers.{paper}.codec").load(preset, scale, seed)
+    known = coding_settings(model)
+    for name, value in coding.items():
+        if name not in known:
+            there = f"it has {', '.join(known)}" if known else "it has none"
+            raise RelicError(f"{paper} has no coding setting {name}: {there}")
+        known[name].check(name, value)
+    return import_module(f"papers.{paper}.codec").load(preset, scale, seed, **coding)
 
 
 def load_for(data: bytes) -> Any:

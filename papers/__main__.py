@@ -2,13 +2,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Mapping, NoReturn, Sequence
 
 import papers
-from common.config import SCALES, check_scale
+from common.config import SCALES, Setting, check_scale
 from common.errors import RelicError, run_main
+
+CODING_COMMANDS = ("compress", "evaluate")
+CODING_HELP = "The coding settings of the model's paper are options too: with -m PRESET, this help ends with them."
 
 
 class _Parser(argparse.ArgumentParser):
@@ -16,7 +20,8 @@ class _Parser(argparse.ArgumentParser):
         raise RelicError(f"{message} (see {self.prog} --help)")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
+    """Return the command line; `coding` are the settings of the model that it names."""
     parser = _Parser(prog="relic", description="Train learned image codecs and compress pictures with them.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Parser)
 
@@ -33,11 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--restart", action="store_true", help="start anew although there is a checkpoint")
     command.set_defaults(run=_train)
 
-    command = commands.add_parser("compress", help="picture -> .rlic file")
+    command = commands.add_parser("compress", help="picture -> .rlic file", epilog=CODING_HELP)
     command.add_argument("picture", type=Path)
     command.add_argument("-m", "--model", required=True, help="paper/preset")
     command.add_argument("-o", "--output", type=Path, help="default: the picture's name with .rlic")
     _weights_options(command)
+    _coding_options(command, coding)
     command.set_defaults(run=_compress)
 
     command = commands.add_parser("decompress", help=".rlic file -> PNG")
@@ -45,11 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, help="default: the file's name with .png")
     command.set_defaults(run=_decompress)
 
-    command = commands.add_parser("evaluate", help="code every picture of a set or folder; print rate, PSNR, MS-SSIM")
+    shows = "code every picture of a set or folder; print rate, PSNR, MS-SSIM"
+    command = commands.add_parser("evaluate", help=shows, epilog=CODING_HELP)
     command.add_argument("data", help="a data set's name (kodak, sample …) or a folder of pictures")
     command.add_argument("-m", "--model", required=True, help="paper/preset")
     command.add_argument("--images", type=int, help="only the first so many pictures")
     _weights_options(command)
+    _coding_options(command, coding)
     command.set_defaults(run=_evaluate)
     return parser
 
@@ -57,6 +65,26 @@ def _parser() -> argparse.ArgumentParser:
 def _weights_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scale", help="of the weights (default: the best that is here)")
     command.add_argument("--seed", type=int, help="of the weights (default: the lowest that is here)")
+
+
+def _coding_options(command: argparse.ArgumentParser, coding: Mapping[str, Setting]) -> None:
+    if not coding:
+        return
+    group = command.add_argument_group("coding settings")
+    for name, setting in coding.items():
+        shows = f"{setting.help}: {setting.smallest} to {setting.largest} (default: {setting.default})"
+        group.add_argument(_option(name), dest=name, type=int, metavar="N", help=shows.replace("%", "%%"))
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _named_model(line: Sequence[str]) -> str | None:
+    """Return the model that a command line names for coding, which decides what other options there are."""
+    parser = _Parser(add_help=False)
+    parser.add_argument("-m", "--model", nargs="?")
+    return parser.parse_known_args(line[1:])[0].model if line[:1] and line[0] in CODING_COMMANDS else None
 
 
 def _minutes(text: str) -> float:
@@ -76,6 +104,9 @@ def _list(arguments: argparse.Namespace) -> None:
         paper, preset = papers.split_id(arguments.settings)
         for field in config.describe(config.find_preset(papers.config_of(paper), preset)):
             print(f"{field['name']:22} {field['value']!s:40} {field['status']}: {field['source']}")
+        for name, setting in papers.coding_settings(arguments.settings).items():
+            allowed = f"{setting.smallest} to {setting.largest}"
+            print(f"{_option(name):22} {setting.default!s:40} coding: {allowed}, {setting.help}")
         return
     for model in papers.all_presets():
         paper, preset = model.split("/")
@@ -97,13 +128,19 @@ def _train(arguments: argparse.Namespace) -> None:
         print("out of time: go on with --resume")
 
 
+def _codec(arguments: argparse.Namespace) -> Any:
+    given = {name: getattr(arguments, name) for name in papers.coding_settings(arguments.model)}
+    coding = {name: value for name, value in given.items() if value is not None}
+    return papers.load(arguments.model, arguments.scale, arguments.seed, **coding)
+
+
 def _compress(arguments: argparse.Namespace) -> None:
     from common.data import read_image
     from common.metrics import bits_per_pixel
     from common.runs import atomic_file
 
     image = read_image(arguments.picture)
-    data = papers.load(arguments.model, arguments.scale, arguments.seed).compress(image)
+    data = _codec(arguments).compress(image)
     output = arguments.output or arguments.picture.with_suffix(".rlic")
     with atomic_file(output) as file:
         file.write(data)
@@ -125,7 +162,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     directory = Path(arguments.data) if Path(arguments.data).is_dir() else None
     pictures = data.images(arguments.data, arguments.images, directory)
-    codec = papers.load(arguments.model, arguments.scale, arguments.seed)
+    codec = _codec(arguments)
     print(f"{'picture':24} {'bpp':>8} {'payload':>8} {'estimate':>8} {'PSNR':>8} {'MS-SSIM':>8}")
     estimate = getattr(codec, "rate_estimate", lambda image: None)  # a codec around JPEG has no likelihoods
     rows = [_show(evaluate.measure(codec, image, name), estimate(image)) for name, image in pictures]
@@ -144,7 +181,15 @@ def _mean(values: list) -> str:
 
 
 def _main() -> None:
-    arguments = _parser().parse_args()
+    line = sys.argv[1:]
+    model = _named_model(line)
+    coding = papers.coding_settings(model) if model else {}
+    parser = _parser(coding)
+    arguments, unknown = parser.parse_known_args(line)
+    if unknown:
+        there = ", ".join(map(_option, coding)) or "none"
+        of_model = f"; the coding settings of {model}: {there}" if model else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{of_model}")
     arguments.run(arguments)
 
 

@@ -7,12 +7,14 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import papers
 from common import container, metrics, runs
+from common.config import Setting
 from common.container import Header
 from common.data import read_image, write_png
 from common.errors import RelicError
@@ -174,6 +176,90 @@ def test_a_preset_without_weights_or_a_wrong_scale_of_them_is_refused_with_what_
     assert_refused(["compress", "picture.png", "-m", MODEL], "no weights for", "nothing", f"relic train {MODEL}")
     assert_refused(["compress", "picture.png", "-m", MODEL, "--scale", "huge"], "unknown scale 'huge'")
     assert_refused(["evaluate", ".", "-m", MODEL, "--seed", "3"], "no weights for", "seed 3")
+
+
+# --- coding settings -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loaded(here, monkeypatch):
+    """Let a paper have two coding settings; return the arguments that its codec is loaded with."""
+    calls = []
+    codec = SimpleNamespace(compress=lambda image: b"file", decompress=lambda data: np.zeros((30, 40, 3), np.uint8))
+    fake = SimpleNamespace(load=lambda *given, **coding: calls.append((*given, coding)) or codec)
+    settings = {"iterations": Setting(16, 1, 16, "passes of the network"), "code_bits": Setting(8, 2, 8, "bits, 100 %")}
+    monkeypatch.setattr(papers.config_of("cheng_resnet"), "CODING", settings, raising=False)
+    monkeypatch.setitem(sys.modules, "papers.cheng_resnet.codec", fake)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "options, coding",
+    [
+        ([], {}),
+        (["--iterations", "8"], {"iterations": 8}),
+        (["--code-bits=2", "--iterations", "1"], {"code_bits": 2, "iterations": 1}),
+    ],
+)
+def test_the_coding_settings_of_a_paper_are_options_of_coding(options, coding, loaded):
+    assert relic("compress", *options, "picture.png", "-m", MODEL, "--seed", "3") is None
+    assert relic("compress", "picture.png", "--model", MODEL, *options) is None
+    assert relic("evaluate", ".", f"-m{MODEL}", *options) is None
+    paper, preset = MODEL.split("/")
+    assert loaded == [(preset, None, 3, coding), (preset, None, None, coding), (preset, None, None, coding)]
+    assert papers.load(MODEL, **coding) and loaded[-1] == (preset, None, None, coding)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--iterations", "17"], ["iterations 17 is not from 1 to 16"]),
+        (["--code-bits", "1"], ["code_bits 1 is not from 2 to 8"]),
+        (["--iterations", "few"], ["--iterations", "invalid int value: 'few'"]),
+        (["--iterations"], ["--iterations: expected one argument"]),
+        (["--quality", "3"], ["unrecognized arguments: --quality 3", "--iterations, --code-bits"]),
+    ],
+)
+@pytest.mark.parametrize("name, what", [("compress", "picture.png"), ("evaluate", ".")])
+def test_a_coding_setting_that_does_not_exist_or_is_out_of_range_is_refused(name, what, options, words, loaded):
+    assert_refused([name, what, "-m", MODEL, *options], *words)
+    assert loaded == []
+
+
+def test_a_paper_without_coding_settings_takes_none(here):
+    assert_refused(["compress", "picture.png", "-m", MODEL, "--bits", "4"], "--bits 4", f"settings of {MODEL}: none")
+    assert_refused(["evaluate", ".", "-m", "resnet4", "--bits", "4"], "'resnet4' is not a preset")
+    assert_refused(["train", MODEL, "--bits", "4"], "unrecognized arguments: --bits 4")
+    with pytest.raises(RelicError, match="cheng_resnet has no coding setting bits: it has none"):
+        papers.load(MODEL, bits=4)
+
+
+def test_loading_refuses_the_same_settings_as_the_command(loaded):
+    with pytest.raises(RelicError, match="no coding setting bits: it has iterations, code_bits"):
+        papers.load(MODEL, bits=4)
+    with pytest.raises(RelicError, match="iterations 0 is not from 1 to 16"):
+        papers.load(MODEL, iterations=0)
+
+
+def test_the_help_and_the_list_show_the_coding_settings_of_a_model(loaded, capsys):
+    assert relic("compress", "-m", MODEL, "--help") == 0
+    said = capsys.readouterr().out
+    assert "--iterations N" in said and "passes of the network: 1 to 16 (default: 16)" in said
+    assert "--code-bits N" in said and "bits, 100 %: 2 to 8 (default: 8)" in said
+    assert relic("compress", "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--iterations" not in said and "coding settings of the model's paper are options too" in said
+    assert relic("list", "--settings", MODEL) is None
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[-2:]] == [["--iterations", "16"], ["--code-bits", "8"]]
+    assert lines[-2].endswith("coding: 1 to 16, passes of the network")
+
+
+@pytest.mark.parametrize("model", papers.all_presets())
+def test_no_coding_setting_has_the_name_of_another_option(model, here, capsys):
+    assert relic("evaluate", "-m", model, "--help") == 0
+    said = capsys.readouterr().out
+    assert all(said.count(f"  --{name.replace('_', '-')} N") == 1 for name in papers.coding_settings(model))
 
 
 def test_loading_a_preset_says_the_same_as_the_command(here):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from common.config import assumed, check_scale, sourced
+from common.config import Curve, assumed, check_scale, sourced
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,25 @@ RESNET3 = Config(architecture="resnet3")
 RESNET4 = Config()
 RESNET4_SUBPIXEL = Config(sub_pixel=True)
 RESNET4_SUBPIXEL_BOTTLENECK192 = replace(RESNET4_SUBPIXEL, bottleneck_ratio=1.5)
+
+# The paper trains each network for one rate, so that every curve is one point. Trained for MSE where it says so.
+CURVES = tuple(
+    Curve(f"Cheng, {label}", ((preset, {}),))
+    for label, preset in (
+        ("Baseline-3, MSE", "baseline_3"),
+        ("Baseline-5, MSE", "baseline_5"),
+        ("Baseline-9, MSE", "baseline_9"),
+        ("Hyperprior-3, MSE", "hyperprior_3"),
+        ("Hyperprior-5, MSE", "hyperprior_5"),
+        ("Hyperprior-9, MSE", "hyperprior_9"),
+        ("Hyperprior-9", "hyperprior_9_msssim"),
+        ("Hyperprior-9-Aux-9", "hyperprior_9_aux9_msssim"),
+        ("ResNet-3x3(3)", "resnet3"),
+        ("ResNet-3x3(4)-TConv", "resnet4"),
+        ("ResNet-3x3(4)-SubPixel", "resnet4_subpixel"),
+        ("ResNet-3x3(4)-SubPixel-192", "resnet4_subpixel_bottleneck192"),
+    )
+)
 
 # What a shorter training changes, none of it from the paper: a higher rate that decays, clipping, flips, a warm-up.
 _SHORT: dict[str, Any] = dict(

@@ -1,0 +1,28 @@
+"""Rate and quality on Kodak: every classical codec that is here and every shipped codec of the suite, against JPEG.
+
+    python -m experiments.rd_kodak                       # shipped weights, pictures coded to bytes and back: minutes
+    python -m experiments.rd_kodak --scale smoke         # seconds: two embedded pictures, few settings
+    python -m experiments.rd_kodak --codecs WebP AVIF    # these and JPEG, apart from the complete comparison
+
+A plot of two panels (PSNR and MS-SSIM in dB over bits per pixel), BD-rates against JPEG, and times. A paper takes part
+by CURVES in its config.
+"""
+from __future__ import annotations
+
+from typing import Sequence
+
+import papers
+from common import comparison
+from common.config import Curve
+
+TABLE = comparison.TABLE
+MINUTES = 8
+
+
+def curves() -> dict[str, Sequence[Curve]]:
+    """Return what every paper takes part with, by paper."""
+    return {paper: getattr(papers.config_of(paper), "CURVES", ()) for paper in papers.names()}
+
+
+if __name__ == "__main__":
+    comparison.main(curves(), papers.load)
