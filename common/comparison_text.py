@@ -76,23 +76,13 @@ def plot(document: Document) -> Any:
 
 def as_text(document: Document) -> str:
     """Return the document for a terminal."""
-    lines = [document["title"]]
-    for section in sections(document):
-        lines += ["", section.heading, *table_text._aligned(section)]
-        lines += [f"  {sentence}" for sentence in section.sentences]
-    return "\n".join(lines)
+    return table_text.plain_text(document["title"], sections(document))
 
 
 def as_markdown(document: Document) -> str:
     """Return the document as a markdown page."""
-    lines = [f"# {document['title']}", "", f"![{document['title']}]({document['table']}.png)"]
-    for section in sections(document):
-        lines += ["", f"## {section.heading}", ""]
-        if section.rows:
-            grid = [section.header, ["---"] * len(section.header), *section.rows]
-            lines += [*map(table_text._bar, grid), ""]
-        lines += [f"- {sentence}" for sentence in section.sentences]
-    return "\n".join(lines) + "\n"
+    figure = f"![{document['title']}]({document['table']}.png)"
+    return table_text.markdown(document["title"], [figure], sections(document))
 
 
 def sections(document: Document) -> list[Section]:
@@ -104,7 +94,7 @@ def sections(document: Document) -> list[Section]:
         _times(document),
         Section("Not run", sentences=missing),
         Section("Notes", sentences=document["notes"]),
-        Section("How it was made", sentences=_made_by(document) + table_text._provenance(document)),
+        Section("How it was made", sentences=_made_by(document) + table_text.provenance(document)),
     ]
     return [part for part in parts if part.rows or part.sentences]
 

@@ -197,6 +197,9 @@ def _draw_lines(axes: Any, lines: Sequence[Line], order: Mapping[str, int]) -> N
             color=COLOURS[i % len(COLOURS)],
             marker=MARKERS[i % len(MARKERS)] if marked else "",
             markersize=9.0 if len(line.x) == 1 else 5.0,
+            # Single points may lie on each other.
+            markerfacecolor="none" if len(line.x) == 1 else None,
+            markeredgewidth=1.8 if len(line.x) == 1 else None,
             linestyle=DASHES[i // len(COLOURS) % len(DASHES)] if line.joined and len(line.x) > 1 else "",
             label=line.label,
         )

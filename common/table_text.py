@@ -36,26 +36,37 @@ def sections(document: Mapping[str, Any]) -> list[Section]:
         _not_run(document),
         _claims(document),
         Section("Notes", sentences=[*document["notes"], *paper.notes]),
-        Section("How it was made", sentences=_provenance(document)),
+        Section("How it was made", sentences=provenance(document)),
     ]
     return [part for part in parts if part.rows or part.sentences]
 
 
 def as_text(document: Mapping[str, Any]) -> str:
     """Return the document for a terminal, columns aligned."""
-    lines = [_title(document)]
-    for section in sections(document):
+    return plain_text(_title(document), sections(document))
+
+
+def as_markdown(document: Mapping[str, Any]) -> str:
+    """Return the document as a markdown page."""
+    figures = [f"![{document['title']}]({name})" for name in document.get("figures", ())]
+    return markdown(_title(document), [document["citation"], *figures], sections(document))
+
+
+def plain_text(title: str, parts: Sequence[Section]) -> str:
+    """Return a title and sections for a terminal, columns aligned."""
+    lines = [title]
+    for section in parts:
         lines += ["", section.heading, *_aligned(section)]
         lines += [f"  {sentence}" for sentence in section.sentences]
     return "\n".join(lines)
 
 
-def as_markdown(document: Mapping[str, Any]) -> str:
-    """Return the document as a markdown page."""
-    lines = [f"# {_title(document)}", "", document["citation"]]
-    for name in document.get("figures", ()):
-        lines += ["", f"![{document['title']}]({name})"]
-    for section in sections(document):
+def markdown(title: str, paragraphs: Sequence[str], parts: Sequence[Section]) -> str:
+    """Return a title, paragraphs and sections as a markdown page."""
+    lines = [f"# {title}"]
+    for paragraph in paragraphs:
+        lines += ["", paragraph]
+    for section in parts:
         lines += ["", f"## {section.heading}", ""]
         if section.rows:
             lines += [_bar(section.header), _bar(["---"] * len(section.header)), *map(_bar, section.rows), ""]
@@ -250,7 +261,8 @@ def _condition(c: Mapping[str, Any]) -> str:
     return f"{c['relation']} {claimed}"
 
 
-def _provenance(document: Mapping[str, Any]) -> list[str]:
+def provenance(document: Mapping[str, Any]) -> list[str]:
+    """Return how a document was made, as sentences."""
     about = document["provenance"]
     lines = [f"Scale {document['scale']}."]
     for row, network in about.get("networks", {}).items():

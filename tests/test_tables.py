@@ -41,7 +41,7 @@ EXPERIMENTS = [name for name in NAMES if "/" in importlib.import_module(f"experi
 COMMITTED = [
     path
     for path in sorted((ROOT / "results").rglob("*.json"))
-    if path.relative_to(ROOT / "results").parts[0] not in ("smoke", "runs", "models")
+    if path.relative_to(ROOT / "results").parts[0] not in ("smoke", "runs", "models", "suite")
     and not path.name.endswith("_curves.json")
 ]
 

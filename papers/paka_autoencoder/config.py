@@ -90,7 +90,8 @@ _BOTTLENECK = replace(
 BOTTLENECK_LAMBDA0_004 = replace(_BOTTLENECK, lmbda=0.004)
 BOTTLENECK_LAMBDA0_012 = replace(_BOTTLENECK, lmbda=0.012)
 BOTTLENECK_LAMBDA0_040 = replace(_BOTTLENECK, lmbda=0.040)
-BOTTLENECK_LAMBDA0_120 = replace(_BOTTLENECK, lmbda=0.120)
+# With 48 channels a higher weight buys no more quality.
+BOTTLENECK_LAMBDA0_120 = replace(_BOTTLENECK, lmbda=0.120, code_channels=128)
 
 CODING = {"bits": Setting(8, 1, 8, "bits of one value of the autoencoder's code; a bottleneck has none to choose")}
 BOTTLENECKS = ("bottleneck_lambda0_004", "bottleneck_lambda0_012", "bottleneck_lambda0_040", "bottleneck_lambda0_120")
