@@ -73,7 +73,8 @@ def test_the_list_of_experiments_is_json_of_all_of_them():
     listed = json.loads(result.stdout)
     assert [one["name"] for one in listed] == NAMES and seconds < 1
     for one in listed:
-        assert one["shows"].endswith(".") and one["minutes"] > 0 and one["paper"] in one["table"]
+        assert one["shows"].endswith(".") and one["minutes"] > 0
+        assert one["table"].startswith(f"{one['paper']}/") or (one["name"], one["paper"]) == ("rd_kodak", "suite")
         assert one["scales"] == list(one["verdicts"])
 
 

@@ -1,1 +1,4 @@
-"""Paka and Khatter: Training Autoencoder For Image Compression."""
+"""Indradhar Paka, Kiran Khatter: "Training Autoencoder For Image Compression".
+
+Department of Computer Science, BML Munjal University.
+"""

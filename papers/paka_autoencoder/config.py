@@ -89,7 +89,7 @@ _BOTTLENECK = replace(
 )
 BOTTLENECK_LAMBDA0_004 = replace(_BOTTLENECK, lmbda=0.004)
 BOTTLENECK_LAMBDA0_012 = replace(_BOTTLENECK, lmbda=0.012)
-# A higher weight needs more channels: with 48, lambda 0.040 spent 0.2 bpp more than 0.012 for 0.5 dB.
+# Higher weights have more channels to spend their bits on.
 BOTTLENECK_LAMBDA0_040 = replace(_BOTTLENECK, lmbda=0.040, code_channels=128)
 BOTTLENECK_LAMBDA0_120 = replace(_BOTTLENECK, lmbda=0.120, code_channels=128)
 
