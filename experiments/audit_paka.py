@@ -1,0 +1,28 @@
+"""Audit of Paka and Khatter: where 7.7 to 13.7 dB for JPEG, JPEG2000 and BPG can come from; two claims about losses.
+
+    python -m experiments.audit_paka                # a minute or two: nothing is trained, Kodak is needed
+    python -m experiments.audit_paka --images 8     # the same with fewer pictures
+
+Every codec's worst quality, a flat picture, different pictures compared with each other, and fourteen other mistakes,
+on Kodak, next to the printed values.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from common import tables
+
+TABLE = "paka_autoencoder/audit"
+ROWS: dict[str, Any] = {}
+MINUTES = 1.5
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Compute everything anew on the test pictures."""
+    from papers.paka_autoencoder import audit
+
+    return audit.reproduce(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, trained=False)

@@ -1,0 +1,25 @@
+"""Figure 5 of Paka and Khatter: test pictures and what the trained autoencoder gives back, with PSNR.
+
+    python -m experiments.figure5_paka                  # shipped weights: a minute at most
+    python -m experiments.figure5_paka --scale smoke    # the same with a training of two steps
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.paka_autoencoder import config
+
+TABLE = "paka_autoencoder/figure5"
+ROWS = {name: name for name in config.TEST_PICTURES}
+NETWORKS = {"Proposed": config.AUTOENCODER}
+MINUTES = 0.3
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Reconstruct our test pictures."""
+    from papers.paka_autoencoder import gallery
+
+    return gallery.figure5(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -1,0 +1,25 @@
+"""Figure 6 of Paka and Khatter: training and validation loss over the epochs, from the log of our training.
+
+    python -m experiments.figure6_paka    # seconds: reads the log that is shipped with the weights
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.paka_autoencoder import config
+
+TABLE = "paka_autoencoder/figure6"
+# The pictures that each curve's loss is of; the training crops them, validation takes them whole.
+ROWS = {"Training": config.TRAINING_PICTURES, "Validation": config.VALIDATION_PICTURES}
+NETWORKS = {"Proposed": config.AUTOENCODER}
+MINUTES = 0.1
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Read and draw the losses."""
+    from papers.paka_autoencoder import training_curve
+
+    return training_curve.figure6(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -1,0 +1,28 @@
+"""Figure 7 of Paka and Khatter: three test pictures by the autoencoder, JPEG, JPEG2000 and BPG, side by side.
+
+    python -m experiments.figure7_paka                  # shipped weights: a minute
+    python -m experiments.figure7_paka --scale smoke    # the same with a training of two steps
+
+The paper gives neither rates nor settings. Here every codec has the coarsest setting that reaches the PSNR of the
+autoencoder in 8 bits a value; bits per pixel and PSNR stand under each picture.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.paka_autoencoder import config
+
+TABLE = "paka_autoencoder/figure7"
+ROWS = {name: name for name in config.SHOWN}
+NETWORKS = {"Proposed": config.AUTOENCODER}
+MINUTES = 1
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Code the three pictures."""
+    from papers.paka_autoencoder import gallery
+
+    return gallery.figure7(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -1,0 +1,29 @@
+"""Figure 8 of Paka and Khatter: PSNR of four codecs over seven pictures, as printed and as measured here.
+
+    python -m experiments.figure8_paka                  # shipped weights: a minute or two
+    python -m experiments.figure8_paka --scale smoke    # the same with a training of two steps
+
+The printed curves are those of Table 1. Ours are of our test pictures: the autoencoder without coding, and each codec
+at 1 bit per pixel and at its coarsest setting.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.paka_autoencoder import config
+
+TABLE = "paka_autoencoder/figure8"
+# Which of our test pictures stands for which image.
+ROWS = {str(number): name for number, name in enumerate(config.TEST_PICTURES, 1)}
+NETWORKS = {"Proposed": config.AUTOENCODER}
+MINUTES = 1.5
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure the four codecs on our test pictures."""
+    from papers.paka_autoencoder import gallery
+
+    return gallery.figure8(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -1,0 +1,113 @@
+"""Shapes, parameters and multiply-accumulates of Paka and Khatter's Fig. 4, read from the built Keras models."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Sequence
+
+import numpy as np
+
+from common.join import Reproduction, claim
+from papers.paka_autoencoder.config import Config, at_scale
+
+INPUT = "input_1"
+TOTAL = "Total"
+CODE = "conv2d_3"  # the last layer of the encoder, and the sixth of the listing with its input
+BITS_PER_INPUT_VALUE = 8
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One line of Fig. 4: the size of a layer's output in pixels and channels, and what it holds and computes."""
+
+    name: str
+    height: int
+    width: int
+    channels: int
+    parameters: int
+    macs: int  # multiplications with weights for one picture, without biases
+
+    @property
+    def values(self) -> int:
+        """How many numbers the output has."""
+        return self.height * self.width * self.channels
+
+
+@lru_cache(maxsize=None)
+def layers(config: Config) -> tuple[LayerRow, ...]:
+    """Return input and layers of a config's network in the order of the data flow, for a picture of its size."""
+    from papers.paka_autoencoder import model
+
+    shape = (config.height, config.width, 3)
+    code = (config.height // config.stride, config.width // config.stride, config.code_channels)
+    encoder = _rows(model.analysis_transform(config), shape)
+    decoder = _rows(model.synthesis_transform(config), code)
+    return (LayerRow(INPUT, *shape, 0, 0), *encoder, *decoder)
+
+
+def _rows(transform: Any, input_shape: tuple[int, int, int]) -> list[LayerRow]:
+    """Return the layers of a functional model applied to (height, width, channels), without inputs and activations."""
+    from common.backend import keras
+
+    shown = [layer for layer in transform.layers if type(layer).__name__ not in ("InputLayer", "Activation")]
+    # The models take any size; symbolic tensors of one size tell every layer's output without computing anything.
+    probe = keras.Model(transform.inputs, [layer.output for layer in shown])
+    outputs = probe(keras.Input(input_shape, batch_size=1))
+    return [_row(layer, output.shape) for layer, output in zip(shown, outputs)]
+
+
+def _row(layer: Any, output_shape: Any) -> LayerRow:
+    height, width, channels = (int(side) for side in output_shape[1:])
+    sizes = [int(np.prod(weight.shape)) for weight in layer.weights]
+    kernel = sizes[0] if sizes else 0
+    return LayerRow(layer.name, height, width, channels, sum(sizes), kernel * height * width)
+
+
+def training_flops(config: Config, scale: str) -> float:
+    """Return the floating-point operations of a config's training at a scale.
+
+    Two operations a multiply-accumulate, and three passes' worth a picture: one forward, two backward.
+    """
+    shortened = at_scale(config, scale)
+    pictures = shortened.batch_size * shortened.steps * shortened.patch_size**2 / (config.height * config.width)
+    return 6.0 * sum(row.macs for row in layers(config)) * pictures
+
+
+# --- Figure 4 ------------------------------------------------------------------------------------------------------
+
+
+def figure4(config: Config) -> Reproduction:
+    """Return the lines of Fig. 4, what the paper says of them, and each output's size next to the input's."""
+    rows = layers(config)
+    found = Reproduction(claims=claims(rows))
+    for row in rows:
+        shape = {"Height": row.height, "Width": row.width, "Channels": row.channels}
+        found.values[row.name] = {**shape, "Param": row.parameters}
+    found.values[TOTAL] = {"Param": sum(row.parameters for row in rows)}
+    macs = {row.name: row.macs for row in rows}
+    found.further = {
+        "values": {row.name: row.values for row in rows},
+        "times the input's values": {row.name: row.values / rows[0].values for row in rows},
+        "multiply-accumulates": {**macs, TOTAL: sum(macs.values())},
+    }
+    return found
+
+
+def claims(rows: Sequence[LayerRow]) -> list[dict[str, Any]]:
+    """Return what section 3.2 says of the encoder's output, judged by its size."""
+    by_name = {row.name: row for row in rows}
+    given, code = rows[0], by_name[CODE]
+    smallest = min(rows[1:-1], key=lambda row: row.values)
+    times = code.values / given.values
+    as_floats = 32 / BITS_PER_INPUT_VALUE * times
+    larger = (
+        f"The code, {code.height}x{code.width}x{code.channels}, has {times:.2f} times the values of the picture, as "
+        f"float32 {as_floats:.1f} times its bits. The smallest tensor between input and output, {smallest.name}, has "
+        f"{smallest.values / given.values:.2f} times the values."
+    )
+    lower = "The encoder compresses the data into lower dimensions: values of the code"
+    sixth = f"The sixth line of the listing is {rows[5].name}; the 3 channels are the input's."
+    return [
+        claim(lower, "below", given.values, code.values, larger),
+        claim("The output of the sixth layer is of channel 3", "equals", 3, rows[5].channels, sixth),
+    ]
