@@ -15,7 +15,8 @@ import papers
 from common import data, metrics, weights
 
 GOLDEN = Path(__file__).parent / "golden"
-FIRST = "chelsea"  # the smallest of the pictures; its file is in the golden files
+FIRST = "chelsea"  # the smallest of the pictures
+CUT = 64  # pixels a side of its corner, whose file is in the golden files
 
 
 def presets() -> list[str]:
@@ -35,6 +36,11 @@ def pictures() -> dict[str, np.ndarray]:
     return dict(data.images("sample"))
 
 
+def cut() -> np.ndarray:
+    """Return the corner of the first picture that golden files hold coded."""
+    return np.ascontiguousarray(pictures()[FIRST][:CUT, :CUT])
+
+
 def codec_of(stored: weights.Weights) -> Any:
     """Return the codec of weights in memory."""
     return import_module(f"papers.{stored.model.split('/')[0]}.codec").Codec(stored)
@@ -51,9 +57,11 @@ def measure_all(path: Path) -> dict[str, Any]:
     """Return what a golden file holds of one weights file: its digest, every picture's numbers, one coded picture."""
     stored = weights.load(path)
     codec = codec_of(stored)
-    file = base64.b64encode(codec.compress(pictures()[FIRST])).decode()
+    file = codec.compress(cut())
+    psnr = round(metrics.psnr(cut(), codec.decompress(file)), 4)
     numbers = {name: measure(codec, name) for name in pictures()}
-    return {"weights": stored.digest.hex(), "pictures": numbers, "file": file}
+    coded = {"file": base64.b64encode(file).decode(), "psnr": psnr}
+    return {"weights": stored.digest.hex(), "pictures": numbers, "cut": coded}
 
 
 def golden_of(model: str) -> dict[str, Any]:
