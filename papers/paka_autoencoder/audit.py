@@ -109,11 +109,11 @@ def notes(signs: Signs) -> list[str]:
     means = "; ".join(f"{name} {v.mean():.2f} ± {v.std():.2f} dB" for name, v in signs.means.items())
     low, high = printed_range()
     return [
-        f"First sign: {100 * share_in_range(signs.pairs):.0f} % of the pairs of different pictures lie between "
-        f"{low:.2f} and {high:.2f} dB, as all printed values do; the median is {np.median(signs.pairs):.2f} dB.",
+        f"First sign: {100 * share_in_range(signs.pairs):.0f} % of the pairs of different pictures lie in the range of "
+        f"the printed values, {low:.2f} to {high:.2f} dB; their median is {np.median(signs.pairs):.2f} dB.",
         f"Second sign: JPEG2000 and BPG differ by {np.median(printed_differences()):.4f} dB in the median of the "
-        f"printed rows without slips. At equal rates they differ here by {least_right:.2f} dB or more on the right "
-        f"picture, and by {most_wrong:.4f} dB or less on wrong ones: what the printed values share is a mismatch.",
+        f"printed rows without slips. At equal rates the median here is at least {least_right:.2f} dB on the right "
+        f"picture and at most {most_wrong:.4f} dB on wrong ones: what the printed values share is a mismatch.",
         f"Third sign: the columns' printed means are {columns} dB; pictures in a wrong order give, as mean and "
         f"spread, {means}.",
         "JPEG's column does not follow JPEG2000's and BPG's, as one mistake common to all codecs would make it: its "
