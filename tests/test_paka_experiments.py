@@ -276,12 +276,12 @@ def entry(row, psnr=30.0, bpp=20.0, others=0.5):
     return {"row": row, "seed": 0, "picture": f"picture {row}", **measured}
 
 
-def table1_found(scale="small", **entries):
+def table1_found(scale="small", test_set="kodak", **entries):
     options = tables.Options("paka_autoencoder/table1", dict.fromkeys("1234567"), scale)
     found = join.Reproduction(pictures=[entry(row, **entries) for row in options.rows])
     found.values = {one["row"]: table1.cells(one) for one in found.pictures}
     found.further, found.claims = table1.further(found.pictures), table1.claims(found.pictures)
-    found.provenance = {"obstacles": table1.obstacles(options)}
+    found.provenance = {"obstacles": table1.obstacles(scale, test_set)}
     return found
 
 
@@ -295,6 +295,12 @@ def test_the_codec_columns_are_judged_at_every_scale_and_the_proposed_rows_at_no
     assert {cell["verdict"] for cell in proposed} == {"not comparable"} and len(proposed) == 7
     assert all("which picture has which number" in cell["note"] for cell in proposed)
     assert all(("Scale small" in cell["note"]) == (scale == "small") for cell in proposed)
+
+
+def test_nothing_is_comparable_on_other_pictures():
+    used = {"name": "sample", "pictures": 2, "digest": ""}
+    document = judged(table1_found("small", "sample"), "paka_autoencoder/table1", "small", test_set=used)
+    assert {cell["verdict"] for cell in document["cells"]} == {"not comparable"}
 
 
 def test_means_of_the_pictures_stand_below_them():

@@ -75,7 +75,7 @@ class Codec:
         """Return bits per pixel of a uint8 picture by the probabilities of its code's integers."""
         y = self._analyse(image)
         if self.bits:
-            bits = _sum_overchannel_indexes(self._symbols(y), _ideal_lengths(self._tables(self.bits), 2**self.bits))
+            bits = _sum_over_channels(self._symbols(y), _ideal_lengths(self._tables(self.bits), 2**self.bits))
         else:
             bits = float(backend.to_numpy(entropy.rate(self.model.prior(np.rint(y)[None]), 1.0)))
         return bits / (image.shape[0] * image.shape[1])
@@ -89,7 +89,7 @@ class Codec:
         if not self.bits:
             raise RelicError(f"{self.model_id} has no Huffman code: its integers have no bounds")
         lengths = huffman_lengths(self._tables(self.bits), 2**self.bits)
-        return math.ceil(_sum_overchannel_indexes(self._symbols(self._analyse(image)), lengths) / 8)
+        return math.ceil(_sum_over_channels(self._symbols(self._analyse(image)), lengths) / 8)
 
     def _tables(self, bits: int) -> FrequencyTables:
         return self.quantisers[bits].tables if bits else self.prior_tables
@@ -182,7 +182,7 @@ def _ideal_lengths(tables: FrequencyTables, num_symbols: int) -> np.ndarray:
     return np.log2(tables.frequencies.sum(axis=1, keepdims=True)) - np.log2(counts)
 
 
-def _sum_overchannel_indexes(symbols: np.ndarray, lengths: np.ndarray) -> float:
+def _sum_over_channels(symbols: np.ndarray, lengths: np.ndarray) -> float:
     """Return the sum of lengths (C, symbols) over integers (..., C)."""
     return float(sum(of_channel[symbols[..., c]].sum() for c, of_channel in enumerate(lengths)))
 
