@@ -20,8 +20,8 @@ class Setting:
     help: str
 
     def check(self, name: str, value: int) -> int:
-        """Return `value`; raise RelicError that names the setting and its range for any other number."""
-        if not self.smallest <= value <= self.largest:
+        """Return `value`; raise RelicError that names the setting and its range for anything but such a number."""
+        if type(value) is not int or not self.smallest <= value <= self.largest:
             raise RelicError(f"{name} {value} is not from {self.smallest} to {self.largest}")
         return value
 

@@ -48,7 +48,7 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
 
     command = commands.add_parser("decompress", help=".rlic file -> PNG")
     command.add_argument("file", type=Path)
-    command.add_argument("-o", "--output", type=Path, help="default: the file's name with .png")
+    command.add_argument("-o", "--output", type=Path, help="default: the file's name with .png, if there is none")
     command.set_defaults(run=_decompress)
 
     shows = "code every picture of a set or folder; print rate, PSNR, MS-SSIM"
@@ -148,13 +148,24 @@ def _compress(arguments: argparse.Namespace) -> None:
 
 
 def _decompress(arguments: argparse.Namespace) -> None:
-    from common.data import write_png
+    from common.pictures import read_file, write_png
 
-    data = arguments.file.read_bytes()
-    image = papers.load_for(data).decompress(data)
-    output = arguments.output or arguments.file.with_suffix(".png")
+    data = read_file(arguments.file)
+    codec = papers.load_for(data)
+    output = _decoded_name(arguments.file, arguments.output)
+    image = codec.decompress(data)
     write_png(output, image)
     print(f"{output}: {image.shape[1]} x {image.shape[0]} pixels")
+
+
+def _decoded_name(file: Path, wanted: Path | None) -> Path:
+    """Return where the picture of a file goes; raises RelicError for no PNG's name, and to keep what is there."""
+    output = wanted or file.with_suffix(".png")
+    if output.suffix.lower() not in ("", ".png"):
+        raise RelicError(f"the picture is written as PNG: name it {output.with_suffix('.png')}")
+    if wanted is None and output.exists():  # it may be the very picture that was compressed
+        raise RelicError(f"{output} exists: name another file with -o, or the same one to overwrite it")
+    return output
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -345,7 +345,18 @@ def test_an_output_that_cannot_be_written_is_refused_and_nothing_is_left(output,
     named = f": {output.split('/')[0]}"
     assert_refused(["compress", "picture.png", "-m", MODEL, "-o", output], named)
     assert relic("compress", "picture.png", "-m", MODEL, "-o", "good.rlic") is None
-    assert_refused(["decompress", "good.rlic", "-o", output], named)
+    assert_refused(["decompress", "good.rlic", "-o", output.replace(".rlic", ".png")], named)
+
+
+@pytest.mark.stack
+def test_decompress_keeps_the_picture_that_is_there_unless_it_is_named(with_weights):
+    original = (with_weights / "picture.png").read_bytes()
+    assert relic("compress", "picture.png", "-m", MODEL) is None
+    assert_refused(["decompress", "picture.rlic"], "picture.png exists", "-o")
+    assert_refused(["decompress", "picture.rlic", "-o", "decoded.jpg"], "decoded.png")
+    assert (with_weights / "picture.png").read_bytes() == original and not (with_weights / "decoded.jpg").exists()
+    assert relic("decompress", "picture.rlic", "-o", "picture.png") is None
+    assert (with_weights / "picture.png").read_bytes() != original
 
 
 @pytest.mark.stack

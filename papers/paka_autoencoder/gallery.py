@@ -1,7 +1,7 @@
 """Figures 5, 7 and 8 of Paka and Khatter: pictures and curves of the trained codec next to other codecs."""
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -39,7 +39,7 @@ def figure5(options: Options) -> Reproduction:
     rows = [cells[i : i + PER_ROW] for i in range(0, len(cells), PER_ROW)]
     title = "Test pictures and what the autoencoder gives back, at half their size"
     found.figures = {"": figures.picture_grid(rows, title)}
-    return found
+    return _without_stand_ins(found, options.rows, pictures)
 
 
 def _begun(options: Options, test_set: dict, note: str, codec: Any, about: dict) -> Reproduction:
@@ -48,6 +48,17 @@ def _begun(options: Options, test_set: dict, note: str, codec: Any, about: dict)
     found.provenance = {"test_set": test_set, "networks": {PROPOSED: about} if about else {}}
     if codec is None:
         found.missing = {row: how_to_train(options) for row in options.rows}
+    return found
+
+
+def _without_stand_ins(found: Reproduction, rows: Iterable[str], pictures: Sequence[Picture]) -> Reproduction:
+    """Take out the values of rows whose picture is another one: those are in the figure alone, under their names."""
+    for row, (name, _) in zip(rows, pictures):
+        if row != name:
+            del found.values[row]
+            found.missing[row] = f"{name} stands in for it, in the figure alone."
+    kept = {title: {row: v for row, v in of.items() if row in found.values} for title, of in found.further.items()}
+    found.further = {title: of for title, of in kept.items() if of}
     return found
 
 
@@ -87,7 +98,7 @@ def figure7(options: Options) -> Reproduction:
     title += "rates and PSNR are those of the whole pictures"
     found.figures = {"": figures.picture_grid(rows, title)}
     found.notes += stand_in()
-    return found
+    return _without_stand_ins(found, options.rows, pictures)
 
 
 def _cell(name: str, codec: Any, picture: np.ndarray) -> tuple[list[str], np.ndarray]:
