@@ -91,6 +91,7 @@ def sections(document: Document) -> list[Section]:
     parts = [
         _bd_rates(document),
         _single_points(document),
+        _points(document),
         _times(document),
         Section("Not run", sentences=missing),
         Section("Notes", sentences=document["notes"]),
@@ -121,6 +122,21 @@ def _single_points(document: Document) -> Section:
         f"linear between measured points; pictures on which {ANCHOR} has no such quality are left out."
     ]
     return section if changes else Section("")
+
+
+def _points(document: Document) -> Section:
+    """Return the points of the learned codecs; those of the classical ones stand in the plot and the json."""
+    section = Section("Points of the learned codecs", ["codec", "point", "bpp", "PSNR", "MS-SSIM", "pictures"])
+    for curve in mean_curves(document):
+        if curve["kind"] == "learned":
+            points = zip(curve["settings"], curve["bpp"], curve["psnr"], curve["ms_ssim"])
+            section.rows += [[curve["codec"], *map(_number, point), str(curve["pictures"])] for point in points]
+    section.sentences = ["Means over pictures."]
+    return section if section.rows else Section("")
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else value if isinstance(value, str) else f"{value:.4f}"
 
 
 def _columns() -> list[str]:

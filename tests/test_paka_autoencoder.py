@@ -424,7 +424,7 @@ def test_a_file_of_other_weights_or_with_other_sections_is_refused(stored):
 
 
 @stack
-@pytest.mark.parametrize("bits", [0, 9])
+@pytest.mark.parametrize("bits", [0, 9, 2.5, True, "4"])
 def test_bits_that_there_are_not_are_refused(bits, stored):
     with pytest.raises(RelicError, match=f"bits {bits} is not from 1 to 8"):
         Codec(stored("autoencoder"), bits)
