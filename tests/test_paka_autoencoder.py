@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import pytest
-from narrow import picture
+from narrow import known_arrays, picture
 from PIL import Image
 
 from common import backend, container, data, metrics, runs, weights
@@ -37,8 +37,8 @@ def narrow(preset, **changes):
 
 def known_model(preset):
     """Return a narrow network whose code spreads over some units and whose pictures are not grey."""
-    backend.set_seed(3)
     model = Model(narrow(preset))
+    runs.set_model_arrays(model, known_arrays(model), "known")
     y = backend.to_numpy(model.analysis_transform(pictures.rgb_to_ycbcr(picture(128, 128))[None]))
     for transform, gain in ((model.analysis_transform, 4.0 / y.std()), (model.synthesis_transform, 2.0)):
         kernel = [v for k, v in backend.variables(transform).items() if k.endswith("/kernel")][-1]
