@@ -16,7 +16,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, NoReturn, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from common.errors import RelicError, run_main
 from common.join import is_published_set
 from common.published import Published
 from common.rate_changes import ANCHOR, FIELDS, Document, judge
+from common.tables import Parser, at_least
 
 TABLE = "rd_kodak"
 SUITE, SMOKE = "suite", "smoke"
@@ -296,11 +297,6 @@ def _progress(total: int) -> Any:
 # --- the command line ----------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise RelicError(message)
-
-
 def main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
     """Run the experiment's command line on `CURVES` by paper; `load` as in `compare`."""
     run_main(lambda: _main(curves, load))
@@ -319,16 +315,10 @@ def _main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
     print(f"\nwritten: {path.with_suffix('.md')} (also .json, .csv, .png, .svg and {path.stem}_curves.json)")
 
 
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     module = sys.modules["__main__"]
     spec = getattr(module, "__spec__", None)
-    parser = _Parser(
+    parser = Parser(
         prog=f"python -m {spec.name}" if spec else None,
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -336,7 +326,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     scales = f"of the weights: {', '.join(SCALES)} (default: the best of each preset); smoke: two pictures"
     parser.add_argument("--scale", choices=SCALES, metavar="SCALE", help=scales)
-    parser.add_argument("--images", type=_count, metavar="N", help="use only the first N test pictures")
+    parser.add_argument("--images", type=at_least(1), metavar="N", help="use only the first N test pictures")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of test pictures (default: found by name)")
     names = "classical codecs, papers or curves by their names (default: all); JPEG is always there"
     parser.add_argument("--codecs", nargs="+", metavar="NAME", help=names)

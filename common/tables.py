@@ -78,7 +78,7 @@ def _main(
 # --- the command line ----------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
@@ -92,7 +92,9 @@ def _scale(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _at_least(least: int) -> Callable[[str], int]:
+def at_least(least: int) -> Callable[[str], int]:
+    """Return a conversion of an argument to a whole number of at least `least`."""
+
     def convert(text: str) -> int:
         if not text.isdigit() or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
@@ -104,7 +106,7 @@ def _at_least(least: int) -> Callable[[str], int]:
 def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
     module = sys.modules["__main__"]
     spec = getattr(module, "__spec__", None)
-    parser = _Parser(
+    parser = Parser(
         prog=f"python -m {spec.name}" if spec else None,
         description=module.__doc__ or table,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -112,9 +114,9 @@ def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
     )
     default = "the best with shipped weights for every row" if trained else "exact: nothing is trained"
     parser.add_argument("--scale", type=_scale, metavar="SCALE", help=f"{', '.join(SCALES)} (default: {default})")
-    parser.add_argument("--images", type=_at_least(1), metavar="N", help="use only the first N test pictures")
+    parser.add_argument("--images", type=at_least(1), metavar="N", help="use only the first N test pictures")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of test pictures (default: found by name)")
-    parser.add_argument("--seeds", type=_at_least(0), nargs="+", metavar="SEED", help="seeds (default: all shipped)")
+    parser.add_argument("--seeds", type=at_least(0), nargs="+", metavar="SEED", help="seeds (default: all shipped)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table's json to FILE")
     return parser
 

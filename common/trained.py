@@ -41,7 +41,8 @@ def rate_distortion(
     with _progress(sum(map(len, trained.values())) * len(pictures)) as bar:
         for row, seeds in trained.items():
             if not seeds:
-                found.missing[row] = _how_to_train(options, row, training_flops)
+                config = options.rows[row]
+                found.missing[row] = how_to_train(config, options.scale, training_flops(config, options.scale))
             for seed in seeds:
                 codec = load(preset_of(options.rows[row])[1], options.scale, seed)
                 bar.set_description(f"{row}, seed {seed}")
@@ -110,13 +111,10 @@ def seeds_of(options: Options, config: Any, train: Callable[..., Any]) -> list[i
     return [seed for seed in shipped if options.seeds is None or seed in options.seeds]
 
 
-def _how_to_train(options: Options, row: str, training_flops: Callable[[Any, str], float]) -> str:
-    preset = "/".join(preset_of(options.rows[row]))
-    flops = training_flops(options.rows[row], options.scale)
-    return (
-        f"No weights at scale {options.scale}: `relic train {preset} --scale {options.scale}` trains them "
-        f"({flops:.1e} FLOP)."
-    )
+def how_to_train(config: Any, scale: str, flops: float) -> str:
+    """Say which command makes the weights of a config's preset that are missing, and how many operations it takes."""
+    preset = "/".join(preset_of(config))
+    return f"No weights at scale {scale}: `relic train {preset} --scale {scale}` trains them ({flops:.1e} FLOP)."
 
 
 def network(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:

@@ -38,6 +38,24 @@ def batches(config: Any, patches: TrainingPatches) -> Callable[[int], dict[str, 
     return batch
 
 
+def fit(
+    model: Any,
+    config: Any,
+    patches: TrainingPatches,
+    run: runs.Run,
+    validate: Callable[[], dict[str, float]] = dict,
+) -> tuple[Any, dict[str, Any]] | None:
+    """Train a compiled model on patches; return it with what run.json says of that, or None when time ran out first.
+
+    `validate` as in `common.runs.fit`.
+    """
+    finished, seconds, log = runs.fit(model, config, batches(config, patches), run, validate)
+    if not finished:
+        return None
+    about = {"steps": config.steps, "training_seconds": seconds, "data": patches.digests, "log": log}
+    return model, about
+
+
 def train_preset(
     config_module: ModuleType,
     train: Callable[[Any, runs.Run], tuple[Any, dict[str, Any]] | None],

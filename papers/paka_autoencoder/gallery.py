@@ -25,9 +25,7 @@ PER_ROW = 4
 
 def figure5(options: Options) -> Reproduction:
     """Return every test picture and its reconstruction at half their size, with the PSNR at full size."""
-    pictures, test_set, note = test_pictures(options)
-    codec, about = network(options, config.AUTOENCODER)
-    found = _begun(options, test_set, note, codec, about)
+    found, codec, pictures = _begun(options)
     if codec is None:
         return found
     cells = []
@@ -42,13 +40,20 @@ def figure5(options: Options) -> Reproduction:
     return _without_stand_ins(found, options.rows, pictures)
 
 
-def _begun(options: Options, test_set: dict, note: str, codec: Any, about: dict) -> Reproduction:
-    """Return a reproduction that knows its pictures and network, and says how to train a missing one."""
+def _begun(
+    options: Options, wanted: Sequence[str] = config.TEST_PICTURES
+) -> tuple[Reproduction, Any, list[Picture]]:
+    """Return a reproduction that knows its pictures and network, the codec and the pictures.
+
+    Without weights the codec is None, and the reproduction says how to train them.
+    """
+    pictures, test_set, note = test_pictures(options, wanted)
+    codec, about = network(options, config.AUTOENCODER)
     found = Reproduction(notes=[note] if note else [])
     found.provenance = {"test_set": test_set, "networks": {PROPOSED: about} if about else {}}
     if codec is None:
         found.missing = {row: how_to_train(options) for row in options.rows}
-    return found
+    return found, codec, pictures
 
 
 def _without_stand_ins(found: Reproduction, rows: Iterable[str], pictures: Sequence[Picture]) -> Reproduction:
@@ -72,9 +77,7 @@ def _half(picture: np.ndarray) -> np.ndarray:
 
 def figure7(options: Options) -> Reproduction:
     """Return parts of test pictures by the proposed codec and by others at its PSNR; rate and PSNR are of the whole."""
-    pictures, test_set, note = test_pictures(options, tuple(options.rows))
-    codec, about = network(options, config.AUTOENCODER)
-    found = _begun(options, test_set, note, codec, about)
+    found, codec, pictures = _begun(options, tuple(options.rows))
     if codec is None:
         return found
     rows = []
@@ -119,9 +122,7 @@ def _centre(picture: np.ndarray) -> np.ndarray:
 
 def figure8(options: Options) -> Reproduction:
     """Return Table 1 as curves over pictures: as printed, and of our test pictures with correctly measured codecs."""
-    pictures, test_set, note = test_pictures(options)
-    codec, about = network(options, config.AUTOENCODER)
-    found = _begun(options, test_set, note, codec, about)
+    found, codec, pictures = _begun(options)
     worst = []
     for row, (_, picture) in zip(options.rows, pictures):
         worst.append(lowest(picture))

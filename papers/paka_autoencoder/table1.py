@@ -79,8 +79,7 @@ def at_bits(codec: Any, bits: int) -> Any:
 def how_to_train(options: Options) -> str:
     """Say which command makes the weights that are missing, and what it takes."""
     flops = complexity.training_flops(config.AUTOENCODER, options.scale)
-    command = f"relic train {'/'.join(preset_of(config.AUTOENCODER))} --scale {options.scale}"
-    return f"No weights at scale {options.scale}: `{command}` trains them ({flops:.1e} FLOP)."
+    return trained.how_to_train(config.AUTOENCODER, options.scale, flops)
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------

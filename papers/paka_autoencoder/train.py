@@ -47,11 +47,7 @@ def train(config: Config, run: runs.Run) -> tuple[Model, dict[str, Any]] | None:
     """Train one network; return it with what run.json says of its training, or None when time ran out first."""
     patches = patches_of(config, run.seed, config.flips)
     model = build(config, run.seed)
-    finished, seconds, log = runs.fit(model, config, training.batches(config, patches), run, validation(config, model))
-    if not finished:
-        return None
-    about = {"steps": config.steps, "training_seconds": seconds, "data": patches.digests, "log": log}
-    return model, about
+    return training.fit(model, config, patches, run, validation(config, model))
 
 
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
