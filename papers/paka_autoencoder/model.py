@@ -3,8 +3,8 @@
     x ── analysis_transform ── y ── Q ── y_hat ── synthesis_transform ── x_hat
 
 x and x_hat are YCbCr divided by 255. The paper's network has no Q, in training or in use; its codec here rounds y
-afterwards. A bottleneck is trained with uniform noise for Q and a factorized prior p(y_hat); it learns several
-times faster with strided convolutions and GDN than with the paper's pooling and ReLU.
+afterwards. A bottleneck is trained with uniform noise for Q and a factorized prior p(y_hat); strided convolutions
+and GDN replace the paper's pooling and ReLU, with which it learned more slowly in short trials.
 """
 from __future__ import annotations
 
