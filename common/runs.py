@@ -37,6 +37,7 @@ class Run:
     minutes: float | None = None
     resume: bool = False
     restart: bool = False
+    part: str = ""  # of a training that has several parts, each with a checkpoint of its own
 
     @property
     def name(self) -> str:
@@ -46,7 +47,8 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """The resumable state: float32 weights, optimizer, step, config. Not shipped."""
-        return results_dir() / "runs" / self.name / "checkpoint.npz"
+        name = "_".join(filter(None, ("checkpoint", self.part)))
+        return results_dir() / "runs" / self.name / f"{name}.npz"
 
     @property
     def shipped(self) -> Path:
@@ -224,7 +226,7 @@ def fit(
     """
     step, before, log = _start(model, config, run)
     started = saved = time.monotonic()
-    progress = _Progress(run, config.steps)
+    progress = _Progress(run, config.steps, loss_names(model))
     with _StopOnSignal(model) as stop:
         callbacks = _callbacks(run) + [stop.callback()]
         while step < config.steps and not stop.requested:
@@ -272,8 +274,13 @@ def _fit_chunk(model: Any, batch: Callable[[int], dict], first: int, last: int, 
         verbose=0,
         callbacks=callbacks,
     )
-    values = {name: float(history.history[name][-1]) for name in ("loss", "rate_estimate", "distortion")}
+    values = {name: float(history.history[name][-1]) for name in loss_names(model)}
     return {"step": int(backend.to_numpy(model.optimizer.iterations)), **values}
+
+
+def loss_names(model: Any) -> list[str]:
+    """Return what a model's training logs: its loss, then the other values that its `trackers` keep."""
+    return ["loss", *(name for name in model.trackers if name != "loss")]
 
 
 def _callbacks(run: Run) -> list:
@@ -281,7 +288,7 @@ def _callbacks(run: Run) -> list:
 
     callbacks = [backend.keras.callbacks.TerminateOnNaN()]
     if backend.has_tensorboard() and run.scale != "smoke":
-        folder = str(run.checkpoint.parent / "tensorboard")
+        folder = str(run.checkpoint.parent / "tensorboard" / run.part)
         callbacks.append(backend.keras.callbacks.TensorBoard(folder, write_graph=False, profile_batch=0))
     return callbacks
 
@@ -295,18 +302,19 @@ def _check_finite(row: dict[str, Any], run: Run) -> None:
 
 
 class _Progress:
-    """One line on stderr with steps, loss, rate_estimate and distortion."""
+    """One line on stderr with steps and losses."""
 
-    def __init__(self, run: Run, steps: int) -> None:
+    def __init__(self, run: Run, steps: int, names: list[str]) -> None:
         from tqdm import tqdm
 
         quiet = None if run.scale != "smoke" else True
-        self.bar = tqdm(total=steps, desc=run.preset, unit="step", disable=quiet, dynamic_ncols=True)
+        about = " ".join(filter(None, (run.preset, run.part)))
+        self.bar = tqdm(total=steps, desc=about, unit="step", disable=quiet, dynamic_ncols=True)
+        self.names = names
 
     def show(self, row: dict[str, Any]) -> None:
         self.bar.update(row["step"] - self.bar.n)
-        names = ("loss", "rate_estimate", "distortion")
-        self.bar.set_postfix({name: f"{row[name]:.4f}" for name in names})
+        self.bar.set_postfix({name: f"{row[name]:.4f}" for name in self.names})
 
     def close(self) -> None:
         self.bar.close()
@@ -361,8 +369,7 @@ def _git(*arguments: str) -> str:
 def log_csv(log: list[dict]) -> str:
     """Return log rows as csv text."""
     text = io.StringIO()
-    names = ["step", "loss", "rate_estimate", "distortion"]
-    names += [name for name in (log[0] if log else ()) if name not in (*names, "seconds")] + ["seconds"]
+    names = [name for name in (log[0] if log else ("step", "loss")) if name != "seconds"] + ["seconds"]
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in log)

@@ -1,0 +1,178 @@
+"""Alternating learning of Zhao et al., Section 2.3: PPNN, VCNN and FDNN in turn, with JPEG round trips between them."""
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any, Callable
+
+import numpy as np
+
+from common import backend, metrics, runs, training
+from papers.zhao_mixedres import config as config_module
+from papers.zhao_mixedres.config import Config
+from papers.zhao_mixedres.learning import FDNN, PPNN, VCNN, Networks, SubProblem
+from papers.zhao_mixedres.patches import Patches
+from papers.zhao_mixedres.standard import coded, standard_codec
+
+BATCH = 64  # patches that a network is applied to at once
+REPORTED = 16  # whole training pictures that are coded after each alternation
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One sub-problem of one alternation, counted from 1."""
+
+    alternation: int
+    network: str
+
+    @property
+    def name(self) -> str:
+        """Name the part's checkpoint."""
+        return f"{self.alternation}_{self.network}"
+
+
+def parts(config: Config) -> list[Part]:
+    """Return the parts of a training in their order: P1, P2, P3 in every alternation, then P1 for the last FDNN."""
+    turn = [PPNN, VCNN, FDNN] if config.through == VCNN else [PPNN, FDNN]
+    turns = [Part(i + 1, network) for i in range(config.alternations) for network in turn]
+    return [*turns, Part(config.alternations + 1, PPNN)]
+
+
+def build(config: Config, seed: int, precision: str | None = None) -> Networks:
+    """Return the networks as learning starts; precision defaults to the fastest here."""
+    backend.set_seed(seed)
+    backend.set_precision(precision or backend.fast_precision())
+    try:
+        return Networks(config)
+    finally:
+        backend.set_precision("float32")
+
+
+def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
+    """Train the networks of one codec; return them with what run.json says of that, or None when time ran out first."""
+    patches = Patches(config, run.seed)
+    networks = build(config, run.seed)
+    if run.restart:
+        discard(run)
+    log: list[dict[str, Any]] = []
+    reports, started = [], time.monotonic()
+    for index, part in enumerate(parts(config)):
+        model = sub_problem(config, networks, part.network)
+        batch = batches(config, networks, patches, part, (run.seed, index))
+        finished, _, rows = runs.fit(model, config, batch, run_of(part, run, started))
+        log = joined(log, rows, part)
+        if not finished:
+            return None
+        if part.network == PPNN:
+            reports.append(report(config, networks, patches.pictures[:REPORTED]))
+    about = {"steps": log[-1]["step"], "training_seconds": log[-1]["seconds"], "data": patches.digests}
+    return networks, {**about, "alternations": reports, "log": log}
+
+
+def joined(log: list[dict[str, Any]], rows: list[dict[str, Any]], part: Part) -> list[dict[str, Any]]:
+    """Return the log of a training with that of its next part, whose steps and seconds go on from there."""
+    last = log[-1] if log else {"step": 0, "seconds": 0.0}
+    at = {"network": part.network, "alternation": part.alternation}
+    return log + [
+        {**row, **at, "step": last["step"] + row["step"], "seconds": round(last["seconds"] + row["seconds"], 1)}
+        for row in rows
+    ]
+
+
+def discard(run: runs.Run) -> None:
+    """Remove the checkpoints of a training that starts anew, as its later parts must not find them."""
+    for path in run.checkpoint.parent.glob("checkpoint_*.npz"):
+        path.unlink()
+
+
+def run_of(part: Part, run: runs.Run, started: float) -> runs.Run:
+    """Return the run of one part: what it resumes, and the minutes that are left of those of the whole."""
+    own = dataclasses.replace(run, part=part.name, restart=False)
+    left = None if run.minutes is None else max(0.0, run.minutes - (time.monotonic() - started) / 60)
+    return dataclasses.replace(own, minutes=left, resume=run.resume and own.checkpoint.exists())
+
+
+def sub_problem(config: Config, networks: Networks, name: str) -> SubProblem:
+    """Return the compiled model that trains one of the networks, with an optimizer of its own."""
+    model = SubProblem(config, networks, name)
+    rate = backend.piecewise_rate(config.learning_rate, config.learning_rate_drops, config.steps)
+    backend.compile_model(model, rate, config.clip_norm)
+    return model
+
+
+# --- what the networks learn from ----------------------------------------------------------------------------------
+
+
+def batches(
+    config: Config, networks: Networks, patches: Patches, part: Part, seed: tuple[int, int]
+) -> Callable[[int], dict[str, np.ndarray]]:
+    """Return the inputs of a step, which depend on seed, part and step alone; every epoch sees each patch once."""
+    material: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def batch(step: int) -> dict[str, np.ndarray]:
+        if not material:  # a part that is complete needs none
+            material.append(pairs(config, networks, patches.x, part.network))
+        source, target = material[0]
+        chosen = order(len(target), config.batch_size, seed, step)
+        return {"source": source[chosen], "target": target[chosen]}
+
+    return batch
+
+
+def order(count: int, batch_size: int, seed: tuple[int, int], step: int) -> np.ndarray:
+    """Return which of `count` patches a step takes: the next of a permutation, a new one for every epoch."""
+    in_epoch = count // batch_size
+    permutation = np.random.Generator(np.random.Philox(np.random.SeedSequence((*seed, step // in_epoch))))
+    return permutation.permutation(count)[step % in_epoch * batch_size :][:batch_size]
+
+
+def pairs(config: Config, networks: Networks, x: np.ndarray, network: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return (source, target) of a sub-problem for patches x, uint8 (N, P, P), with the networks as they are now.
+
+    PPNN: z and x. VCNN: y, or z where the config says so, and PPNN's output, float16. FDNN: x and x.
+    """
+    if network == FDNN:
+        return x, x
+    y = rounded(apply(networks.fdnn, x))
+    z = coded(standard_codec(config), y)
+    if network == PPNN:
+        return z, x
+    return (y if config.vcnn_input == "y" else z), apply(networks.ppnn, z).astype(np.float16)
+
+
+def apply(network: Any, pictures: np.ndarray) -> np.ndarray:
+    """Return a network's outputs, float32 (N, H', W') in about [0, 1], for uint8 (N, H, W)."""
+    forward = backend.compiled(lambda x: network(x, training=False))
+    chunks = [pictures[i : i + BATCH, :, :, None] for i in range(0, len(pictures), BATCH)]
+    return np.concatenate([forward(chunk.astype(np.float32) / 255)[..., 0] for chunk in chunks])
+
+
+def rounded(picture: np.ndarray) -> np.ndarray:
+    """Return values in about [0, 1] as the nearest of 0 to 255, uint8."""
+    return np.clip(np.rint(picture * 255.0), 0, 255).astype(np.uint8)
+
+
+def report(config: Config, networks: Networks, pictures: list[np.ndarray]) -> dict[str, float]:
+    """Return mean PSNR (dB) and rate (bits of the standard codec's files per pixel) of whole training pictures."""
+    codec, stride = standard_codec(config), config.stride
+    rates, levels = [], []
+    for picture in pictures:
+        x = picture[: len(picture) // stride * stride, : picture.shape[1] // stride * stride]
+        file = codec.compress(rounded(apply(networks.fdnn, x[None]))[0])
+        x_hat = rounded(apply(networks.ppnn, codec.decompress(file)[None]))[0]
+        rates.append(metrics.bits_per_pixel(len(file), *x.shape))
+        levels.append(metrics.psnr(x, x_hat))
+    return {"psnr": round(float(np.mean(levels)), 4), "bpp": round(float(np.mean(rates)), 6)}
+
+
+# --- from settings to weights --------------------------------------------------------------------------------------
+
+
+def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
+    """Train a preset and ship it; return whether it is finished. As `common.training.train_preset`."""
+    return training.train_preset(config_module, train, ship, preset, scale, seed, **options)
+
+
+def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
+    """Write a training's FDNN and PPNN, rounded to float16, run.json and log.csv."""
+    runs.ship(run, config, arrays, {}, about)
