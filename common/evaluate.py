@@ -58,7 +58,7 @@ def measure(codec: Codec, image: np.ndarray, name: str) -> Measurement:
     end = time.perf_counter()
     _check_decoded(image, decoded, name)
     height, width = image.shape[:2]
-    payload_bytes = _payload_size(data)
+    payload_bytes = payload_size(data)
     return Measurement(
         name=name,
         height=height,
@@ -108,7 +108,7 @@ def _check_decoded(image: np.ndarray, decoded: np.ndarray, name: str) -> None:
         raise RelicError(f"{name}: a picture of shape {image.shape} was decompressed to {decoded.shape}")
 
 
-def _payload_size(data: bytes) -> int:
+def payload_size(data: bytes) -> int:
     """Return the bytes of a file without the header of this project's format; all bytes of any other format."""
     from common import container
 

@@ -396,17 +396,9 @@ def test_strips_change_nothing(preset, stored, monkeypatch):
     y, x_hat = whole._analyse(image), whole.reconstruct(image)
     monkeypatch.setattr(codec_module, "STRIP_PIXELS", 48 * 32)
     strips = Codec(stored(preset))
-    assert len(list(codec_module._strips(200 // whole.config.stride, 48 * whole.config.stride))) > 3
+    assert strips._strip_size(48) < 200 // whole.config.stride // 3
     np.testing.assert_allclose(strips._analyse(image), y, atol=1e-5 * np.abs(y).max())
     assert np.abs(strips.reconstruct(image).astype(int) - x_hat).max() <= 1
-
-
-@pytest.mark.parametrize("rows", [1, 5, 64, 65, 1000])
-def test_strips_cover_all_rows_once_with_their_surroundings(rows):
-    strips = list(codec_module._strips(rows, codec_module.STRIP_PIXELS // 64))
-    assert [s[0] for s in strips] == [0] + [s[1] for s in strips[:-1]] and strips[-1][1] == rows
-    for start, stop, low, high in strips:
-        assert start - low == min(start, 2) and high - stop == min(rows - stop, 2)
 
 
 @stack

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any, Iterator
+from typing import Any
 
 import constriction
 import numpy as np
@@ -17,6 +17,7 @@ from common.container import ContainerError
 from common.errors import RelicError
 from common.pictures import padded
 from common.range_coder import FrequencyTables, channel_indexes
+from common.strips import apply_by_strips
 from papers.paka_autoencoder import config, quantiser
 from papers.paka_autoencoder.config import CODING, Config, at_scale
 from papers.paka_autoencoder.model import Model
@@ -108,20 +109,17 @@ class Codec:
         """Return y, float32 (H/stride, W/stride, C), of a uint8 picture whose edges are repeated to whole strides."""
         stride = self.config.stride
         x = rgb_to_ycbcr(padded(image, stride))
-        rows, columns = x.shape[0] // stride, x.shape[1] // stride
-        y = np.empty((rows, columns, self.config.code_channels), np.float32)
-        for start, stop, low, high in _strips(rows, columns * stride**2):
-            y[start:stop] = self._analysis(x[None, low * stride : high * stride])[0, start - low : stop - low]
-        return y
+        return apply_by_strips(self._analysis, x, (stride, 1), self._strip_size(x.shape[1]), HALO)
+
+    def _strip_size(self, width: int) -> int:
+        """Return how many rows of the code make a strip of a picture so many pixels wide."""
+        return STRIP_PIXELS // (width * self.config.stride)
 
     def _picture(self, y_hat: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
         """Return the uint8 picture of y_hat, cut to its size; a grey one is the luma."""
         stride = self.config.stride
-        rows, columns = y_hat.shape[:2]
-        x_hat = np.empty((rows * stride, columns * stride, 3), np.float32)
-        for start, stop, low, high in _strips(rows, columns * stride**2):
-            strip = self._synthesis(y_hat[None, low:high])[0]
-            x_hat[start * stride : stop * stride] = strip[(start - low) * stride : (stop - low) * stride]
+        size = self._strip_size(y_hat.shape[1] * stride)
+        x_hat = apply_by_strips(self._synthesis, y_hat, (1, stride), size, HALO)
         x_hat = x_hat[:height, :width]
         if channels == 3:
             return ycbcr_to_rgb(x_hat)
@@ -185,11 +183,3 @@ def _ideal_lengths(tables: FrequencyTables, num_symbols: int) -> np.ndarray:
 def _sum_over_channels(symbols: np.ndarray, lengths: np.ndarray) -> float:
     """Return the sum of lengths (C, symbols) over integers (..., C)."""
     return float(sum(of_channel[symbols[..., c]].sum() for c, of_channel in enumerate(lengths)))
-
-
-def _strips(rows: int, pixels_per_row: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (start, stop, low, high) in rows of the code: a strip, and what must be computed with it."""
-    size = max(1, STRIP_PIXELS // pixels_per_row)
-    for start in range(0, rows, size):
-        stop = min(start + size, rows)
-        yield start, stop, max(0, start - HALO), min(rows, stop + HALO)

@@ -10,9 +10,12 @@ from common.evaluate import Codec
 from papers.zhao_mixedres.config import Config
 
 
-def standard_codec(config: Config) -> Codec:
-    """Return JPEG by OpenCV at the config's quality, or the other codec that the config names."""
-    return codecs.family(config.standard_codec).make(config.quality)
+def standard_codec(config: Config, setting: int | None = None) -> Codec:
+    """Return the codec that a config names, JPEG by OpenCV in the paper, at the config's quality unless given another.
+
+    Raises RelicError for a setting that the codec does not have.
+    """
+    return codecs.family(config.standard_codec).make(config.quality if setting is None else setting)
 
 
 def coded(codec: Codec, y: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from common import backend, metrics, runs, training
 from papers.zhao_mixedres import config as config_module
 from papers.zhao_mixedres.config import Config
 from papers.zhao_mixedres.learning import FDNN, PPNN, VCNN, Networks, SubProblem
-from papers.zhao_mixedres.patches import Patches
+from papers.zhao_mixedres.patches import Patches, rounded
 from papers.zhao_mixedres.standard import coded, standard_codec
 
 BATCH = 64  # patches that a network is applied to at once
@@ -145,11 +145,6 @@ def apply(network: Any, pictures: np.ndarray) -> np.ndarray:
     forward = backend.compiled(lambda x: network(x, training=False))
     chunks = [pictures[i : i + BATCH, :, :, None] for i in range(0, len(pictures), BATCH)]
     return np.concatenate([forward(chunk.astype(np.float32) / 255)[..., 0] for chunk in chunks])
-
-
-def rounded(picture: np.ndarray) -> np.ndarray:
-    """Return values in about [0, 1] as the nearest of 0 to 255, uint8."""
-    return np.clip(np.rint(picture * 255.0), 0, 255).astype(np.uint8)
 
 
 def report(config: Config, networks: Networks, pictures: list[np.ndarray]) -> dict[str, float]:

@@ -1,0 +1,128 @@
+"""The codec of Zhao et al., Section 2: FDNN's representation as a file of a standard codec, decoded and given to PPNN.
+
+The networks are grey, as the paper's. Of a colour picture they code the luma (BT.601, full range, as JPEG's); its
+chroma goes through the same standard codec without them, both planes in one grey picture, scaled to half the sides of
+the representation as JPEG's 4:2:0 does. Sections of a file: the representation, then the chroma of a colour picture.
+"""
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+
+from common import backend, container, runs, weights
+from common.config import find_preset, restored
+from common.container import ContainerError
+from common.errors import RelicError
+from common.metrics import check_picture
+from common.strips import apply_by_strips
+from papers.zhao_mixedres import config
+from papers.zhao_mixedres.config import Config, at_scale
+from papers.zhao_mixedres.learning import Networks
+from papers.zhao_mixedres.patches import rounded
+from papers.zhao_mixedres.standard import standard_codec
+
+STRIP_PIXELS = 2**19  # a picture goes through a network in strips of about so many pixels, for memory's sake
+HALO = 16  # rows of the representation around a strip: the layers of a network see 14 of them at most
+
+
+class Codec:
+    """One trained pair of FDNN and PPNN. Deterministic on one machine and stack; decodes files of every setting."""
+
+    def __init__(self, stored: weights.Weights) -> None:
+        """Build the networks of a weights file; raises RelicError if names or shapes do not fit."""
+        self.model_id, self.digest = stored.model, stored.digest
+        self.config = restored(Config, stored.config)
+        self.networks = Networks(self.config)
+        runs.set_model_arrays(self.networks, stored.arrays, stored.path)
+        self.standard = standard_codec(self.config)
+
+    def at_setting(self, setting: int) -> Codec:
+        """Return these networks around their standard codec at another setting than the one they were trained for."""
+        other = copy.copy(self)
+        other.standard = standard_codec(self.config, setting)
+        return other
+
+    def compress(self, image: np.ndarray) -> bytes:
+        """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1 that JPEG takes."""
+        check_picture(image)
+        height, width = image.shape[:2]
+        is_grey = image.ndim == 2
+        planes = [image] if is_grey else cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb))
+        sections = [self.standard.compress(self.representation(planes[0]))]
+        if not is_grey:
+            sides = self._chroma_sides(height, width)
+            small = [cv2.resize(plane, sides[::-1], interpolation=cv2.INTER_AREA) for plane in planes[1:]]
+            sections.append(self.standard.compress(np.concatenate(small)))
+        header = container.Header(self.model_id, self.digest, height, width, 1 if is_grey else 3)
+        return container.pack(header, sections)
+
+    def decompress(self, data: bytes) -> np.ndarray:
+        """Return the uint8 picture of `compress`, whatever its setting; raises ContainerError for anything else."""
+        header, sections = container.unpack(data)
+        if (header.model, header.weights_digest) != (self.model_id, self.digest):
+            raise ContainerError(f"this file was coded by {header.model} with other weights: load those to decode it")
+        if len(sections) != (1 if header.channels == 1 else 2):
+            raise ContainerError(f"this is no file of {self.model_id}, or a newer one's: compress the picture again")
+        stride, height, width = self.config.stride, header.height, header.width
+        z = self._decoded(sections[0], (-(-height // stride), -(-width // stride)))
+        luma = self.restored(z)[:height, :width]
+        if header.channels == 1:
+            return luma
+        rows, columns = self._chroma_sides(height, width)
+        small = np.split(self._decoded(sections[1], (2 * rows, columns)), 2)
+        chroma = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC) for plane in small]
+        return cv2.cvtColor(cv2.merge([luma, *chroma]), cv2.COLOR_YCrCb2RGB)
+
+    def representation(self, x: np.ndarray) -> np.ndarray:
+        """Return y, uint8 (H / stride, W / stride), of a grey uint8 picture, edges repeated to whole strides."""
+        stride = self.config.stride
+        sides = [(0, -side % stride) for side in x.shape]
+        values = np.pad(x, sides, mode="edge")[..., None] / np.float32(255)
+        size = STRIP_PIXELS // (values.shape[1] * stride)
+        return rounded(apply_by_strips(self._fdnn, values, (stride, 1), size, HALO)[..., 0])
+
+    def restored(self, z: np.ndarray) -> np.ndarray:
+        """Return x_hat, uint8 (h * stride, w * stride), of a coded representation, uint8 (h, w)."""
+        stride = self.config.stride
+        size = STRIP_PIXELS // (z.shape[1] * stride**2)
+        values = z[..., None] / np.float32(255)
+        return rounded(apply_by_strips(self._ppnn, values, (1, stride), size, HALO)[..., 0])
+
+    def _chroma_sides(self, height: int, width: int) -> tuple[int, int]:
+        divisor = 2 * self.config.stride
+        return -(-height // divisor), -(-width // divisor)
+
+    def _decoded(self, section: bytes, shape: tuple[int, int]) -> np.ndarray:
+        """Return a section's picture; raises ContainerError for a damaged file and one of another size."""
+        name = self.config.standard_codec
+        try:
+            picture = self.standard.decompress(section)
+        except RelicError:
+            picture = np.zeros(0, np.uint8)
+        if picture.shape != shape:
+            raise ContainerError(f"the {name} file inside this file is damaged: compress the picture again")
+        return picture
+
+    @cached_property
+    def _fdnn(self) -> Any:
+        """x, float32 (1, H, W, 1) -> y."""
+        return backend.compiled(lambda x: self.networks.fdnn(x, training=False))
+
+    @cached_property
+    def _ppnn(self) -> Any:
+        """z, float32 (1, h, w, 1) -> x_hat."""
+        return backend.compiled(lambda z: self.networks.ppnn(z, training=False))
+
+
+def load(preset: str, scale: str | None = None, seed: int | None = None) -> Codec:
+    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given.
+
+    Raises RelicError where there are none, and for weights that were trained with other settings than the preset's.
+    """
+    stored = weights.load(weights.choose("zhao_mixedres", preset, scale, seed))
+    weights.check_config(stored, at_scale(find_preset(config, preset), weights.scale_of(stored.path)))
+    return Codec(stored)

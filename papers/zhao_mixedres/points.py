@@ -1,0 +1,86 @@
+"""Quality over rate of grey pictures: what Fig. 2 of Zhao et al. draws, by counted bytes."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+import numpy as np
+
+from common import codecs, evaluate, metrics
+from common.evaluate import Codec
+
+# Section 3.2 codes with 2 to 30 what the denoisers are given; finer ones let JPEG's curve reach as far as the others.
+JPEG_QUALITIES = (2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90)
+
+
+@dataclass(frozen=True)
+class Point:
+    """What coding a grey picture at one setting cost and gave.
+
+    bpp counts the whole file, payload_bpp leaves out this project's header as the paper, which has none, would;
+    psnr is in dB, ssim from -1 to 1.
+    """
+
+    setting: int
+    bpp: float
+    payload_bpp: float
+    psnr: float
+    ssim: float
+
+
+def measure(codec: Codec, image: np.ndarray, setting: int) -> Point:
+    """Return the point of a codec for a uint8 picture HxW, sides from 11: to bytes and back. `setting` names it."""
+    data = codec.compress(image)
+    decoded = codec.decompress(data)
+    bpp, payload_bpp = (
+        metrics.bits_per_pixel(size, *image.shape[:2]) for size in (len(data), evaluate.payload_size(data))
+    )
+    return Point(setting, bpp, payload_bpp, metrics.psnr(image, decoded), metrics.ssim(image, decoded))
+
+
+def jpeg(image: np.ndarray, qualities: Sequence[int] = JPEG_QUALITIES) -> list[Point]:
+    """Return JPEG's points by OpenCV, with the standard Huffman tables, for a uint8 picture HxW."""
+    return [measure(codecs.Jpeg(quality), image, quality) for quality in qualities]
+
+
+def at_rate(points: Sequence[Point], bpp: float, quality: str = "psnr", rate: str = "bpp") -> float | None:
+    """Return a curve's quality at a rate, linear in the logarithm of the rate; None outside its range."""
+    curve = sorted((getattr(point, rate), getattr(point, quality)) for point in points)
+    if not curve or not curve[0][0] <= bpp <= curve[-1][0]:
+        return None
+    rates, levels = zip(*curve)
+    return float(np.interp(math.log(bpp), np.log(rates), levels))
+
+
+def envelope(
+    low: Sequence[Point], full: Sequence[Point], quality: str = "psnr", rate: str = "bpp"
+) -> list[Point]:
+    """Return the points of two curves that neither curve is better than at their rate, by rate: the upper envelope.
+
+    So quality rises from point to point.
+    """
+    kept: list[Point] = []
+    for point in sorted([*low, *full], key=lambda each: (getattr(each, rate), -getattr(each, quality))):
+        others = (at_rate(curve, getattr(point, rate), quality, rate) for curve in (low, full))
+        best = max([level for level in others if level is not None] + [getattr(each, quality) for each in kept[-1:]])
+        if getattr(point, quality) >= best and point not in kept:
+            kept.append(point)
+    return kept
+
+
+def crossing(low: Sequence[Point], full: Sequence[Point], quality: str = "psnr", rate: str = "bpp") -> float | None:
+    """Return the rate from which on the full curve is better than the low one; None where it does not become better.
+
+    Both curves are linear in the logarithm of the rate, and only the rates that both have are looked at.
+    """
+    rates = sorted({getattr(point, rate) for point in (*low, *full)})
+    gains = []
+    for bpp in rates:
+        levels: list[Any] = [at_rate(curve, bpp, quality, rate) for curve in (low, full)]
+        if None not in levels:
+            gains.append((math.log(bpp), levels[1] - levels[0]))
+    for (before, loss), (after, gain) in zip(gains[-2::-1], gains[:0:-1]):
+        if loss < 0 <= gain:
+            return math.exp(before + (after - before) * -loss / (gain - loss))
+    return None
