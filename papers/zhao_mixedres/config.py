@@ -65,6 +65,8 @@ HALF_WITHOUT_VCNN = replace(HALF, through="ppnn")
 HALF_VCNN_ON_Z = replace(HALF, vcnn_input="z")
 HALF_L2 = replace(HALF, norm=2)
 HALF_WITHOUT_SSIM = replace(HALF, ssim_weight=0.0)
+# FDNN stays the interpolation that it starts as, and PPNN has the steps of all its turns at once.
+HALF_INTERPOLATED = replace(HALF, alternations=0, steps=(HALF.alternations + 1) * HALF.steps)
 HALF_JPEG2000 = replace(HALF, standard_codec="JPEG2000", quality=50)
 HALF_WEBP = replace(HALF, standard_codec="WebP", quality=10)
 
@@ -86,16 +88,15 @@ _SMOKE: dict[str, Any] = dict(
     steps=1,
     training_sets=("synthetic",),
 )
-_MEDIUM: dict[str, Any] = dict(steps=1000, learning_rate=1e-3)
 _SMALL: dict[str, Any] = dict(patch_size=96, batch_size=8, patches_per_picture=2, alternations=2)
 
 
 def at_scale(config: Config, scale: str) -> Config:
     """Return `config` shortened to a scale, small with a quarter of the maps; raises RelicError for an unknown one."""
     if check_scale(scale) == "smoke":
-        return replace(config, **_SMOKE)
+        return replace(config, **{**_SMOKE, "alternations": min(config.alternations, 1)})
     if scale == "medium":
-        return replace(config, **_MEDIUM)
+        return replace(config, steps=1000 if config.alternations else (HALF.alternations + 1) * 1000, learning_rate=1e-3)
     if scale == "small":
         return replace(config, **{**_SMALL, **_small_schedule(config)}, num_maps=config.num_maps // 4)
     return config
@@ -105,6 +106,8 @@ def _small_schedule(config: Config) -> dict[str, Any]:
     """Return how each sub-problem learns at scale small: a step in full resolution takes three times as long."""
     if config.stride == 1:
         return dict(steps=160, learning_rate=1e-3)
+    if config.alternations == 0:
+        return dict(steps=600, learning_rate=5e-4, alternations=0)
     if config.num_maps == HALF.num_maps:
         return dict(steps=300, learning_rate=5e-4, alternations=1)
     return dict(steps=300, learning_rate=5e-4)
