@@ -1,5 +1,7 @@
-"""Layers that two papers or more use: sub-pixel up-sampling and decimation."""
+"""Layers that papers share: sub-pixel up-sampling, decimation, convolutions to one channel."""
 from __future__ import annotations
+
+import numpy as np
 
 from common.backend import keras, ops
 
@@ -36,3 +38,64 @@ class Decimate(keras.layers.Layer):
         batch, height, width, channels = input_shape
         halved = [None if side is None else (side + 1) // 2 for side in (height, width)]
         return (batch, *halved, channels)
+
+
+BLOCK = 4  # outputs of a block, along each side; 2 and 8 are slower than 4
+
+
+class SingleChannelConv2D(keras.layers.Conv2D):
+    """`Conv2D(1, kernel_size, padding="same", dtype="float32")`, same variables and outputs, for large kernels on CPUs.
+
+    Float (B, H, W, C) -> float32 (B, H, W, 1). CPU libraries multiply for many output channels at once and leave most
+    of that idle with one. Here blocks of 4x4 outputs are the channels of a strided convolution whose kernel holds 16
+    shifted copies of the small one. With 9x9 kernels on 32 maps and more that multiplies 1.8 times as often, and in
+    TensorFlow runs at 4 to 7 times the speed forward, 3 to 4 times forward and backward; jax is slower by it.
+    """
+
+    def __init__(self, kernel_size: int, name: str | None = None) -> None:
+        super().__init__(1, kernel_size, padding="same", dtype="float32", name=name)
+
+    def call(self, inputs):
+        size = self.kernel_size[0]
+        tap, output, small = np.ogrid[: size + BLOCK - 1, :BLOCK, :size]
+        height, width = ops.shape(inputs)[1:3]
+        y = _blocks(inputs, self.kernel[:, :, :, 0], small == tap - output, before=(size - 1) // 2, stride=BLOCK)
+        return y[:, :height, :width] + self.bias
+
+
+class SingleChannelConv2DTranspose(keras.layers.Conv2DTranspose):
+    """`Conv2DTranspose(1, kernel_size, strides=2, padding="same", dtype="float32")`, fast as `SingleChannelConv2D` is.
+
+    Float (B, H, W, C) -> float32 (B, 2H, 2W, 1). A block of 4x4 outputs of a 9x9 kernel hangs on 6x6 inputs; computed
+    at once, it runs at 5 to 8 times the speed forward, 2 to 3 times forward and backward.
+    """
+
+    def __init__(self, kernel_size: int, name: str | None = None) -> None:
+        super().__init__(1, kernel_size, strides=2, padding="same", dtype="float32", name=name)
+
+    def call(self, inputs):
+        size = self.kernel_size[0]
+        # out[o] = sum_i in[i] kernel[o - 2 i + start]
+        start = max(size - 2, 0) // 2
+        before = (size - 1 - start) // 2
+        tap, output, small = np.ogrid[: before + (BLOCK - 1 + start) // 2 + 1, :BLOCK, :size]
+        height, width = ops.shape(inputs)[1:3]
+        chosen = small == output - 2 * (tap - before) + start
+        y = _blocks(inputs, self.kernel[:, :, 0], chosen, before, stride=BLOCK // 2)
+        return y[:, : 2 * height, : 2 * width] + self.bias
+
+
+def _blocks(x, kernel, chosen, before, stride):
+    """Return y, float32 (B, >= H, >= W, 1), from x, float32 (B, h, w, C), and the small kernel, (K, K, C).
+
+    `chosen`, (taps, 4, K), says along each side which tap of the small kernel stands at a tap of the large one for an
+    output of a block; `before` are the zeros before the first sample and `stride` the samples from block to block.
+    """
+    taps, _, size = chosen.shape
+    matrix = chosen.reshape(-1, size).astype(np.float32)
+    large = ops.matmul(ops.matmul(matrix, ops.transpose(kernel, (2, 0, 1))), matrix.T)
+    large = ops.transpose(ops.reshape(large, (-1, taps, BLOCK, taps, BLOCK)), (1, 3, 0, 2, 4))
+    large = ops.reshape(large, (taps, taps, -1, BLOCK**2))
+    sides = [before, taps - 1 - before]
+    blocks = ops.conv(ops.pad(x, [[0, 0], sides, sides, [0, 0]]), large, strides=stride)
+    return ops.depth_to_space(blocks, BLOCK)

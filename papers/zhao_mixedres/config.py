@@ -96,7 +96,8 @@ def at_scale(config: Config, scale: str) -> Config:
     if check_scale(scale) == "smoke":
         return replace(config, **{**_SMOKE, "alternations": min(config.alternations, 1)})
     if scale == "medium":
-        return replace(config, steps=1000 if config.alternations else (HALF.alternations + 1) * 1000, learning_rate=1e-3)
+        turns = 1 if config.alternations else HALF.alternations + 1
+        return replace(config, steps=1000 * turns, learning_rate=1e-3)
     if scale == "small":
         return replace(config, **{**_SMALL, **_small_schedule(config)}, num_maps=config.num_maps // 4)
     return config

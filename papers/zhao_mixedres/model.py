@@ -13,6 +13,7 @@ import numpy as np
 
 from common import backend
 from common.backend import keras
+from common.layers import SingleChannelConv2D, SingleChannelConv2DTranspose
 from papers.zhao_mixedres.config import Config
 
 layers = keras.layers
@@ -29,7 +30,7 @@ def fdnn(config: Config) -> Any:
     h = _conv(x, config.num_maps, LARGE, "conv1")
     for i in range(NUM_INNER):
         h = _conv(h, config.num_maps, SMALL, f"conv{i + 2}", stride=config.stride if i == 0 else 1)
-    y = layers.Conv2D(1, LARGE, padding="same", dtype="float32", name="conv8")(h)
+    y = SingleChannelConv2D(LARGE, name="conv8")(h)
     kernel = half_kernel() if config.stride == 2 else delta(LARGE)
     return _started(config, keras.Model(x, y, name="fdnn"), kernel, "conv1")
 
@@ -44,9 +45,9 @@ def ppnn(config: Config, name: str = "ppnn") -> Any:
     for i in range(NUM_INNER):
         h = _conv(h, config.num_maps, SMALL, f"conv{i + 2}")
     if config.stride == 2:
-        last = layers.Conv2DTranspose(1, LARGE, strides=2, padding="same", dtype="float32", name="deconv8")
+        last = SingleChannelConv2DTranspose(LARGE, name="deconv8")
     else:
-        last = layers.Conv2D(1, LARGE, padding="same", dtype="float32", name="conv8")
+        last = SingleChannelConv2D(LARGE, name="conv8")
     kernel = double_kernel() if config.stride == 2 else delta(LARGE)
     return _started(config, keras.Model(z, last(h), name=name), kernel, last.name)
 

@@ -1,0 +1,193 @@
+"""The codec of Zhao et al.: a standard codec's file in our container, and what networks that do nothing make of it."""
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import cv2
+import numpy as np
+import pytest
+from narrow import picture
+from PIL import Image
+
+from common import codecs, container, metrics, runs, weights
+from common.container import ContainerError
+from common.errors import RelicError
+from papers.zhao_mixedres import codec as codec_module
+from papers.zhao_mixedres import config
+from papers.zhao_mixedres.codec import Codec
+from papers.zhao_mixedres.learning import Networks
+from papers.zhao_mixedres.patches import rounded
+
+stack = pytest.mark.stack
+
+PRESETS = ("low_qf10", "full_qf20", "half_webp", "half_jpeg2000")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Return narrow networks of a preset as learning starts: bicubic in low resolution, the identity in full."""
+
+    @functools.lru_cache(maxsize=None)
+    def save(preset):
+        narrow = dataclasses.replace(getattr(config, preset.upper()), num_maps=4)
+        path = tmp_path_factory.mktemp(preset) / "weights.safetensors"
+        weights.save(path, f"zhao_mixedres/{preset}", narrow, runs.model_arrays(Networks(narrow)), {})
+        return weights.load(path)
+
+    return save
+
+
+@stack
+def test_around_networks_that_do_nothing_it_is_jpeg(stored):
+    image = picture(67, 45, channels=1)
+    codec, jpeg = Codec(stored("full_qf20")), codecs.Jpeg(20)
+    file = codec.compress(image)
+    assert container.unpack(file)[1] == [jpeg.compress(image)]
+    np.testing.assert_array_equal(codec.decompress(file), jpeg.decompress(jpeg.compress(image)))
+
+
+@stack
+def test_in_low_resolution_jpeg_codes_a_quarter_of_the_pixels(stored):
+    image = picture(128, 96, channels=1)
+    codec = Codec(stored("low_qf10"))
+    file = codec.compress(image)
+    (section,) = container.unpack(file)[1]
+    y = codec.representation(image)
+    assert section == codecs.Jpeg(10).compress(y)
+    # Within a level of Pillow's, which rounds between rows and columns, away from the zeros around the picture.
+    assert difference(y, scaled(image, 64, 48)) <= 1
+    z = codecs.Jpeg(10).decompress(section)
+    assert difference(codec.decompress(file), scaled(z, 128, 96)) <= 1
+
+
+def scaled(image, height, width):
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.BICUBIC))
+
+
+def difference(x, y):
+    return np.abs(x.astype(int) - y)[10:-10, 10:-10].max()
+
+
+@stack
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (2, 1, 3), (17, 30), (33, 19, 3), (64, 64, 3)])
+def test_pictures_of_any_size_and_of_grey_and_colour_return_in_their_shape(preset, shape, stored):
+    image = picture(*shape[:2], channels=3 if len(shape) == 3 else 1)
+    codec = Codec(stored(preset))
+    decoded = codec.decompress(codec.compress(image))
+    assert decoded.shape == image.shape and decoded.dtype == np.uint8
+
+
+@stack
+def test_coding_is_deterministic(stored):
+    image = picture(40, 40)
+    first, second = (Codec(stored("low_qf10")) for _ in range(2))
+    assert first.compress(image) == second.compress(image)
+    np.testing.assert_array_equal(first.decompress(first.compress(image)), second.decompress(first.compress(image)))
+
+
+def test_a_colour_picture_is_its_luma_by_the_networks_and_its_chroma_by_the_standard_codec(stored):
+    image = picture(70, 50)
+    codec = Codec(stored("full_qf20"))
+    sections = container.unpack(codec.compress(image))[1]
+    luma, cr, cb = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb))
+    assert sections[0] == codecs.Jpeg(20).compress(luma)
+    chroma = codecs.Jpeg(20).decompress(sections[1])
+    assert chroma.shape == (2 * 35, 25)  # half the sides, both planes
+    small = [cv2.resize(plane, (25, 35), interpolation=cv2.INTER_AREA) for plane in (cr, cb)]
+    assert metrics.psnr(np.concatenate(small), chroma) > 30
+
+
+def test_colour_is_about_as_good_as_jpegs_own(stored):
+    image = picture(160, 160)
+    decoded, jpeg = Codec(stored("full_qf20")), codecs.Jpeg(20)
+    own = metrics.psnr(image, jpeg.decompress(jpeg.compress(image)))
+    assert abs(metrics.psnr(image, decoded.decompress(decoded.compress(image))) - own) < 1.5
+
+
+def test_another_setting_changes_the_file_and_any_of_these_codecs_decodes_it(stored):
+    image = picture(64, 64, channels=1)
+    codec = Codec(stored("low_qf10"))
+    fine = codec.at_setting(90)
+    assert len(fine.compress(image)) > len(codec.compress(image))
+    np.testing.assert_array_equal(codec.decompress(fine.compress(image)), fine.decompress(fine.compress(image)))
+    assert codec.standard == codecs.Jpeg(10)
+    with pytest.raises(RelicError, match="no quality 101"):
+        codec.at_setting(101)
+
+
+@stack
+@pytest.mark.parametrize("preset", ["low_qf10", "full_qf20"])
+def test_strips_change_nothing(preset, stored, monkeypatch):
+    """Weights that reach as far as the layers do: every kernel is spread over its window."""
+    file = stored(preset)
+    rng = np.random.RandomState(0)
+    spread = {name: a + rng.normal(0, 0.02, a.shape).astype(np.float16) for name, a in file.arrays.items()}
+    file = dataclasses.replace(file, arrays=spread)
+    image = picture(150, 40, channels=1)
+    whole = Codec(file)
+    y = whole.representation(image)
+    x_hat = whole.restored(y)
+    monkeypatch.setattr(codec_module, "STRIP_PIXELS", 40 * 20)
+    strips = Codec(file)
+    # Rounding may tip over where sums of floats differ in their last bits.
+    assert np.abs(strips.representation(image).astype(int) - y).max() <= 1
+    assert np.abs(strips.restored(y).astype(int) - x_hat).max() <= 1
+    monkeypatch.setattr(codec_module, "HALO", 2)
+    assert np.abs(Codec(file).restored(y).astype(int) - x_hat).max() > 1
+
+
+def damaged(section):
+    """Return files that could stand in a section's place but are not its picture."""
+    wrong_size = codecs.Jpeg(10).compress(picture(8, 8, channels=1))
+    colour = codecs.Jpeg(10).compress(picture(20, 20))
+    return {"cut": section[:20], "empty": b"", "other bytes": b"\0" * 100, "other size": wrong_size, "colour": colour}
+
+
+@pytest.mark.parametrize("how", damaged(b""))
+def test_a_damaged_jpeg_section_is_one_clear_error(how, stored):
+    codec = Codec(stored("low_qf10"))
+    header, (section,) = container.unpack(codec.compress(picture(40, 40, channels=1)))
+    with pytest.raises(ContainerError, match="the JPEG file inside this file is damaged"):
+        codec.decompress(container.pack(header, [damaged(section)[how]]))
+
+
+def test_every_flipped_byte_is_refused(stored):
+    codec = Codec(stored("low_qf10"))
+    file = codec.compress(picture(24, 24))
+    for position in range(0, len(file), 3):
+        flipped = bytearray(file)
+        flipped[position] ^= 0x10
+        with pytest.raises(ContainerError):
+            codec.decompress(bytes(flipped))
+
+
+def test_files_of_other_weights_or_with_other_sections_are_refused(stored):
+    codec, other = Codec(stored("low_qf10")), Codec(stored("full_qf20"))
+    file = codec.compress(picture(20, 20))
+    with pytest.raises(ContainerError, match="other weights"):
+        other.decompress(file)
+    header, sections = container.unpack(file)
+    for wrong in (sections[:1], [*sections, b""], []):
+        with pytest.raises(ContainerError, match="no file of zhao_mixedres/low_qf10"):
+            codec.decompress(container.pack(header, wrong))
+
+
+def test_what_is_no_picture_is_refused(stored):
+    with pytest.raises(RelicError, match="a picture is a uint8 array"):
+        Codec(stored("low_qf10")).compress(np.zeros((8, 8), np.float32))
+
+
+def test_rounding_is_to_the_nearest_level_and_stays_in_range():
+    values = np.array([-0.3, 0.0, 0.49 / 255, 0.51 / 255, 1.0, 1.7])
+    assert rounded(values).tolist() == [0, 0, 0, 1, 255, 255] and rounded(values).dtype == np.uint8
+
+
+def test_the_halo_is_as_far_as_the_layers_see():
+    """Rows of the representation: 9x9 and 3x3 windows reach 4 and 1, strided ones in units of two."""
+    full = 4 + 6 * 1 + 4
+    low_fdnn = math.ceil((4 + 2 + 5 * 2 + 4 * 2) / 2)
+    low_ppnn = 4 + 6 + math.ceil(5 / 2)
+    assert max(full, low_fdnn, low_ppnn) <= codec_module.HALO
