@@ -213,6 +213,18 @@ def test_a_checkpoint_of_another_network_is_refused_by_name_or_shape():
         runs.set_model_arrays(model, arrays, Path("there.npz"))
 
 
+def test_the_parts_of_a_training_have_checkpoints_of_their_own(results):
+    paths = [run(part=part).checkpoint for part in ("", "1_ppnn", "1_vcnn")]
+    assert [path.name for path in paths] == ["checkpoint.npz", "checkpoint_1_ppnn.npz", "checkpoint_1_vcnn.npz"]
+    assert {path.parent for path in paths} == {results / "runs" / run().name}
+    assert run(part="1_ppnn").shipped == run().shipped
+    fit(part="1_ppnn", minutes=1e-9)
+    fit(part="1_vcnn")
+    _, (finished, _, log) = fit(part="1_ppnn", resume=True)
+    assert finished and [row["step"] for row in log] == [2, 4, 6] and not paths[0].exists()
+    assert_same_checkpoint(*paths[1:])
+
+
 # --- divergence, Ctrl-C --------------------------------------------------------------------------------------------
 
 
@@ -376,6 +388,25 @@ def test_a_shipped_training_says_where_its_weights_come_from():
     rows = list(csv.DictReader((folder / "log.csv").open()))
     assert [int(row["step"]) for row in rows] == [2, 4, 6]
     assert [float(row["loss"]) for row in rows] == pytest.approx([row["loss"] for row in log], rel=1e-5)
+
+
+def test_a_training_logs_its_loss_and_whatever_its_model_tracks():
+    model = toy(ToyConfig())
+    assert runs.loss_names(model) == ["loss", "rate_estimate", "distortion"]
+    model.trackers = backend.loss_trackers("content", "dissimilarity")
+    assert runs.loss_names(model) == ["loss", "content", "dissimilarity"]
+    log = runs.fit(model, ToyConfig(), toy_batch, run())[2]
+    assert [set(row) for row in log] == 3 * [{"step", "loss", "content", "dissimilarity", "seconds"}]
+    assert all(row["content"] == pytest.approx(row["loss"], rel=1e-5) for row in log)
+
+
+def test_a_log_has_the_columns_of_its_first_row_and_seconds_last():
+    rows = [{"step": 50, "seconds": 1.5, "loss": 0.123456789, "content": 2.0, "network": "ppnn"}]
+    rows.append({"step": 100, "loss": 1e-9, "content": 0.5, "network": "fdnn", "seconds": 3.0})
+    assert runs.log_csv(rows) == (
+        "step,loss,content,network,seconds\n50,0.123457,2,ppnn,1.5\n100,1e-09,0.5,fdnn,3\n"
+    )
+    assert runs.log_csv([]) == "step,loss,seconds\n"
 
 
 def test_the_commit_and_whether_files_differ_from_it_are_gits(tmp_path, monkeypatch):

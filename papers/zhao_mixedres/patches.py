@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 
 from common.data import TrainingPatches
+from common.errors import RelicError
 from papers.zhao_mixedres.config import Config
 
 
@@ -12,7 +13,7 @@ class Patches:
     """A fixed set of grey patches: `patches_per_picture` random crops of every picture, each turned in another way.
 
     Attributes: `x`, uint8 (N, P, P), picture by picture; `pictures`, the grey pictures themselves; `digests`, one
-    sha256 for each training set. Raises RelicError for a test set and where no picture is large enough.
+    sha256 for each training set. Raises RelicError for a test set, and where the pictures are too few or too small.
     """
 
     def __init__(self, config: Config, seed: int) -> None:
@@ -22,6 +23,9 @@ class Patches:
         self.pictures = [grey(image) for image in source.pictures]
         generator = np.random.Generator(np.random.Philox(seed))
         size, count = config.patch_size, config.patches_per_picture
+        if len(self.pictures) * count < config.batch_size:
+            few = f"{len(self.pictures)} pictures of {', '.join(config.training_sets)}"
+            raise RelicError(f"{few} give less than a batch of {config.batch_size} patches: add pictures")
         self.x = np.empty((len(self.pictures) * count, size, size), np.uint8)
         for i, patch in enumerate(self.x):
             picture = self.pictures[i // count]

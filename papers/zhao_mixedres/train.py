@@ -61,7 +61,7 @@ def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
         batch = batches(config, networks, patches, part, (run.seed, index))
         finished, _, rows = runs.fit(model, config, batch, run_of(part, run, started))
         log = joined(log, rows, part)
-        if not finished:
+        if not finished or (left(run, started) == 0.0 and part != parts(config)[-1]):
             return None
         if part.network == PPNN:
             reports.append(report(config, networks, patches.pictures[:REPORTED]))
@@ -87,9 +87,14 @@ def discard(run: runs.Run) -> None:
 
 def run_of(part: Part, run: runs.Run, started: float) -> runs.Run:
     """Return the run of one part: what it resumes, and the minutes that are left of those of the whole."""
-    own = dataclasses.replace(run, part=part.name, restart=False)
-    left = None if run.minutes is None else max(0.0, run.minutes - (time.monotonic() - started) / 60)
-    return dataclasses.replace(own, minutes=left, resume=run.resume and own.checkpoint.exists())
+    own = dataclasses.replace(run, part=part.name, restart=False, minutes=left(run, started))
+    is_first = part == Part(1, PPNN)  # a run that is to be resumed has this part's checkpoint at least
+    return dataclasses.replace(own, resume=run.resume and (is_first or own.checkpoint.exists()))
+
+
+def left(run: runs.Run, started: float) -> float | None:
+    """Return the minutes that are left of a run's, None where it may take any time."""
+    return None if run.minutes is None else max(0.0, run.minutes - (time.monotonic() - started) / 60)
 
 
 def sub_problem(config: Config, networks: Networks, name: str) -> SubProblem:
