@@ -15,6 +15,7 @@ from common import backend, codecs, metrics, runs, weights
 from common.errors import RelicError
 from papers.zhao_mixedres import config, train
 from papers.zhao_mixedres.learning import Networks
+from papers.zhao_mixedres.patches import Patches
 from papers.zhao_mixedres.train import Part
 
 stack = pytest.mark.stack
@@ -243,12 +244,22 @@ def test_a_stopped_training_goes_on_to_the_same_weights(quick, tmp_path, monkeyp
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "in pieces"))
     interrupt_once(monkeypatch, "fdnn")
     in_pieces, stops = trained_in_pieces(narrow())
-    assert stops == ["time", "time", "Ctrl-C after 2 parts", "time", "time"]
+    assert stops == [*4 * ["time"], "Ctrl-C after 2 parts", *3 * ["time"]]
     assert_same_training(whole, in_pieces)
 
 
 def checkpoints():
     return sorted(path.name for path in run().checkpoint.parent.glob("*.npz"))
+
+
+def test_there_must_be_something_to_resume(quick):
+    with pytest.raises(RelicError, match="nothing to resume: .*checkpoint_1_ppnn.npz does not exist"):
+        train.train(narrow(), run(resume=True))
+
+
+def test_fewer_patches_than_a_batch_are_refused():
+    with pytest.raises(RelicError, match="4 pictures of synthetic give less than a batch of 9 patches"):
+        Patches(narrow(batch_size=9, patches_per_picture=2), 0)
 
 
 @stack

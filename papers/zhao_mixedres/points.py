@@ -49,30 +49,31 @@ def at_rate(points: Sequence[Point], bpp: float, quality: str = "psnr", rate: st
     curve = sorted((getattr(point, rate), getattr(point, quality)) for point in points)
     if not curve or not curve[0][0] <= bpp <= curve[-1][0]:
         return None
-    rates, levels = zip(*curve)
-    return float(np.interp(math.log(bpp), np.log(rates), levels))
+    # One logarithm for both sides: at a point's own rate the result is then its quality to the last bit.
+    return float(np.interp(math.log(bpp), [math.log(each) for each, _ in curve], [level for _, level in curve]))
 
 
 def envelope(
     low: Sequence[Point], full: Sequence[Point], quality: str = "psnr", rate: str = "bpp"
 ) -> list[Point]:
-    """Return the points of two curves that neither curve is better than at their rate, by rate: the upper envelope.
+    """Return the points of either curve that the other is not better than at their rate, by rate: the upper envelope.
 
-    So quality rises from point to point.
+    Its quality rises from point to point: what gives no more than a point of a lower rate is left out.
     """
+    beside = [(point, other) for curve, other in ((low, full), (full, low)) for point in curve]
     kept: list[Point] = []
-    for point in sorted([*low, *full], key=lambda each: (getattr(each, rate), -getattr(each, quality))):
-        others = (at_rate(curve, getattr(point, rate), quality, rate) for curve in (low, full))
-        best = max([level for level in others if level is not None] + [getattr(each, quality) for each in kept[-1:]])
-        if getattr(point, quality) >= best and point not in kept:
+    for point, other in sorted(beside, key=lambda pair: (getattr(pair[0], rate), -getattr(pair[0], quality))):
+        level, others = getattr(point, quality), at_rate(other, getattr(point, rate), quality, rate)
+        if (others is None or level >= others) and (not kept or level > getattr(kept[-1], quality)):
             kept.append(point)
     return kept
 
 
 def crossing(low: Sequence[Point], full: Sequence[Point], quality: str = "psnr", rate: str = "bpp") -> float | None:
-    """Return the rate from which on the full curve is better than the low one; None where it does not become better.
+    """Return the rate from which on the full curve is better than the low one; None where there is none.
 
-    Both curves are linear in the logarithm of the rate, and only the rates that both have are looked at.
+    Both curves are linear in the logarithm of the rate, and only the rates that both have are looked at: there is none
+    where full is better at all of them, or low at the highest.
     """
     rates = sorted({getattr(point, rate) for point in (*low, *full)})
     gains = []
@@ -80,6 +81,8 @@ def crossing(low: Sequence[Point], full: Sequence[Point], quality: str = "psnr",
         levels: list[Any] = [at_rate(curve, bpp, quality, rate) for curve in (low, full)]
         if None not in levels:
             gains.append((math.log(bpp), levels[1] - levels[0]))
+    if gains and gains[-1][1] < 0:
+        return None
     for (before, loss), (after, gain) in zip(gains[-2::-1], gains[:0:-1]):
         if loss < 0 <= gain:
             return math.exp(before + (after - before) * -loss / (gain - loss))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
@@ -59,9 +60,12 @@ def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
     for index, part in enumerate(parts(config)):
         model = sub_problem(config, networks, part.network)
         batch = batches(config, networks, patches, part, (run.seed, index))
-        finished, _, rows = runs.fit(model, config, batch, run_of(part, run, started))
+        own = run_of(part, run, started)
+        before = written_at(own.checkpoint)
+        finished, _, rows = runs.fit(model, config, batch, own)
         log = joined(log, rows, part)
-        if not finished or (left(run, started) == 0.0 and part != parts(config)[-1]):
+        has_learned = written_at(own.checkpoint) != before  # and was not complete before
+        if not finished or (has_learned and left(run, started) == 0.0 and part != parts(config)[-1]):
             return None
         if part.network == PPNN:
             reports.append(report(config, networks, patches.pictures[:REPORTED]))
@@ -90,6 +94,11 @@ def run_of(part: Part, run: runs.Run, started: float) -> runs.Run:
     own = dataclasses.replace(run, part=part.name, restart=False, minutes=left(run, started))
     is_first = part == Part(1, PPNN)  # a run that is to be resumed has this part's checkpoint at least
     return dataclasses.replace(own, resume=run.resume and (is_first or own.checkpoint.exists()))
+
+
+def written_at(path: Path) -> int | None:
+    """Return when a file was written, in nanoseconds, None where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def left(run: runs.Run, started: float) -> float | None:

@@ -1,0 +1,31 @@
+"""Sentences of Zhao et al. judged: the codec, Jiang's and JPEG, low and full resolution, and what each part is for.
+
+    python -m experiments.claims_zhao                  # shipped weights, pictures coded to bytes and back: minutes
+    python -m experiments.claims_zhao --scale smoke    # minutes: trains each network for a step, judges next to nothing
+    python -m experiments.claims_zhao --seeds 0 1      # of the ablations, which have several, only these
+
+Two trained codecs are two points of different rate and quality: each is also used at the settings around the rate that
+the other one takes, and the differences at equal rate are taken, picture by picture. Positive is what the paper says.
+"""
+from __future__ import annotations
+
+from common import tables
+from common.config import presets
+from papers.zhao_mixedres import config
+
+TABLE = "zhao_mixedres/claims"
+ROWS: dict[str, str] = {}
+# The ablations: a scale with all of these is the default. Of the other networks, those that are there are used.
+NETWORKS = {name: preset for name, preset in presets(config).items() if name.startswith("half")}
+MINUTES = 3
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure and judge on the test pictures."""
+    from papers.zhao_mixedres import claims
+
+    return claims.reproduce(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -1,0 +1,34 @@
+"""Figure 2 of Zhao et al.: PSNR and SSIM over counted bits, low and full resolution, JPEG and Jiang's framework.
+
+    python -m experiments.figure2_zhao                  # shipped weights, pictures coded to bytes and back: minutes
+    python -m experiments.figure2_zhao --scale smoke    # minutes: trains every network for a few steps
+    python -m experiments.figure2_zhao --scale paper    # needs weights of the paper's schedule: 2e18 FLOP
+
+The paper names none of its four pictures: here they are lena, house, peppers and cameraman of Set12. The other pictures
+of Set12, those of classic5 and the means of both are measured too, with BD-rate and BD-PSNR against JPEG. Networks
+without weights are left out.
+"""
+from __future__ import annotations
+
+from common import tables
+from common.config import presets
+from papers.zhao_mixedres import config
+
+TABLE = "zhao_mixedres/figure2"
+# Which file of Set12 stands in which row.
+ROWS = {"lena": "08", "house": "02", "peppers": "03", "cameraman": "01"}
+NETWORKS = {
+    prefix + name: presets(config)[prefix + name] for prefix in ("", "jiang_") for name in config.LOW + config.FULL
+}
+MINUTES = 3
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure JPEG and all networks on Set12 and classic5."""
+    from papers.zhao_mixedres import figure2
+
+    return figure2.reproduce(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
