@@ -68,21 +68,28 @@ def line_plot(lines: Sequence[Line], x_label: str, y_label: str, title: str = ""
     return figure
 
 
-def rate_distortion(panels: Mapping[str, Sequence[Line]], title: str = "", log_x: bool = False) -> Figure:
+def rate_distortion(
+    panels: Mapping[str, Sequence[Line]], title: str = "", log_x: bool = False, columns: int | None = None
+) -> Figure:
     """Draw quality over rate, one panel for each y label (quantity and unit); a label looks the same in all panels.
 
-    Line.x are bits per pixel; a curve of one point is a marker.
+    Line.x are bits per pixel; a curve of one point is a marker. The panels stand in rows of so many columns, by default
+    all in one row.
     """
     labels = list(dict.fromkeys(line.label for lines in panels.values() for line in lines))
     with _style():
-        figure = _new(WIDTH if len(panels) == 1 else 5.4 * len(panels), 5.0, title)
-        all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        columns = columns or len(panels)
+        rows = math.ceil(len(panels) / columns)
+        figure = _new(WIDTH if columns == 1 else 5.4 * columns, 5.0 if rows == 1 else 4.2 * rows, title)
+        all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in all_axes[len(panels) :]:
+            axes.remove()
         for axes, (y_label, lines) in zip(all_axes, panels.items()):
             _draw_lines(axes, lines, {label: i for i, label in enumerate(labels)})
             axes.set(xlabel="bits per pixel", ylabel=y_label)
             if log_x:
                 _logarithmic(axes, "x")
-        _legend(figure, all_axes)
+        _legend(figure, all_axes[: len(panels)])
     return figure
 
 

@@ -243,3 +243,12 @@ def test_a_row_wider_than_1600_pixels_is_refused(widths, fits):
 def test_what_is_not_a_uint8_picture_is_refused():
     with pytest.raises(RelicError, match="uint8"):
         figures.picture_grid([[("", noise(4, 4).astype(np.float32))]])
+
+
+def test_panels_stand_in_rows_of_as_many_columns_as_asked_for():
+    panels = {f"{name} (dB)": [Line("codec", [0.1, 0.2], [20.0, 30.0])] for name in "abc"}
+    drawn = figures.rate_distortion(panels, columns=2)
+    places = [axes.get_subplotspec().get_geometry()[:3] for axes in drawn.axes]
+    assert places == [(2, 2, 0), (2, 2, 1), (2, 2, 2)]
+    assert [axes.get_ylabel() for axes in drawn.axes] == list(panels)
+    assert [axes.get_subplotspec().get_geometry()[:2] for axes in figures.rate_distortion(panels).axes] == [(1, 3)] * 3

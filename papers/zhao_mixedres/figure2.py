@@ -162,11 +162,8 @@ def drawn(measured: Measured, rows: Mapping[str, Any], scale: str) -> dict[str, 
     """Return the figures: the named pictures (the first ones of a set that stands in), then the mean of each set."""
     first = next(iter(measured.values()))
     named = of_rows(measured, rows) or dict(list(first.items())[: len(rows)])
-    names = list(named)
-    found: dict[str, Any] = {}
-    for pair in (names[i : i + 2] for i in range(0, len(names), 2)):
-        panels = {f"PSNR of {name} (dB)": _without_parts(curves_module.lines(named[name], PSNR)) for name in pair}
-        found["_".join(pair) if found else ""] = figures.rate_distortion(panels, f"PSNR over rate, scale {scale}")
+    overview = {f"PSNR of {n} (dB)": _without_parts(curves_module.lines(named[n], PSNR)) for n in named}
+    found = {"": figures.rate_distortion(overview, f"PSNR over rate, scale {scale}", columns=2)}
     means = {f"mean_{name}": means_of(of_set) for name, of_set in measured.items()}
     for name, curves in {**named, **means}.items():
         panels = {y_label: curves_module.lines(curves, quality) for quality, y_label in Y_LABELS.items()}
