@@ -32,7 +32,7 @@ SET12, CLASSIC5 = "set12", "classic5"
 # The pictures of Set12, 01.png to 12.png.
 NAMES = "cameraman house peppers starfish monarch airplane parrot lena barbara boat man couple".split()
 # Where low and full resolution cross, the outermost networks are used at qualities that they were not trained for.
-EXTENSIONS = {config.LOW[-1]: (30, 40), config.FULL[0]: (5,)}
+EXTENSIONS = {config.LOW[-1]: (30, 40, 60), config.FULL[0]: (3, 5, 7)}
 Y_LABELS = {PSNR: "PSNR (dB)", SSIM: "SSIM"}
 
 Measured = Dict[str, Dict[str, Curves]]
@@ -257,7 +257,7 @@ def low_rate_claim(name: str, curves: Curves) -> list[dict[str, Any]]:
 def notes() -> list[str]:
     """Return what the numbers are, and which methods are not here."""
     absent = [name for name in comparators.NAMES if name not in comparators.COMPARATORS]
-    extended = [f"{preset} at {' and '.join(map(str, qualities))}" for preset, qualities in EXTENSIONS.items()]
+    extended = [f"{preset} at {', '.join(map(str, qualities))}" for preset, qualities in EXTENSIONS.items()]
     coarsest, *_, finest = points.JPEG_QUALITIES
     return [
         *([f"{', '.join(absent)}: not run, as they are not implemented here."] if absent else []),
