@@ -525,7 +525,7 @@ def test_colours_become_luma_and_grey_stays(pictures_of):
     pictures_of(1, 16, 16, channels=3)
     colour = picture(16, 16)
     luma = colour @ np.array([0.299, 0.587, 0.114])
-    found = patches.Patches(cut(), 0).pictures[0]
+    found = patches.Patches(cut(batch_size=1), 0).pictures[0]
     assert found.dtype == np.uint8 and np.abs(found - luma).max() < 0.51
     assert patches.grey(found) is found
 
