@@ -202,7 +202,11 @@ def test_a_file_coded_on_another_stack_decodes_to_the_same_picture(model):
     assert metrics.psnr(shipped.cut(), decoded) == pytest.approx(expected["cut"]["psnr"], abs=0.01)
 
 
-@pytest.mark.parametrize("model", MODELS)
+# A codec around JPEG has no likelihoods.
+WITH_LIKELIHOODS = [model for model in MODELS if not model.startswith("zhao_mixedres/")]
+
+
+@pytest.mark.parametrize("model", WITH_LIKELIHOODS)
 def test_the_counted_rate_of_a_photograph_is_within_a_percent_of_the_estimate(model):
     _, codec = shipped_codec(model)
     image = shipped.pictures()[shipped.FIRST]
