@@ -12,17 +12,22 @@ from common.data import TrainingPatches
 
 
 def build(kind: Callable[[Any, int], Any], config: Any, seed: int, precision: str | None = None) -> Any:
-    """Return the compiled model `kind(config, seed)` with freshly initialised weights.
+    """Return the compiled model `kind(config, seed)` with freshly initialised weights, see the two functions below."""
+    return compiled(initialised(kind, config, seed, precision), config)
 
-    Adam, with `learning_rate`, `learning_rate_drops`, `steps` and `clip_norm` of the config; precision defaults to the
-    fastest here.
-    """
+
+def initialised(kind: Callable[[Any, int], Any], config: Any, seed: int, precision: str | None = None) -> Any:
+    """Return `kind(config, seed)` with freshly initialised weights; precision defaults to the fastest here."""
     backend.set_seed(seed)
     backend.set_precision(precision or backend.fast_precision())
     try:
-        model = kind(config, seed)
+        return kind(config, seed)
     finally:
         backend.set_precision("float32")
+
+
+def compiled(model: Any, config: Any) -> Any:
+    """Return a model compiled with Adam: the config's `learning_rate`, `learning_rate_drops`, `steps`, `clip_norm`."""
     rate = backend.piecewise_rate(config.learning_rate, config.learning_rate_drops, config.steps)
     backend.compile_model(model, rate, config.clip_norm)
     return model

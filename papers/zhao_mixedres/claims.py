@@ -19,7 +19,6 @@ from papers.zhao_mixedres import codec as codec_module
 from papers.zhao_mixedres import complexity, config, points, train
 from papers.zhao_mixedres.config import FULL, LOW
 from papers.zhao_mixedres.equal_rate import (
-    DIGITS,
     STANDARD,
     Curves,
     Entry,
@@ -31,8 +30,6 @@ from papers.zhao_mixedres.equal_rate import (
 )
 from papers.zhao_mixedres.patches import grey
 
-# Where low and full resolution cross, the outermost networks are used at qualities that they were not trained for.
-ABOVE_LOW, BELOW_FULL = (30, 40, 60), (3, 5, 7)
 NAMES, UNITS = {"psnr": "PSNR", "ssim": "SSIM"}, {"psnr": " dB", "ssim": ""}
 CROSSING = "low and full resolution"
 FEWEST_TRAININGS = 2
@@ -83,7 +80,7 @@ class Plan:
     @property
     def extensions(self) -> dict[str, tuple[int, ...]]:
         """Return further settings of the outermost networks, so that the curves of both resolutions overlap."""
-        return {self.low[-1]: ABOVE_LOW, self.full[0]: BELOW_FULL}
+        return {self.low[-1]: points.ABOVE_LOW, self.full[0]: points.BELOW_FULL}
 
 
 def _at(rate: str, names: Sequence[str]) -> list[Comparison]:
@@ -216,7 +213,7 @@ def comparison_claims(one: Comparison, entries: Sequence[Entry]) -> list[dict[st
         note = f"{_about(one, entries)}{_of_other_size(entries, quality)} "
         note += f"Half the interval, {half:.2g}{unit}, is the effect that could be detected."
         text = f"{one.sentence}: {name}{',' * bool(unit)}{unit}"
-        claims.append(claim(text, "above", 0, round(float(values.mean()), DIGITS), note, interval))
+        claims.append(claim(text, "above", 0, round(float(values.mean()), points.DIGITS), note, interval))
     return claims
 
 
@@ -290,7 +287,7 @@ def complexity_claim() -> dict[str, Any]:
     low, full = (complexity.macs(find_preset(config, name), 160, 160)["fdnn"] for name in (LOW[0], FULL[0]))
     text = "FDNN's stride of 2 makes it less complex (Section 2.2): multiply-accumulates in full over low resolution"
     note = f"{full / 1e9:.2f} and {low / 1e9:.2f} thousand million for 160x160 pixels."
-    return claim(text, "above", 1, round(full / low, DIGITS), note)
+    return claim(text, "above", 1, round(full / low, points.DIGITS), note)
 
 
 def further(entries: Sequence[Entry], plan: Plan) -> dict[str, dict[str, Any]]:
@@ -300,13 +297,13 @@ def further(entries: Sequence[Entry], plan: Plan) -> dict[str, dict[str, Any]]:
         trained_for = find_preset(config, preset).quality
         point = next(point for point in curve_of(entries, [preset]) if point.setting == trained_for)
         for column, value in zip(columns.values(), (point.bpp, point.psnr, point.ssim)):
-            column[preset] = round(value, DIGITS)
+            column[preset] = round(value, points.DIGITS)
     rows: dict[str, str | None] = {entry["picture"]: entry["picture"] for entry in entries}
     for quality, name in NAMES.items():
         rates = {}
         for row, picture in {**rows, "mean of the pictures": None}.items():
             rates[row] = points.crossing(*resolutions(entries, plan, picture), quality)
         if any(rates.values()):
-            rounded = {row: rate and round(rate, DIGITS) for row, rate in rates.items()}
+            rounded = {row: rate and round(rate, points.DIGITS) for row, rate in rates.items()}
             columns[f"full is better from, bpp, {name}"] = rounded
     return {name: column for name, column in columns.items() if column}

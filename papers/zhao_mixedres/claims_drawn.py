@@ -8,12 +8,11 @@ import numpy as np
 from common import figures
 from common.figures import Line
 from papers.zhao_mixedres.equal_rate import QUALITIES, Curve, Curves, Entry, Picture, curve_of, differences
-from papers.zhao_mixedres.points import Point
+from papers.zhao_mixedres.points import Y_LABELS, Point
 
 BETWEEN_NETWORKS = ("Jiang", "no VCNN", "VCNN on z", "L2", "no SSIM loss", "interpolation")
 TO_STANDARD = ("JPEG", "JPEG2000", "WebP")
 JPEG_SHOWN = (1, 3, 5, 7, 10, 14, 20, 30, 40, 50)
-Y_LABELS = dict(zip(QUALITIES, ("PSNR (dB)", "SSIM")))
 SHOWN, TOP, LEFT = "08", 210, 225  # lena, her eyes
 SIDE, ENLARGED = 128, 3
 

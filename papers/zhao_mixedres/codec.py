@@ -7,8 +7,6 @@ the representation as JPEG's 4:2:0 does. Sections of a file: the representation,
 from __future__ import annotations
 
 import copy
-from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
@@ -39,6 +37,9 @@ class Codec:
         self.networks = Networks(self.config)
         runs.set_model_arrays(self.networks, stored.arrays, stored.path)
         self.standard = standard_codec(self.config)
+        # x, float32 (1, H, W, 1) -> y, and z -> x_hat: shared by copies at other settings, so compiled once.
+        self._fdnn = backend.compiled(lambda x: self.networks.fdnn(x, training=False))
+        self._ppnn = backend.compiled(lambda z: self.networks.ppnn(z, training=False))
 
     def at_setting(self, setting: int) -> Codec:
         """Return these networks around their standard codec at another setting than the one they were trained for."""
@@ -106,16 +107,6 @@ class Codec:
         if picture.shape != shape:
             raise ContainerError(f"the {name} file inside this file is damaged: compress the picture again")
         return picture
-
-    @cached_property
-    def _fdnn(self) -> Any:
-        """x, float32 (1, H, W, 1) -> y."""
-        return backend.compiled(lambda x: self.networks.fdnn(x, training=False))
-
-    @cached_property
-    def _ppnn(self) -> Any:
-        """z, float32 (1, h, w, 1) -> x_hat."""
-        return backend.compiled(lambda z: self.networks.ppnn(z, training=False))
 
 
 def load(preset: str, scale: str | None = None, seed: int | None = None) -> Codec:

@@ -23,7 +23,6 @@ PRESETS = {
 }
 PSNR, SSIM = "psnr", "ssim"
 BD_RATE, BD_PSNR = "BD-rate, %", "BD-PSNR, dB"
-DIGITS = 6  # that numbers are rounded to
 SHOWN_OF_JPEG = 1.3  # times the highest rate of the other curves
 
 Curves = Dict[str, List[Point]]
@@ -31,7 +30,7 @@ Curves = Dict[str, List[Point]]
 
 def rounded(point: Point) -> Point:
     """Return a point as documents hold it."""
-    return Point(point.setting, *(round(float(value), DIGITS) for value in dataclasses.astuple(point)[1:]))
+    return Point(point.setting, *(round(float(value), points.DIGITS) for value in dataclasses.astuple(point)[1:]))
 
 
 def mean_curves(pictures: Sequence[Curves]) -> Curves:
@@ -82,7 +81,7 @@ def bd_changes(curves: Curves) -> dict[str, float | str]:
         ours = [getattr(point, rate) for point in curve], [point.psnr for point in curve]
         for name, function in ((BD_RATE, metrics.bd_rate), (BD_PSNR, metrics.bd_psnr)) if curve else ():
             try:
-                found[f"{label}, {name}"] = round(function(*jpeg, *ours), DIGITS)
+                found[f"{label}, {name}"] = round(function(*jpeg, *ours), points.DIGITS)
             except RelicError as error:
                 found[f"{label}, {name}"] = str(error)
     return found
@@ -105,7 +104,7 @@ def gains(curves: Curves) -> dict[str, float]:
 
 
 def _known(found: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: round(value, DIGITS) for name, value in found.items() if value is not None}
+    return {name: round(value, points.DIGITS) for name, value in found.items() if value is not None}
 
 
 def smallest_file(curve: Sequence[Point]) -> Point:

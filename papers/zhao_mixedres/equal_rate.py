@@ -17,7 +17,6 @@ from common.errors import RelicError
 from papers.zhao_mixedres import points
 from papers.zhao_mixedres.points import Point
 
-DIGITS = 6  # what is measured is rounded to so many
 QUALITIES = ("psnr", "ssim")
 STANDARD = ("JPEG", "JPEG2000", "WebP")
 
@@ -88,8 +87,7 @@ class Curves:
 
     def _network(self, preset: str, seed: int) -> Any:
         if (preset, seed) not in self._networks:
-            codec = self._networks[preset, seed] = self._load(preset, seed)
-            codec.restored(np.zeros((8, 8), np.uint8))  # compiles PPNN now, and not for every setting again
+            self._networks[preset, seed] = self._load(preset, seed)
         return self._networks[preset, seed]
 
     def _trained(self, preset: str, seed: int, image: np.ndarray) -> Curve:
@@ -159,4 +157,4 @@ def curve_of(entries: Iterable[Entry], presets: Iterable[str], picture: str | No
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(float(value), DIGITS) for name, value in values.items()}
+    return {name: round(float(value), points.DIGITS) for name, value in values.items()}

@@ -31,9 +31,7 @@ TABLE = "zhao_mixedres/figure2"
 SET12, CLASSIC5 = "set12", "classic5"
 # The pictures of Set12, 01.png to 12.png.
 NAMES = "cameraman house peppers starfish monarch airplane parrot lena barbara boat man couple".split()
-# Where low and full resolution cross, the outermost networks are used at qualities that they were not trained for.
-EXTENSIONS = {config.LOW[-1]: (30, 40, 60), config.FULL[0]: (3, 5, 7)}
-Y_LABELS = {PSNR: "PSNR (dB)", SSIM: "SSIM"}
+EXTENSIONS = {config.LOW[-1]: points.ABOVE_LOW, config.FULL[0]: points.BELOW_FULL}
 
 Measured = Dict[str, Dict[str, Curves]]
 Pictures = Dict[str, Dict[str, np.ndarray]]
@@ -166,7 +164,7 @@ def drawn(measured: Measured, rows: Mapping[str, Any], scale: str) -> dict[str, 
     found = {"": figures.rate_distortion(overview, f"PSNR over rate, scale {scale}", columns=2)}
     means = {f"mean_{name}": means_of(of_set) for name, of_set in measured.items()}
     for name, curves in {**named, **means}.items():
-        panels = {y_label: curves_module.lines(curves, quality) for quality, y_label in Y_LABELS.items()}
+        panels = {y_label: curves_module.lines(curves, quality) for quality, y_label in points.Y_LABELS.items()}
         found[name] = figures.rate_distortion(panels, f"{name.replace('mean_', 'Mean of ')}, scale {scale}")
     return found
 
@@ -251,7 +249,7 @@ def low_rate_claim(name: str, curves: Curves) -> list[dict[str, Any]]:
     below = sum(bpp < lowest for bpp in rates)
     note = f"{below} of {len(rates)} rates are below JPEG's lowest, {lowest:.3f} bpp." if below else ""
     text = f"{PROPOSED} is above JPEG at the rates of its files in {LOW}, {name}: least gain, dB"
-    return [claim(text, "above", 0.0, round(least, curves_module.DIGITS), note)]
+    return [claim(text, "above", 0.0, round(least, points.DIGITS), note)]
 
 
 def notes() -> list[str]:

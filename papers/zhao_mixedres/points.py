@@ -9,9 +9,14 @@ import numpy as np
 
 from common import codecs, evaluate, metrics
 from common.evaluate import Codec
+from papers.zhao_mixedres.comparators import QUALITIES
 
-# Section 3.2 codes with 2 to 30 what the denoisers are given; finer ones let JPEG's curve reach as far as the others.
-JPEG_QUALITIES = (2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90)
+DIGITS = 6  # that numbers in documents are rounded to
+Y_LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
+# Finer qualities than the paper's let JPEG's curve reach as far as the others.
+JPEG_QUALITIES = (*QUALITIES, 40, 50, 60, 70, 80, 90)
+# Where low and full resolution cross, the outermost networks are used at qualities that they were not trained for.
+ABOVE_LOW, BELOW_FULL = (30, 40, 60), (3, 5, 7)
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,7 @@ def parts(config: Config) -> list[Part]:
 
 def build(config: Config, seed: int, precision: str | None = None) -> Networks:
     """Return the networks as learning starts; precision defaults to the fastest here."""
-    backend.set_seed(seed)
-    backend.set_precision(precision or backend.fast_precision())
-    try:
-        return Networks(config)
-    finally:
-        backend.set_precision("float32")
+    return training.initialised(lambda settings, _: Networks(settings), config, seed, precision)
 
 
 def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
@@ -108,10 +103,7 @@ def left(run: runs.Run, started: float) -> float | None:
 
 def sub_problem(config: Config, networks: Networks, name: str) -> SubProblem:
     """Return the compiled model that trains one of the networks, with an optimizer of its own."""
-    model = SubProblem(config, networks, name)
-    rate = backend.piecewise_rate(config.learning_rate, config.learning_rate_drops, config.steps)
-    backend.compile_model(model, rate, config.clip_norm)
-    return model
+    return training.compiled(SubProblem(config, networks, name), config)
 
 
 # --- what the networks learn from ----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ Comparator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 # In the paper's order, [11] to [14].
 NAMES = ("Foi", "BM3D", "DicTV", "CONCOLOR")
+# JPEG's, Section 3.2.
 QUALITIES = (2, 3, 4, 5, 10, 15, 20, 25, 30)
 COMPARATORS: Dict[str, Comparator] = {}
 
