@@ -289,9 +289,9 @@ def _plain(value: float | None) -> float | None:
 
 
 def _progress(total: int) -> Any:
-    from tqdm import tqdm
+    from common import trained
 
-    return tqdm(total=total, unit="point", file=sys.stderr, dynamic_ncols=True, disable=None)
+    return trained.progress(total, "point")
 
 
 # --- the command line ----------------------------------------------------------------------------------------------

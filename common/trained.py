@@ -38,7 +38,7 @@ def rate_distortion(
     found = Reproduction(notes=[note] if note else [])
     trained = {row: seeds_of(options, config, train) for row, config in options.rows.items()}
     networks = {row: network(options.rows[row], options.scale, seeds) for row, seeds in trained.items() if seeds}
-    with _progress(sum(map(len, trained.values())) * len(pictures)) as bar:
+    with progress(sum(map(len, trained.values())) * len(pictures)) as bar:
         for row, seeds in trained.items():
             if not seeds:
                 config = options.rows[row]
@@ -51,10 +51,11 @@ def rate_distortion(
     return found
 
 
-def _progress(total: int) -> Any:
+def progress(total: int, unit: str = "picture") -> Any:
+    """Return a bar on stderr, which shows on terminals only."""
     from tqdm import tqdm
 
-    return tqdm(total=total, unit="picture", file=sys.stderr, dynamic_ncols=True, disable=None)
+    return tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True, disable=None)
 
 
 # --- test pictures -------------------------------------------------------------------------------------------------

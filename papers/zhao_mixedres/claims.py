@@ -5,7 +5,6 @@ All that is judged follows from the document's measurements: points of networks,
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import Any, Mapping, Sequence
 
 import numpy as np
@@ -144,12 +143,10 @@ def measure(
     plan: Plan, seeds: Mapping[str, Sequence[int]], curves: Curves, pictures: Sequence[Picture]
 ) -> list[Entry]:
     """Return the points of all networks, then the differences of all comparisons whose networks have weights."""
-    from tqdm import tqdm
-
     networks = [(preset, seed) for preset in seeds for seed in seeds[preset]]
     pairs = [(one, pair, seed) for one in plan.comparisons for pair in one.pairs for seed in shared(one, pair, seeds)]
     entries = []
-    with tqdm(total=len(networks) + len(pairs), unit="row", file=sys.stderr, dynamic_ncols=True, disable=None) as bar:
+    with trained.progress(len(networks) + len(pairs), "row") as bar:
         for preset, seed in networks:
             bar.set_description(f"{preset}, seed {seed}")
             for setting in (curves.trained_setting(preset, seed), *plan.extensions.get(preset, ())):

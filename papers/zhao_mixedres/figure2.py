@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import sys
 from typing import Any, Callable, Dict, Mapping, Sequence
 
 import numpy as np
@@ -79,7 +78,7 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
     everything = [(found[name][picture], x) for name, of_set in pictures.items() for picture, x in of_set.items()]
     named = [(curves, pictures[SET12][name]) for name, curves in of_rows(found, options.rows).items()]
     networks = {}
-    with _progress(len(everything) * (1 + len(comparators.COMPARATORS) + sum(map(len, seeds.values())))) as bar:
+    with trained.progress(len(everything) * (1 + len(comparators.COMPARATORS) + sum(map(len, seeds.values())))) as bar:
         for label, curve_of in _classical().items():
             for curves, x in everything:
                 curves[label] = curve_of(x)
@@ -95,12 +94,6 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
                 further = [points.measure(codec.at_setting(q), x, q) for q in EXTENSIONS.get(preset, ())]
                 curves.setdefault(f"{label}, {EXTENDED}", []).extend(further)
     return _mapped(found, _as_held), networks, [preset for preset in seeds if not seeds[preset]]
-
-
-def _progress(total: int) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="picture", file=sys.stderr, dynamic_ncols=True, disable=None)
 
 
 def _first_seed(options: Options, preset: str) -> list[int]:
