@@ -172,6 +172,8 @@ def test_sections_in_the_wrong_order_do_not_give_the_picture(file, codec):
 # --- shipped weights -----------------------------------------------------------------------------------------------
 
 MODELS = shipped.presets()
+# A codec around JPEG has no likelihoods.
+WITH_LIKELIHOODS = [model for model in MODELS if not model.startswith("zhao_mixedres/")]
 
 
 @lru_cache(maxsize=None)
@@ -187,11 +189,16 @@ def test_weights_are_shipped():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_stack_codes_a_photograph_at_the_same_rate_and_quality(model):
-    """The golden numbers are those of stack tfc; others stay within 0.1 % of the rate and 0.01 dB."""
+    """The golden numbers are those of stack tfc; others stay within 0.1 % of the rate and 0.01 dB.
+
+    A codec around JPEG stays within 0.5 % of the rate: its file is of a picture that a network's outputs are rounded
+    to, and a last bit that differs between processors and stacks can turn any of its pixels.
+    """
     key, codec = shipped_codec(model)
     expected = shipped.golden_of(model)[key]
     measured = {shipped.FIRST: shipped.measure(codec, shipped.FIRST)}
-    assert shipped.differences(expected["pictures"], measured, 0.001, 0.01) == []
+    share = 0.001 if model in WITH_LIKELIHOODS else 0.005
+    assert shipped.differences(expected["pictures"], measured, share, 0.01) == []
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -200,10 +207,6 @@ def test_a_file_coded_on_another_stack_decodes_to_the_same_picture(model):
     expected = shipped.golden_of(model)[key]
     decoded = codec.decompress(base64.b64decode(expected["cut"]["file"]))
     assert metrics.psnr(shipped.cut(), decoded) == pytest.approx(expected["cut"]["psnr"], abs=0.01)
-
-
-# A codec around JPEG has no likelihoods.
-WITH_LIKELIHOODS = [model for model in MODELS if not model.startswith("zhao_mixedres/")]
 
 
 @pytest.mark.parametrize("model", WITH_LIKELIHOODS)
