@@ -281,9 +281,16 @@ def leaky_relu(name: str, slope: float = 0.2) -> Any:
     return keras.layers.LeakyReLU(name=name, **argument)
 
 
-def compile_model(model: Any, learning_rate: Callable[[Any], Any] | float, clip_norm: float) -> None:
+def compile_model(
+    model: Any,
+    learning_rate: Callable[[Any], Any] | float,
+    clip_norm: float,
+    epsilon: float = 1e-7,
+    amsgrad: bool = False,
+) -> None:
     """Compile a model whose `compute_loss` is its loss, with Adam and, where `clip_norm` is not 0, a global clip."""
-    optimizer = keras.optimizers.Adam(learning_rate, global_clipnorm=clip_norm or None)
+    clip = clip_norm or None
+    optimizer = keras.optimizers.Adam(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip)
     # XLA makes TensorFlow's CPU kernels 2 to 4 times slower; jax is nothing without it.
     jit = BACKEND == "jax" or (BACKEND == "tensorflow" and device() != "CPU")
     model.compile(optimizer=optimizer, jit_compile=jit)

@@ -22,7 +22,7 @@ import numpy as np
 
 from common.errors import RelicError
 
-CHUNK = 50  # steps between log rows; also how often the clock is read
+CHUNK = 50  # steps between log rows, unless told otherwise; also how often the clock is read
 SAVE_SECONDS = 120.0
 
 
@@ -217,11 +217,12 @@ def fit(
     batch: Callable[[int], dict],
     run: Run,
     validate: Callable[[], dict[str, float]] = dict,
+    chunk: int = CHUNK,
 ) -> tuple[bool, float, list[dict]]:
     """Train a compiled model until `config.steps`; return (finished, seconds of training, log rows).
 
     `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit;
-    `validate()` gives further values for every row of the log. Stops early, with a checkpoint, after `run.minutes` and
+    every row of the log has the means of `chunk` steps, and `validate()` gives it further values. Stops early, with a checkpoint, after `run.minutes` and
     on Ctrl-C. Raises RelicError when the loss is not finite.
     """
     step, before, log = _start(model, config, run)
@@ -230,7 +231,7 @@ def fit(
     with _StopOnSignal(model) as stop:
         callbacks = _callbacks(run) + [stop.callback()]
         while step < config.steps and not stop.requested:
-            row = _fit_chunk(model, batch, step, min(step + CHUNK, config.steps), callbacks)
+            row = _fit_chunk(model, batch, step, min(step + chunk, config.steps), callbacks)
             step = row["step"]
             seconds = before + time.monotonic() - started
             log.append({**row, **validate(), "seconds": round(seconds, 1)})
@@ -264,7 +265,7 @@ def _fit_chunk(model: Any, batch: Callable[[int], dict], first: int, last: int, 
 
     # Arrays, not a generator: one that is left half-way lets TensorFlow's threads wait for ever when Python ends.
     inputs = [batch(step) for step in range(first, last)]
-    epoch = first // CHUNK
+    epoch = first // (last - first)
     history = model.fit(
         {name: np.concatenate([each[name] for each in inputs]) for name in inputs[0]},
         batch_size=len(next(iter(inputs[0].values()))),

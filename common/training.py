@@ -11,9 +11,11 @@ from common.config import find_preset
 from common.data import TrainingPatches
 
 
-def build(kind: Callable[[Any, int], Any], config: Any, seed: int, precision: str | None = None) -> Any:
+def build(
+    kind: Callable[[Any, int], Any], config: Any, seed: int, precision: str | None = None, **adam: Any
+) -> Any:
     """Return the compiled model `kind(config, seed)` with freshly initialised weights, see the two functions below."""
-    return compiled(initialised(kind, config, seed, precision), config)
+    return compiled(initialised(kind, config, seed, precision), config, **adam)
 
 
 def initialised(kind: Callable[[Any, int], Any], config: Any, seed: int, precision: str | None = None) -> Any:
@@ -26,10 +28,13 @@ def initialised(kind: Callable[[Any, int], Any], config: Any, seed: int, precisi
         backend.set_precision("float32")
 
 
-def compiled(model: Any, config: Any) -> Any:
-    """Return a model compiled with Adam: the config's `learning_rate`, `learning_rate_drops`, `steps`, `clip_norm`."""
+def compiled(model: Any, config: Any, **adam: Any) -> Any:
+    """Return a model compiled with Adam: the config's `learning_rate`, `learning_rate_drops`, `steps`, `clip_norm`.
+
+    adam: `epsilon` and `amsgrad`, where they are not Keras' defaults.
+    """
     rate = backend.piecewise_rate(config.learning_rate, config.learning_rate_drops, config.steps)
-    backend.compile_model(model, rate, config.clip_norm)
+    backend.compile_model(model, rate, config.clip_norm, **adam)
     return model
 
 

@@ -1,0 +1,4 @@
+"""Donis, Brown: Image Compression with Deep Neural Networks.
+
+Columbia University, course report, 2020.
+"""
