@@ -76,25 +76,47 @@ class Measured:
     points: list[dict[str, Any]] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
 
-    def add_curve(self, codec: str, kind: str, settings: list[str], made_by: list[str]) -> None:
-        """Add what a codec's points are; their measurements go to `points`."""
+    reused: list[str] = field(default_factory=list)
+
+    def add_curve(self, codec: str, kind: str, settings: list[str], made_by: list[str]) -> dict[str, Any]:
+        """Add what a codec's points are, and return it; their measurements go to `points`."""
         self.curves.append({"codec": codec, "kind": kind, "settings": settings, "made_by": made_by})
+        return self.curves[-1]
+
+    def reuse(self, known: Document | None, curve: dict[str, Any], pictures: Sequence[Picture]) -> bool:
+        """Take a curve's points from an earlier document, where the very same codec was measured on these pictures."""
+        earlier = known or {"curves": [], "points": []}
+        points = [point for point in earlier["points"] if point["codec"] == curve["codec"]]
+        if curve not in earlier["curves"] or [point["picture"] for point in points] != [name for name, _ in pictures]:
+            return False
+        self.points += points
+        self.reused.append(curve["codec"])
+        return True
+
+    def sort(self) -> None:
+        """Put the points in the order of the curves."""
+        order = [curve["codec"] for curve in self.curves]
+        self.points.sort(key=lambda entry: order.index(entry["codec"]))
 
 
-def compare(options: Options, curves: Mapping[str, Sequence[Curve]], load: Load) -> Document:
+def compare(
+    options: Options, curves: Mapping[str, Sequence[Curve]], load: Load, known: Document | None = None
+) -> Document:
     """Measure every classical codec that is here and the curves of every paper; return the document.
 
     `curves` are `CURVES` by paper, `load(model, scale, seed, **coding)` returns a Codec. JPEG, the anchor, is always
-    measured. Raises RelicError for a codec's name that does not exist.
+    measured. From `known`, an earlier document, those curves are taken that had the same pictures, settings and weights
+    (or library). Raises RelicError for a codec's name that does not exist.
     """
     from common import runs
 
     started = time.monotonic()
     check_names(options.codecs, curves)
     pictures, test_set, notes = _pictures(options)
+    known = known if known and known["provenance"]["test_set"]["digest"] == test_set["digest"] else None
     # Learned ones first: weights that cannot be used are found before minutes have passed.
-    learned = _learned(options, curves, load, pictures, on_kodak=test_set["name"] != "sample")
-    classical = _classical(options, pictures)
+    learned = _learned(options, curves, load, pictures, known, on_kodak=test_set["name"] != "sample")
+    classical = _classical(options, pictures, known)
     document: Document = {
         "table": TABLE,
         "title": f"Rate and quality on {_named(test_set)}: classical codecs and the learned codecs of this suite",
@@ -107,6 +129,10 @@ def compare(options: Options, curves: Mapping[str, Sequence[Curve]], load: Load)
     }
     seconds = round(time.monotonic() - started, 1)
     provenance = {"test_set": test_set, "seconds": seconds, **runs.provenance()}
+    reused = classical.reused + learned.reused
+    if known and reused:
+        earlier = f"{known['provenance']['command']}, commit {known['provenance']['commit']}"
+        provenance["reused"] = f"{', '.join(reused)}: measured by an earlier run ({earlier})"
     return {**document, **judge(document), "provenance": provenance}
 
 
@@ -149,7 +175,7 @@ def _pictures(options: Options) -> tuple[list[Picture], dict[str, Any], list[str
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
-def _classical(options: Options, pictures: Sequence[Picture]) -> Measured:
+def _classical(options: Options, pictures: Sequence[Picture], known: Document | None) -> Measured:
     """Measure the families of classical codecs that are here and asked for, and JPEG."""
     from common import codecs
 
@@ -161,17 +187,19 @@ def _classical(options: Options, pictures: Sequence[Picture]) -> Measured:
         if family.missing():
             found.missing[family.name] = family.missing()
             continue
-        chosen = settings[family.name] = _settings(family, options.scale)
+        chosen = _settings(family, options.scale)
         coders: list[Any] = [family.make(setting) for setting in chosen]
-        found.add_curve(family.name, "classical", [str(setting) for setting in chosen], [c.label for c in coders])
+        made_by = [coder.label for coder in coders]
+        curve = found.add_curve(family.name, "classical", [str(setting) for setting in chosen], made_by)
+        if not found.reuse(known, curve, pictures):
+            settings[family.name] = chosen
     tasks = [(name, settings[name], picture) for picture in pictures for name in settings]
     with _progress(sum(len(chosen) for _, chosen, _ in tasks)) as bar:
         for entry in _in_order(tasks):
             found.points.append(entry)
             bar.set_description(f"{entry['codec']}, {entry['picture']}")
             bar.update(len(entry["bpp"]))
-    order = list(settings)
-    found.points.sort(key=lambda entry: order.index(entry["codec"]))
+    found.sort()
     return found
 
 
@@ -217,7 +245,12 @@ def _measure_family(task: tuple[str, Sequence[int], Picture]) -> dict[str, Any]:
 
 
 def _learned(
-    options: Options, curves: Mapping[str, Sequence[Curve]], load: Load, pictures: Sequence[Picture], on_kodak: bool
+    options: Options,
+    curves: Mapping[str, Sequence[Curve]],
+    load: Load,
+    pictures: Sequence[Picture],
+    known: Document | None,
+    on_kodak: bool,
 ) -> Measured:
     """Measure the curves that are asked for, with the weights that are here, on the pictures that they allow."""
     found = Measured()
@@ -231,11 +264,15 @@ def _learned(
         elif curve.pictures is not None and not allowed:
             found.missing[curve.label] = f"It may only be measured on {', '.join(curve.pictures)}: not here."
         else:
-            tasks.append((_label(curve, len(allowed), len(pictures)), points, allowed))
+            label = _label(curve, len(allowed), len(pictures))
+            settings, made_by = [point.setting for point in points], [point.label for point in points]
+            added = found.add_curve(label, "learned", settings, made_by)
+            if not found.reuse(known, added, allowed):
+                tasks.append((label, points, allowed))
     with _progress(sum(len(points) * len(allowed) for _, points, allowed in tasks)) as bar:
         for label, points, allowed in tasks:
-            found.add_curve(label, "learned", [point.setting for point in points], [point.label for point in points])
             found.points += _measure_points(label, points, allowed, load, bar)
+    found.sort()
     return found
 
 
@@ -307,7 +344,8 @@ def _main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
 
     arguments = _parser().parse_args()
     options = Options(arguments.scale, arguments.images, arguments.data, arguments.codecs)
-    document = compare(options, curves, load)
+    known = comparison_text.read() if arguments.reuse else None
+    document = compare(options, curves, load, known)
     path = comparison_text.write(document)
     if arguments.json:
         runs.write_json(arguments.json, document)
@@ -330,5 +368,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of test pictures (default: found by name)")
     names = "classical codecs, papers or curves by their names (default: all); JPEG is always there"
     parser.add_argument("--codecs", nargs="+", metavar="NAME", help=names)
+    reuse = "take what the written comparison has of the same codecs, settings, weights and pictures, times included"
+    parser.add_argument("--reuse", action="store_true", help=reuse)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the json to FILE")
     return parser

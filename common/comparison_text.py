@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any, Mapping
 
 from common import runs, table_text
+from common.errors import RelicError
 from common.rate_changes import ANCHOR, AT_EQUAL_QUALITY, BD_RATE, MEASURES, Document, mean_curves
 from common.table_text import Section
 
@@ -34,6 +36,15 @@ def place(document: Document) -> Path:
     folder = {"smoke": base / "smoke", "suite": base / "suite"}.get(document["scale"], base / "runs" / "suite")
     is_part = not document["complete"] and document["scale"] != "smoke"
     return (base / "runs" / "suite" if is_part else folder) / f"{document['table']}.json"
+
+
+def read() -> Document:
+    """Return the complete comparison that was written last; raises RelicError where there is none."""
+    path = runs.results_dir() / "suite" / "rd_kodak.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise RelicError(f"no comparison to reuse in {path}: leave out --reuse") from None
 
 
 # --- curves --------------------------------------------------------------------------------------------------------

@@ -69,12 +69,16 @@ def line_plot(lines: Sequence[Line], x_label: str, y_label: str, title: str = ""
 
 
 def rate_distortion(
-    panels: Mapping[str, Sequence[Line]], title: str = "", log_x: bool = False, columns: int | None = None
+    panels: Mapping[str, Sequence[Line]],
+    title: str = "",
+    log_x: bool = False,
+    columns: int | None = None,
+    x_label: str = "bits per pixel",
 ) -> Figure:
     """Draw quality over rate, one panel for each y label (quantity and unit); a label looks the same in all panels.
 
-    Line.x are bits per pixel; a curve of one point is a marker. The panels stand in rows of so many columns, by default
-    all in one row.
+    Line.x are bits per pixel, or what `x_label` says; a curve of one point is a marker. The panels stand in rows of so
+    many columns, by default all in one row.
     """
     labels = list(dict.fromkeys(line.label for lines in panels.values() for line in lines))
     with _style():
@@ -86,7 +90,7 @@ def rate_distortion(
             axes.remove()
         for axes, (y_label, lines) in zip(all_axes, panels.items()):
             _draw_lines(axes, lines, {label: i for i, label in enumerate(labels)})
-            axes.set(xlabel="bits per pixel", ylabel=y_label)
+            axes.set(xlabel=x_label, ylabel=y_label)
             if log_x:
                 _logarithmic(axes, "x")
         _legend(figure, all_axes[: len(panels)])

@@ -21,6 +21,7 @@ from common.published import Published
 Document = dict
 EXACT_SCALE = "exact"
 SMALLEST_MS_SSIM_SIDE = 161
+WHOLE_SET = "whole set"  # the picture of a measurement that is of all pictures together
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Reproduction:
     """What an experiment found, before it is judged.
 
     `values[row][column]` are numbers counted or computed otherwise; `pictures` are measurements, one mapping a row,
-    seed and picture with the fields that the published file's `measured as` names. `missing[row]` says why a row was
+    seed and picture (or WHOLE_SET, for all rows) with the fields that the published file's `measured as` names. `missing[row]` says why a row was
     not run, `further[column][row]` are columns the paper has not, `claims` come from `claim`. `figures[suffix]` are
     drawn by common.figures; "" is the main one. `provenance["obstacles"][column]` says why a column's values cannot be
     compared with the paper's, "" where they can at every scale; other columns follow from scale and test pictures.
@@ -227,7 +228,7 @@ def _difference(
     target = float(Decimal(printed[0]) - Decimal(printed[1]))
     ours = [_matrix(paper, found, label, column) for label in (row, reference)]
     measured = ours[0] is not None and ours[1] is not None
-    interval = statistics.interval_of_difference(*ours) if measured else None
+    interval = _interval(found, *ours) if measured else None
     reproduced = _mean(ours[0]) - _mean(ours[1]) if measured else _given_difference(found, row, reference, column)
     # A difference of counts has no uncertainty: its interval is itself. One of single trainings has an unknown one.
     counted = not measured and paper.tolerances[column].text == "exact"
@@ -276,7 +277,15 @@ def _interval_of(paper: Published, found: Reproduction, row: str, column: str) -
     if column in found.values.get(row, {}):
         return None
     matrix = _matrix(paper, found, row, column)
-    return None if matrix is None else _rounded_interval(statistics.interval_of_mean(matrix))
+    return None if matrix is None else _rounded_interval(_interval(found, matrix))
+
+
+def _interval(found: Reproduction, *matrices: np.ndarray) -> Any:
+    """Return the interval of a row's mean or of the difference of two: over trainings alone for sets as wholes."""
+    if any(p["picture"] == WHOLE_SET for p in found.pictures):
+        return statistics.interval_over_trainings(*(matrix[:, 0] for matrix in matrices))
+    of_rows = statistics.interval_of_mean if len(matrices) == 1 else statistics.interval_of_difference
+    return of_rows(*matrices)
 
 
 # --- the JPEG gate -------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ Rows = list
 FitPart = Callable[[int, runs.Run], "tuple[bool, Rows]"]
 
 
-def fit(run: runs.Run, names: Sequence[str], fit_part: FitPart) -> list[dict[str, Any]] | None:
+def fit_parts(run: runs.Run, names: Sequence[str], fit_part: FitPart) -> list[dict[str, Any]] | None:
     """Fit all parts; return the log of the whole, whose steps and seconds go on, or None when time ran out first.
 
     `fit_part(index, own)` fits one part by its own run with `common.runs.fit`, which for a part that is complete only

@@ -184,7 +184,7 @@ def encode(symbols: np.ndarray, indexes: np.ndarray, tables: FrequencyTables) ->
         excesses.append(excess)
     if any(map(len, excesses)):
         _encode_excess(encoder, np.concatenate(excesses))
-    return _shortest_bytes(encoder)
+    return shortest_bytes(encoder)
 
 
 def decode(data: bytes, indexes: np.ndarray, tables: FrequencyTables) -> np.ndarray:
@@ -199,7 +199,7 @@ def decode(data: bytes, indexes: np.ndarray, tables: FrequencyTables) -> np.ndar
     if len(data) > 16 * indexes.size:
         raise _damaged()
     order, groups = _grouped(indexes)
-    decoder = RangeDecoder(np.frombuffer(data + bytes(-len(data) % 4), ">u4").astype(np.uint32))
+    decoder = range_decoder(data)
     values = np.empty(indexes.size, np.int32)
     try:
         for table, start, stop in groups:
@@ -270,7 +270,12 @@ def _decode_excess(decoder: Any, count: int) -> np.ndarray:
     return number - 1
 
 
-def _shortest_bytes(encoder: Any) -> bytes:
+def range_decoder(data: bytes) -> Any:
+    """Return a decoder of what `shortest_bytes` returned; where the data end it reads zeros."""
+    return RangeDecoder(np.frombuffer(data + bytes(-len(data) % 4), ">u4").astype(np.uint32))
+
+
+def shortest_bytes(encoder: Any) -> bytes:
     """Return the encoder's data, big-endian, ended by the fewest bytes (1 to 4) that decode alike before zeros."""
     if encoder.is_empty():
         return b""

@@ -217,13 +217,13 @@ def fit(
     batch: Callable[[int], dict],
     run: Run,
     validate: Callable[[], dict[str, float]] = dict,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> tuple[bool, float, list[dict]]:
     """Train a compiled model until `config.steps`; return (finished, seconds of training, log rows).
 
-    `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit;
-    every row of the log has the means of `chunk` steps, and `validate()` gives it further values. Stops early, with a checkpoint, after `run.minutes` and
-    on Ctrl-C. Raises RelicError when the loss is not finite.
+    `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit; a row
+    of the log has the means of `chunk` steps (CHUNK), and further values by `validate()`. Stops early, with a
+    checkpoint, after `run.minutes` and on Ctrl-C. Raises RelicError when the loss is not finite.
     """
     step, before, log = _start(model, config, run)
     started = saved = time.monotonic()
@@ -231,7 +231,7 @@ def fit(
     with _StopOnSignal(model) as stop:
         callbacks = _callbacks(run) + [stop.callback()]
         while step < config.steps and not stop.requested:
-            row = _fit_chunk(model, batch, step, min(step + chunk, config.steps), callbacks)
+            row = _fit_chunk(model, batch, step, min(step + (chunk or CHUNK), config.steps), callbacks)
             step = row["step"]
             seconds = before + time.monotonic() - started
             log.append({**row, **validate(), "seconds": round(seconds, 1)})

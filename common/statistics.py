@@ -3,7 +3,8 @@
 Pictures are resampled with replacement, the same ones for both rows of a difference (paired by picture). Where a row
 was trained with several seeds, seeds are resampled too, each row's by itself; their spread is widened by
 sqrt(S / (S - 1)), because resampling S values shows only (S - 1) / S of the variance of their mean. With two or
-three seeds the interval is still optimistic; with one it speaks of pictures alone.
+three seeds the interval is still optimistic; with one it speaks of pictures alone. Where a set is measured as a whole
+there are no pictures to resample, and the interval is that of Student's t over trainings.
 """
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ RESAMPLES = 10_000
 MINIMUM_PICTURES = 5
 _SEED = 20190616
 _CHUNK = 4_000_000
+# Student's t exceeds these in 2.5 % of cases, with 1, 2, … degrees of freedom; the last one serves for more.
+_STUDENT = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622)
 
 Interval = Tuple[float, float]
 
@@ -33,6 +36,21 @@ def interval_of_difference(values: np.ndarray, reference: np.ndarray) -> Interva
     if matrices[0].shape[1] != matrices[1].shape[1]:
         raise ValueError("a paired interval needs the same pictures of both rows")
     return _interval(matrices, [1.0, -1.0])
+
+
+def interval_over_trainings(values: np.ndarray, reference: np.ndarray | None = None) -> Interval | None:
+    """Return the 95 % interval of `mean(values)`, or of its difference to `mean(reference)`; None below two trainings.
+
+    Float (seeds,), one value a training. Of two rows the fewer seeds count for the degrees of freedom, which is cautious.
+    """
+    rows = [_matrix(row)[0] for row in (values, reference) if row is not None]
+    fewest = min(map(len, rows))
+    if fewest < 2:
+        return None
+    error = np.sqrt(sum(row.var(ddof=1) / len(row) for row in rows))
+    half = _STUDENT[min(fewest - 1, len(_STUDENT)) - 1] * error
+    middle = rows[0].mean() - sum(row.mean() for row in rows[1:])
+    return float(middle - half), float(middle + half)
 
 
 def _matrix(values: np.ndarray) -> np.ndarray:

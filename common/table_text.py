@@ -199,10 +199,11 @@ def _differences(paper: Published, document: Mapping[str, Any]) -> Section:
     if measured:
         seeds = sorted({n for d in measured for n in d["seeds"]})
         over = "pictures" if seeds == [1] else "pictures and seeds"
-        section.sentences = [
-            f"Intervals over {over}, paired by picture: {measured[0]['pictures']} pictures, "
-            f"{' to '.join(map(str, seeds[:: max(1, len(seeds) - 1)]))} seed{'s' if seeds[-1] > 1 else ''} a row."
-        ]
+        over += f", paired by picture: {measured[0]['pictures']} pictures"
+        if measured[0]["pictures"] == 1:
+            over = "seeds alone, by Student's t"
+        counted = f"{' to '.join(map(str, seeds[:: max(1, len(seeds) - 1)]))} seed{'s' if seeds[-1] > 1 else ''} a row"
+        section.sentences = [f"Intervals over {over}, {counted}."]
         if seeds[0] == 1:
             section.sentences.append(
                 "With one seed the interval leaves out what another training would change, so no sign is decided."
@@ -270,7 +271,8 @@ def provenance(document: Mapping[str, Any]) -> list[str]:
     if about.get("test_set"):
         used = about["test_set"]
         lines.append(f"Test set: {used['name']}, {used['pictures']} pictures, sha256 of pixels {used['digest'][:16]}.")
-    for key in ("command", "seconds", "device", "machine", "stack", "backend", "python", "versions", "commit"):
+    named = ("command", "seconds", "reused", "device", "machine", "stack", "backend", "python", "versions", "commit")
+    for key in named:
         if about.get(key):
             lines.append(f"{key}: {_flat(about[key])}")
     return lines

@@ -1,6 +1,7 @@
 """Tables of trained codecs: every row's codec turns every test picture into bytes and back, next to JPEG."""
 from __future__ import annotations
 
+import csv
 import dataclasses
 import hashlib
 import json
@@ -133,6 +134,19 @@ def network(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
         if shown:
             known[key.replace("_", " ")] = " and ".join(shown)
     return known
+
+
+def log(config: Any, scale: str, seed: int) -> list[dict[str, float]]:
+    """Return the rows of a preset's log.csv as numbers; RelicError where it is not there or empty."""
+    path = runs.Run(*preset_of(config), scale, seed).shipped / "log.csv"
+    try:
+        with path.open(encoding="utf-8") as file:
+            rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise RelicError(f"no {path}: train the preset again, which writes it") from None
+    if not rows:
+        raise RelicError(f"{path} is empty: train the preset again, which writes it")
+    return rows
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ def suite(tmp_path, monkeypatch):
     monkeypatch.setattr(codecs, "FAMILIES", (jpeg, absent))
     monkeypatch.setattr(codecs, "family", {"JPEG": jpeg, "BPG": absent}.__getitem__)
     monkeypatch.setattr(comparison, "JOBS", 1)
-    monkeypatch.setattr(runs, "provenance", lambda: {"command": "a command"})  # which imports a framework
+    monkeypatch.setattr(runs, "provenance", lambda: {"command": "a command", "commit": "c0ffee"})  # which imports a framework
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("RELIC_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("RELIC_CACHE", str(tmp_path / "cache"))
@@ -248,6 +248,26 @@ def test_two_processes_measure_what_one_does(pictures, monkeypatch):
         found.append(comparison.compare(options, {}, load))
     assert without_times(found[0]["points"]) == without_times(found[1]["points"])
     assert [(p["codec"], len(p["bpp"])) for p in found[0]["points"]] == [("JPEG", 4)] * 2 + [("WebP", 4)] * 2
+
+
+def test_only_what_another_run_has_not_measured_is_measured(pictures, monkeypatch):
+    known = json.loads(json.dumps(compare(data=pictures)))
+    measured = []
+    monkeypatch.setattr(comparison, "_measure_points", lambda label, *rest: measured.append(label) or [])
+    again = comparison.compare(Options(data=pictures), CURVES, load, known)
+    assert not measured and again["points"] == known["points"]
+    assert again["provenance"]["reused"] == (
+        "JPEG, Half, Some (1 picture): measured by an earlier run (a command, commit c0ffee)"
+    )
+    one_other = json.loads(json.dumps(known).replace("half/net, scale small, seed 1", "half/net, scale small, seed 2"))
+    comparison.compare(Options(data=pictures), CURVES, load, one_other)
+    comparison.compare(Options(data=pictures, images=1), CURVES, load, known)
+    assert measured[:1] == ["Half"] and len(measured) > 1
+
+
+def test_there_must_be_a_comparison_to_reuse(suite, monkeypatch):
+    with pytest.raises(RelicError, match="no comparison to reuse in .*rd_kodak.json: leave out --reuse"):
+        comparison_text.read()
 
 
 def test_without_kodak_the_embedded_pictures_stand_in_and_that_is_said(suite):

@@ -4,7 +4,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import time
 
 import cv2
 import numpy as np
@@ -275,20 +274,6 @@ def test_a_training_that_starts_anew_forgets_the_later_parts_of_the_old_one(quic
         train.train(narrow(), run())
     with pytest.raises(RelicError, match=r"checkpoint_1_ppnn.npz was written with another config \(steps differ\)"):
         train.train(narrow(steps=6), run(resume=True))
-
-
-def test_a_part_resumes_its_own_checkpoint_in_the_minutes_that_are_left(tmp_path, monkeypatch):
-    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
-    part, started = Part(2, "vcnn"), time.monotonic() - 240
-    own = train.run_of(part, run(minutes=10, resume=True), started)
-    assert own.checkpoint.name == "checkpoint_2_vcnn.npz" and not own.resume
-    assert own.minutes == pytest.approx(6, abs=0.1)
-    with runs.atomic_file(own.checkpoint) as file:
-        file.write(b"of this part")
-    assert train.run_of(part, run(resume=True, restart=True), started).resume
-    assert not train.run_of(part, run(resume=True, restart=True), started).restart
-    assert not train.run_of(part, run(), started).resume
-    assert train.run_of(part, run(minutes=3), started).minutes == 0.0 and train.run_of(part, run(), 0.0).minutes is None
 
 
 # --- from settings to weights --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The pictures of Donis and Brown, Section II-D: two sets of 32x32 pixels one after the other, perhaps once more turned."""
+"""The pictures of Donis and Brown, Section II-D: two sets one after the other, perhaps once more turned."""
 from __future__ import annotations
 
 from typing import Callable

@@ -1,4 +1,4 @@
-"""Training of Donis and Brown: one iteration, epoch by epoch; and the iterative codec, with more and more iterations."""
+"""Training of Donis and Brown: one iteration, epoch by epoch; the iterative codec with more and more iterations."""
 from __future__ import annotations
 
 import dataclasses
@@ -6,8 +6,9 @@ from typing import Any, Callable
 
 import numpy as np
 
-from common import backend, parts, runs, training
+from common import backend, runs, training
 from common.data import TrainingPatches
+from common.parts import fit_parts
 from papers.donis_convlstm import config as config_module
 from papers.donis_convlstm import losses
 from papers.donis_convlstm.config import Config, Iterative
@@ -82,8 +83,7 @@ def train_iterative(config: Iterative, run: runs.Run) -> tuple[Unrolled, dict[st
         finished, _, rows = runs.fit(model, alone, lambda step: batch(before + step), own)
         return finished, [{**row, "iterations": iterations} for row in rows]
 
-    names = [f"phase{index + 1}" for index in range(len(config.phases))]
-    log = parts.fit(run, names, fit_phase)
+    log = fit_parts(run, [f"phase{index + 1}" for index in range(len(config.phases))], fit_phase)
     if log is None:
         return None
     about = {"steps": log[-1]["step"], "training_seconds": log[-1]["seconds"], "data": patches.digests, "log": log}

@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
 
 from common import backend, metrics, runs, training
+from common.parts import fit_parts
 from papers.zhao_mixedres import config as config_module
 from papers.zhao_mixedres.config import Config
 from papers.zhao_mixedres.learning import FDNN, PPNN, VCNN, Networks, SubProblem
@@ -48,57 +47,22 @@ def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
     """Train the networks of one codec; return them with what run.json says of that, or None when time ran out first."""
     patches = Patches(config, run.seed)
     networks = build(config, run.seed)
-    if run.restart:
-        discard(run)
-    log: list[dict[str, Any]] = []
-    reports, started = [], time.monotonic()
-    for index, part in enumerate(parts(config)):
+    plan, reports = parts(config), []
+
+    def fit_part(index: int, own: runs.Run) -> tuple[bool, list[dict[str, Any]]]:
+        part = plan[index]
         model = sub_problem(config, networks, part.network)
         batch = batches(config, networks, patches, part, (run.seed, index))
-        own = run_of(part, run, started)
-        before = written_at(own.checkpoint)
         finished, _, rows = runs.fit(model, config, batch, own)
-        log = joined(log, rows, part)
-        has_learned = written_at(own.checkpoint) != before  # and was not complete before
-        if not finished or (has_learned and left(run, started) == 0.0 and part != parts(config)[-1]):
-            return None
-        if part.network == PPNN:
+        if part.network == PPNN and finished:
             reports.append(report(config, networks, patches.pictures[:REPORTED]))
+        return finished, [{**row, "network": part.network, "alternation": part.alternation} for row in rows]
+
+    log = fit_parts(run, [part.name for part in plan], fit_part)
+    if log is None:
+        return None
     about = {"steps": log[-1]["step"], "training_seconds": log[-1]["seconds"], "data": patches.digests}
     return networks, {**about, "alternations": reports, "log": log}
-
-
-def joined(log: list[dict[str, Any]], rows: list[dict[str, Any]], part: Part) -> list[dict[str, Any]]:
-    """Return the log of a training with that of its next part, whose steps and seconds go on from there."""
-    last = log[-1] if log else {"step": 0, "seconds": 0.0}
-    at = {"network": part.network, "alternation": part.alternation}
-    return log + [
-        {**row, **at, "step": last["step"] + row["step"], "seconds": round(last["seconds"] + row["seconds"], 1)}
-        for row in rows
-    ]
-
-
-def discard(run: runs.Run) -> None:
-    """Remove the checkpoints of a training that starts anew, as its later parts must not find them."""
-    for path in run.checkpoint.parent.glob("checkpoint_*.npz"):
-        path.unlink()
-
-
-def run_of(part: Part, run: runs.Run, started: float) -> runs.Run:
-    """Return the run of one part: what it resumes, and the minutes that are left of those of the whole."""
-    own = dataclasses.replace(run, part=part.name, restart=False, minutes=left(run, started))
-    is_first = part == Part(1, PPNN)  # a run that is to be resumed has this part's checkpoint at least
-    return dataclasses.replace(own, resume=run.resume and (is_first or own.checkpoint.exists()))
-
-
-def written_at(path: Path) -> int | None:
-    """Return when a file was written, in nanoseconds, None where there is none."""
-    return path.stat().st_mtime_ns if path.exists() else None
-
-
-def left(run: runs.Run, started: float) -> float | None:
-    """Return the minutes that are left of a run's, None where it may take any time."""
-    return None if run.minutes is None else max(0.0, run.minutes - (time.monotonic() - started) / 60)
 
 
 def sub_problem(config: Config, networks: Networks, name: str) -> SubProblem:
