@@ -41,7 +41,7 @@ def interval_of_difference(values: np.ndarray, reference: np.ndarray) -> Interva
 def interval_over_trainings(values: np.ndarray, reference: np.ndarray | None = None) -> Interval | None:
     """Return the 95 % interval of `mean(values)`, or of its difference to `mean(reference)`; None below two trainings.
 
-    Float (seeds,), one value a training. Of two rows the fewer seeds count for the degrees of freedom, which is cautious.
+    Float (seeds,), one value a training. The row with fewer seeds gives the degrees of freedom, which is cautious.
     """
     rows = [_matrix(row)[0] for row in (values, reference) if row is not None]
     fewest = min(map(len, rows))

@@ -157,7 +157,8 @@ def suite(tmp_path, monkeypatch):
     monkeypatch.setattr(codecs, "FAMILIES", (jpeg, absent))
     monkeypatch.setattr(codecs, "family", {"JPEG": jpeg, "BPG": absent}.__getitem__)
     monkeypatch.setattr(comparison, "JOBS", 1)
-    monkeypatch.setattr(runs, "provenance", lambda: {"command": "a command", "commit": "c0ffee"})  # which imports a framework
+    # The real one imports a framework.
+    monkeypatch.setattr(runs, "provenance", lambda: {"command": "a command", "commit": "c0ffee"})
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("RELIC_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("RELIC_CACHE", str(tmp_path / "cache"))
@@ -252,8 +253,8 @@ def test_two_processes_measure_what_one_does(pictures, monkeypatch):
 
 def test_only_what_another_run_has_not_measured_is_measured(pictures, monkeypatch):
     known = json.loads(json.dumps(compare(data=pictures)))
-    measured = []
-    monkeypatch.setattr(comparison, "_measure_points", lambda label, *rest: measured.append(label) or [])
+    measured, measure = [], comparison._measure_points
+    monkeypatch.setattr(comparison, "_measure_points", lambda *of: measured.append(of[0]) or measure(*of))
     again = comparison.compare(Options(data=pictures), CURVES, load, known)
     assert not measured and again["points"] == known["points"]
     assert again["provenance"]["reused"] == (

@@ -352,7 +352,7 @@ def test_symbols_beyond_32_bits_in_a_stream_are_refused():
     encoder.encode(np.array([1], np.int32), SMALL.model(1))
     range_coder._encode_excess(encoder, np.array([2**33 - 2]))
     with pytest.raises(RangeCoderError, match="damaged"):
-        decode(range_coder._shortest_bytes(encoder), np.array([1]), SMALL)
+        decode(range_coder.shortest_bytes(encoder), np.array([1]), SMALL)
 
 
 def test_streams_that_are_cut_or_continued_are_refused(tables):

@@ -1,16 +1,13 @@
 """Figure 6 of Paka and Khatter: the loss of training and validation pictures over the epochs, from our log."""
 from __future__ import annotations
 
-import csv
 import math
-from pathlib import Path
 from typing import Any
 
-from common import figures, runs, trained
-from common.errors import RelicError
+from common import figures, trained
 from common.figures import Line
 from common.join import Reproduction
-from common.tables import Options, preset_of, shipped_seeds
+from common.tables import Options, shipped_seeds
 from papers.paka_autoencoder import config, train
 from papers.paka_autoencoder.config import Config, at_scale
 from papers.paka_autoencoder.table1 import how_to_train
@@ -26,7 +23,7 @@ def figure6(options: Options) -> Reproduction:
     if not seeds:
         return Reproduction(missing={row: how_to_train(options) for row in options.rows})
     shortened = at_scale(config.AUTOENCODER, options.scale)
-    log = log_of(config.AUTOENCODER, options.scale, seeds[0])
+    log = trained.log(config.AUTOENCODER, options.scale, seeds[0])
     check = check_of(options.scale)
     found = Reproduction(figures={"": drawn({"": log, ", linear output": check}, shortened)})
     found.notes = [compared(log, check)] if check else []
@@ -47,15 +44,10 @@ def figure6(options: Options) -> Reproduction:
     return found
 
 
-def log_of(preset: Config, scale: str, seed: int) -> list[dict[str, float]]:
-    """Return the log of a preset's training."""
-    return read(runs.Run(*preset_of(preset), scale, seed).shipped / "log.csv")
-
-
 def check_of(scale: str) -> list[dict[str, float]]:
     """Return the log of the training with a linear output, empty where its weights are not here."""
     seeds = shipped_seeds(config.AUTOENCODER_LINEAR, scale)
-    return log_of(config.AUTOENCODER_LINEAR, scale, seeds[0]) if seeds else []
+    return trained.log(config.AUTOENCODER_LINEAR, scale, seeds[0]) if seeds else []
 
 
 def compared(log: list[dict[str, float]], check: list[dict[str, float]]) -> str:
@@ -73,18 +65,6 @@ def compared(log: list[dict[str, float]], check: list[dict[str, float]]) -> str:
         f"The check with a linear output: at steps {steps[0]:.0f} to {steps[-1]:.0f} its validation loss is "
         f"{levels[1]:.2f} dB, the sigmoid's {levels[0]:.2f} dB, with one seed each: no difference is decided."
     )
-
-
-def read(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a training's log.csv as numbers; RelicError where it is not there or empty."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        raise RelicError(f"no {path}: train the preset again, which writes it") from None
-    if not rows:
-        raise RelicError(f"{path} is empty: train the preset again, which writes it")
-    return rows
 
 
 def epochs(steps: float, trained_as: Config) -> float:
