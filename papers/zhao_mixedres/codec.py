@@ -7,6 +7,7 @@ the representation as JPEG's 4:2:0 does. Sections of a file: the representation,
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,17 +82,22 @@ class Codec:
     def representation(self, x: np.ndarray) -> np.ndarray:
         """Return y, uint8 (H / stride, W / stride), of a grey uint8 picture, edges repeated to whole strides."""
         stride = self.config.stride
-        sides = [(0, -side % stride) for side in x.shape]
-        values = np.pad(x, sides, mode="edge")[..., None] / np.float32(255)
-        size = STRIP_PIXELS // (values.shape[1] * stride)
-        return rounded(apply_by_strips(self._fdnn, values, (stride, 1), size, HALO)[..., 0])
+        whole = np.pad(x, [(0, -side % stride) for side in x.shape], mode="edge")
+        return self._applied(self._fdnn, whole, (stride, 1))
 
     def restored(self, z: np.ndarray) -> np.ndarray:
         """Return x_hat, uint8 (h * stride, w * stride), of a coded representation, uint8 (h, w)."""
-        stride = self.config.stride
-        size = STRIP_PIXELS // (z.shape[1] * stride**2)
-        values = z[..., None] / np.float32(255)
-        return rounded(apply_by_strips(self._ppnn, values, (1, stride), size, HALO)[..., 0])
+        return self._applied(self._ppnn, z, (1, self.config.stride))
+
+    def _applied(self, network: Any, picture: np.ndarray, strides: tuple[int, int]) -> np.ndarray:
+        """Return a network's output, uint8 (H', W'), of a uint8 picture (H, W) whose edges go on outside of it.
+
+        Zeros there, as the layers have them, would darken what is near the edges. `strides` as of `apply_by_strips`.
+        """
+        taken, given = (HALO * stride for stride in strides)
+        values = np.pad(picture, taken, mode="edge")[..., None] / np.float32(255)
+        size = STRIP_PIXELS // (values.shape[1] * strides[1] ** 2 * strides[0])
+        return rounded(apply_by_strips(network, values, strides, size, HALO)[given:-given, given:-given, 0])
 
     def _chroma_sides(self, height: int, width: int) -> tuple[int, int]:
         divisor = 2 * self.config.stride
