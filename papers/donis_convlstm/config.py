@@ -124,7 +124,9 @@ def at_scale(config: Config, scale: str) -> Config:
     """
     check_scale(scale)
     if isinstance(config, Iterative):
-        return replace(config, **_ITERATIVE_SCALES.get(scale, {}))
+        shortened = replace(config, **_ITERATIVE_SCALES.get(scale, {}))
+        is_second = scale == "small" and config.reconstruction == "one_shot"
+        return replace(shortened, phases=_SMALL_PHASES_ONE_SHOT) if is_second else shortened
     if scale == "smoke":
         # Of so few pictures the last 5 % would be none.
         few: dict[str, Any] = dict(pictures=_SMOKE_PICTURES, validation_share=0.5, training_sets=_SMOKE_SETS)
@@ -137,6 +139,7 @@ def at_scale(config: Config, scale: str) -> Config:
 
 # Few iterations first: a step takes as long as it has iterations. Larger patches have less of an edge, as pictures do.
 _SMALL_PHASES = ((4, 2800, 2e-3), (8, 900, 1e-3), (16, 400, 5e-4), (16, 150, 1e-4))
+_SMALL_PHASES_ONE_SHOT = tuple((iterations, steps // 2, rate) for iterations, steps, rate in _SMALL_PHASES)
 _ITERATIVE_SCALES: dict[str, dict[str, Any]] = {
     "smoke": dict(**_SMOKE, phases=((2, 1, 1e-3),), training_sets=("synthetic",)),
     "small": dict(**_SMALL, phases=_SMALL_PHASES, patch_size=64, batch_size=8),
