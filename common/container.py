@@ -67,6 +67,11 @@ class Header:
         if self.channels not in (1, 3):
             raise ContainerError(f"a picture must have 1 or 3 channels, not {self.channels}")
 
+    def check_weights(self, model: str, weights_digest: bytes) -> None:
+        """Raise ContainerError unless a file with this header was coded by these weights of this model."""
+        if (self.model, self.weights_digest) != (model, weights_digest):
+            raise ContainerError(f"this file was coded by {self.model} with other weights: load those to decode it")
+
 
 def pack(header: Header, sections: Sequence[bytes]) -> bytes:
     """Return a file of the header and the sections, in order; raises ContainerError for more than 4096 sections."""

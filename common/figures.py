@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,10 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.6,
     "svg.hashsalt": "relic",
 }
+THIN = 0.8
 WIDTH = 8.0  # inches: 1200 pixels in a png, about half of them on a page
 PIXELS_PER_INCH = 150
+LETTERS_PER_INCH = 11  # of titles
 MANY_POINTS = 40  # from here on a line carries no markers
 WIDEST_GRID = 1600
 # Of a grid of pictures, in pixels. A power of two keeps the size in inches exact.
@@ -194,11 +197,14 @@ def _new(width: float, height: float, title: str) -> Figure:
 
     figure = Drawing(figsize=(width, height), dpi=PIXELS_PER_INCH, layout="constrained")
     if title:
-        figure.suptitle(title, fontsize=12.0)
+        lines = (line for given in title.split("\n") for line in textwrap.wrap(given, int(LETTERS_PER_INCH * width)))
+        figure.suptitle("\n".join(lines), fontsize=12.0)
     return figure
 
 
 def _draw_lines(axes: Any, lines: Sequence[Line], order: Mapping[str, int]) -> None:
+    """Draw lines in the looks of their labels; those that share one, as repetitions of a thing do, are thinner."""
+    shared = Counter(line.label for line in lines)
     for line in lines:
         i = order[line.label]
         marked = len(line.x) < MANY_POINTS or not line.joined
@@ -207,10 +213,11 @@ def _draw_lines(axes: Any, lines: Sequence[Line], order: Mapping[str, int]) -> N
             [math.nan if value is None or not math.isfinite(value) else value for value in line.y],
             color=COLOURS[i % len(COLOURS)],
             marker=MARKERS[i % len(MARKERS)] if marked else "",
-            markersize=9.0 if len(line.x) == 1 else 5.0,
+            markersize=9.0 if len(line.x) == 1 else 5.0 if shared[line.label] == 1 else 3.0,
             # Single points may lie on each other.
             markerfacecolor="none" if len(line.x) == 1 else None,
             markeredgewidth=1.8 if len(line.x) == 1 else None,
+            linewidth=None if shared[line.label] == 1 else THIN,
             linestyle=DASHES[i // len(COLOURS) % len(DASHES)] if line.joined and len(line.x) > 1 else "",
             label=line.label,
         )

@@ -29,11 +29,11 @@ class Reproduction:
     """What an experiment found, before it is judged.
 
     `values[row][column]` are numbers counted or computed otherwise; `pictures` are measurements, one mapping a row,
-    seed and picture (WHOLE_SET in every one: of all together) with the fields that the published file's `measured as`
-    names. `missing[row]` says why a row was not run, `further[column][row]` are columns the paper has not, `claims` come
-    from `claim`. `figures[suffix]` are drawn by common.figures; "" is the main one. `provenance["obstacles"][column]`
-    says why a column's values cannot be compared with the paper's, "" where they can at every scale; other columns
-    follow from scale and test pictures.
+    seed and picture (WHOLE_SET in all of them: of a set as a whole) with the fields that the published file's
+    `measured as` names. `missing[row]` says why a row was not run, `further[column][row]` are columns the paper has
+    not, `claims` come from `claim`. `figures[suffix]` are drawn by common.figures; "" is the main one.
+    `provenance["obstacles"][column]` says why a column's values cannot be compared with the paper's, "" where they
+    can at every scale; other columns follow from scale and test pictures.
     """
 
     values: dict[str, dict[str, float]] = field(default_factory=dict)

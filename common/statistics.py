@@ -48,9 +48,14 @@ def interval_over_trainings(values: np.ndarray, reference: np.ndarray | None = N
     if fewest < 2:
         return None
     error = np.sqrt(sum(row.var(ddof=1) / len(row) for row in rows))
-    half = _STUDENT[min(fewest - 1, len(_STUDENT)) - 1] * error
+    half = student(fewest - 1) * error
     middle = rows[0].mean() - sum(row.mean() for row in rows[1:])
     return float(middle - half), float(middle + half)
+
+
+def student(degrees: int) -> float:
+    """Return the 97.5 % quantile of Student's t with so many degrees of freedom; beyond the tabulated, the last."""
+    return _STUDENT[min(degrees, len(_STUDENT)) - 1]
 
 
 def _matrix(values: np.ndarray) -> np.ndarray:

@@ -49,8 +49,7 @@ class Codec:
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`; raises ContainerError for anything else."""
         header, sections = container.unpack(data)
-        if (header.model, header.weights_digest) != (self.model_id, self.digest):
-            raise ContainerError(f"this file was coded by {header.model} with other weights: load those to decode it")
+        header.check_weights(self.model_id, self.digest)
         if len(sections) != len(self._tables):
             raise ContainerError(f"a file of {self.model_id} has {len(self._tables)} sections, not {len(sections)}")
         height, width = (side + -side % STRIDE for side in (header.height, header.width))

@@ -58,8 +58,7 @@ class Codec:
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its bits; raises ContainerError for anything else."""
         header, sections = container.unpack(data)
-        if (header.model, header.weights_digest) != (self.model_id, self.digest):
-            raise ContainerError(f"this file was coded by {header.model} with other weights: load those to decode it")
+        header.check_weights(self.model_id, self.digest)
         bits = self._bits_of(sections)
         stride = self.config.stride
         shape = (-(-header.height // stride), -(-header.width // stride), self.config.code_channels)

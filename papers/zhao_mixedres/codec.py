@@ -65,8 +65,7 @@ class Codec:
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its setting; raises ContainerError for anything else."""
         header, sections = container.unpack(data)
-        if (header.model, header.weights_digest) != (self.model_id, self.digest):
-            raise ContainerError(f"this file was coded by {header.model} with other weights: load those to decode it")
+        header.check_weights(self.model_id, self.digest)
         if len(sections) != (1 if header.channels == 1 else 2):
             raise ContainerError(f"this is no file of {self.model_id}, or a newer one's: compress the picture again")
         stride, height, width = self.config.stride, header.height, header.width
