@@ -70,9 +70,10 @@ class Iterative(Config):
 
     hidden_kernels: tuple = sourced((1, 1, 1, 1, 1, 3, 3), f"{_TODERICI}, Section 3.1: of all seven ConvLSTM2D")
     gains: tuple = assumed((4.0, 2.0, 0.5), "of first kernels: on residuals, after a ConvLSTM2D, of the last layer")
+    residual_gains: tuple = assumed((3.0, 1.1), f"{_TODERICI}, Section 3.2, has a network for it: see `gain`")
     reconstruction: str = assumed("additive", f"{_TODERICI}, Eq. 2; or 'one_shot', Eq. 3")
     binarizer: str = sourced("stochastic", f"{_TODERICI}, Section 2")
-    loss: str = sourced("residual", f"{_TODERICI}, Eq. 4: mean |residual| over all iterations")
+    loss: str = assumed("residual", f"{_TODERICI}, Eq. 4: mean |residual| over all iterations, here with its gain")
     phases: tuple = assumed(((16, 1_000_000, 5e-4),), f"iterations, steps, learning rate; {_TODERICI} has 16")
     batch_size: int = sourced(32, f"{_TODERICI}, Section 4")
     clip_norm: float = assumed(1.0, _OWN)
@@ -90,6 +91,11 @@ class Iterative(Config):
     def steps(self) -> int:
         """Steps of the whole training."""
         return sum(steps for _, steps, _ in self.phases)
+
+    def gain(self, iteration: int) -> float:
+        """Return what residuals are multiplied by before an iteration, counted from 0, as they become smaller."""
+        first, growth = self.residual_gains
+        return first * growth ** (iteration - 1) if iteration else 1.0
 
 
 AS_RUN = Config()
@@ -138,7 +144,7 @@ def at_scale(config: Config, scale: str) -> Config:
 
 
 # Few iterations first: a step takes as long as it has iterations. Larger patches have less of an edge, as pictures do.
-_SMALL_PHASES = ((4, 2800, 2e-3), (8, 900, 1e-3), (16, 400, 5e-4), (16, 150, 1e-4))
+_SMALL_PHASES = ((4, 2000, 2e-3), (8, 800, 1e-3), (16, 300, 5e-4), (16, 100, 1e-4))
 _SMALL_PHASES_ONE_SHOT = tuple((iterations, steps // 2, rate) for iterations, steps, rate in _SMALL_PHASES)
 _ITERATIVE_SCALES: dict[str, dict[str, Any]] = {
     "smoke": dict(**_SMOKE, phases=((2, 1, 1e-3),), training_sets=("synthetic",)),

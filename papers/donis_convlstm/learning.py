@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from common.backend import keras, loss_trackers, ops, uniform_noise
 from papers.donis_convlstm import losses, model
 from papers.donis_convlstm.config import Config, Iterative
@@ -67,9 +69,10 @@ def loss_of(config: Config, x: Any, x_hat: Any) -> Any:
 
 
 class Unrolled(keras.Model):
-    """The iterative codec with a fixed number of iterations; `fit` minimises the mean |residual| of all of them.
+    """The iterative codec with a fixed number of iterations; `fit` minimises their mean |residual|.
 
-    Call as `OneIteration`, with patches of the config's size. Source: Toderici et al. 2017, Eqs. 1 to 4.
+    Each residual counts with the gain that it has in the next iteration, as later ones are smaller. Call as
+    `OneIteration`, with patches of the config's size. Source: Toderici et al. 2017, Eqs. 1 to 4.
     """
 
     def __init__(self, config: Iterative, seed: int = 0, iterations: int = 1, networks: tuple | None = None) -> None:
@@ -98,9 +101,10 @@ class Unrolled(keras.Model):
         )
         x_hat, errors = model.first_estimate(x), []
         for i in range(self.iterations):
-            code, *into = self.encoder([x - x_hat, *into])
+            gain = config.gain(i)
+            code, *into = self.encoder([gain * (x - x_hat), *into])
             output, *out_of = self.decoder([self._bits(code, i, inputs["step"][0]), *out_of])
-            x_hat = model.next_estimate(config, x_hat, output)
+            x_hat = model.next_estimate(config, x_hat, output, gain)
             errors.append(ops.mean(ops.abs(x - x_hat)))
         return {"errors": ops.stack(errors)}
 
@@ -113,7 +117,9 @@ class Unrolled(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the mean over iterations and update the running means: of the first and the last one too."""
         errors = y_pred["errors"]
-        values = {"loss": ops.mean(errors), "first": errors[0], "last": errors[-1]}
+        gains = [self.config.gain(i + 1) for i in range(self.iterations)]
+        loss = ops.mean(errors * ops.convert_to_tensor(np.array(gains, np.float32)))
+        values = {"loss": loss, "first": errors[0], "last": errors[-1]}
         for name, tracker in self.trackers.items():
             tracker.update_state(values[name])
         return values["loss"]

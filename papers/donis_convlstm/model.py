@@ -154,6 +154,6 @@ def first_estimate(x: Any) -> Any:
     return 0.0 * x + 0.5
 
 
-def next_estimate(config: Iterative, x_hat: Any, output: Any) -> Any:
-    """Return x_hat after an iteration: the last one and the output (additive), or grey and the output (one-shot)."""
-    return output + (x_hat if config.reconstruction == "additive" else 0.5)
+def next_estimate(config: Iterative, x_hat: Any, output: Any, gain: Any) -> Any:
+    """Return x_hat after an iteration: the last one and output / gain (additive), or grey and the output (one-shot)."""
+    return x_hat + output / gain if config.reconstruction == "additive" else output + 0.5
