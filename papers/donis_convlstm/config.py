@@ -145,7 +145,7 @@ def at_scale(config: Config, scale: str) -> Config:
 
 # Few iterations first: a step takes as long as it has iterations. Larger patches have less of an edge, as pictures do.
 _SMALL_PHASES = ((4, 2000, 2e-3), (8, 800, 1e-3), (16, 300, 5e-4), (16, 100, 1e-4))
-_SMALL_PHASES_ONE_SHOT = tuple((iterations, steps // 2, rate) for iterations, steps, rate in _SMALL_PHASES)
+_SMALL_PHASES_ONE_SHOT = tuple((iterations, steps // 4, rate) for iterations, steps, rate in _SMALL_PHASES)
 _ITERATIVE_SCALES: dict[str, dict[str, Any]] = {
     "smoke": dict(**_SMOKE, phases=((2, 1, 1e-3),), training_sets=("synthetic",)),
     "small": dict(**_SMALL, phases=_SMALL_PHASES, patch_size=64, batch_size=8),
