@@ -110,12 +110,13 @@ def _jax_gradients(function, x, upstream, layer, values):
     import jax
 
     def total(x, arrays):
-        y = layer.stateless_call(arrays, [], x)[0] if layer is not None else function(x)
+        y = layer.stateless_call(arrays, others, x)[0] if layer is not None else function(x)
         return (y * upstream).sum(), y
 
     arrays = [value.value for value in values]
-    (_, y), (x_gradient, others) = jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(jax.numpy.asarray(x), arrays)
-    return np.asarray(y), np.asarray(x_gradient), [np.asarray(g) for g in others]
+    others = [v.value for v in layer.non_trainable_variables] if layer is not None else []  # of generators
+    (_, y), (x_gradient, found) = jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(jax.numpy.asarray(x), arrays)
+    return np.asarray(y), np.asarray(x_gradient), [np.asarray(g) for g in found]
 
 
 def _torch_gradients(function, x, upstream, layer, values):

@@ -252,3 +252,29 @@ def test_panels_stand_in_rows_of_as_many_columns_as_asked_for():
     assert places == [(2, 2, 0), (2, 2, 1), (2, 2, 2)]
     assert [axes.get_ylabel() for axes in drawn.axes] == list(panels)
     assert [axes.get_subplotspec().get_geometry()[:2] for axes in figures.rate_distortion(panels).axes] == [(1, 3)] * 3
+
+
+def test_panels_over_something_else_than_a_rate_say_what():
+    panels = {f"{name} (dB)": [Line("codec", [1, 2], [20.0, 30.0])] for name in "ab"}
+    assert {axes.get_xlabel() for axes in figures.rate_distortion(panels, x_label="epoch").axes} == {"epoch"}
+    assert {axes.get_xlabel() for axes in figures.rate_distortion(panels).axes} == {"bits per pixel"}
+
+
+def test_curves_that_share_a_label_share_their_colour_and_are_thinner():
+    lines = [Line("twice", [1, 2], [1, 2]), Line("once", [1, 2], [3, 4]), Line("twice", [1, 2], [5, 6])]
+    figure = figures.rate_distortion({"a": lines, "b": lines[:2]})
+    first, once, second = figure.axes[0].lines
+    assert first.get_color() == second.get_color() != once.get_color()
+    assert first.get_linewidth() == second.get_linewidth() < once.get_linewidth()
+    assert {line.get_linewidth() for line in figure.axes[1].lines} == {once.get_linewidth()}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["twice", "once"]
+
+
+def test_a_title_wider_than_the_figure_is_broken_and_its_own_lines_stay():
+    title = "Fig. 4 as plotted\n" + "authors from their own logs, ours trained here, " * 4
+    figure = figures.line_plot([Line("a", [1, 2], [3, 4])], "x", "y", title)
+    figure.draw_without_rendering()
+    box = figure._suptitle.get_window_extent()
+    assert 0 <= box.x0 and box.x1 <= figure.bbox.width
+    first, *others = figure.get_suptitle().split("\n")
+    assert first == "Fig. 4 as plotted" and " ".join(others) == title.partition("\n")[2].strip()

@@ -322,6 +322,31 @@ def test_an_interval_is_repeatable_and_needs_five_pictures_and_finite_values():
         statistics.interval_of_difference(values, values[:, :5])
 
 
+@pytest.mark.parametrize("trainings, t", [(2, 12.7062), (3, 4.3027), (5, 2.7764), (10, 2.2622), (40, 2.2622)])
+def test_an_interval_over_trainings_is_that_of_students_t(trainings, t):
+    values = np.random.default_rng(7).normal(3.0, 2.0, trainings)
+    half = t * values.std(ddof=1) / math.sqrt(trainings)
+    assert statistics.interval_over_trainings(values) == pytest.approx((values.mean() - half, values.mean() + half))
+
+
+def test_an_interval_between_trainings_counts_the_row_with_fewer_and_needs_two():
+    values, reference = np.array([5.0, 7.0]), np.array([1.0, 2.0, 3.0, 2.0])
+    half = 12.7062 * math.sqrt(2 / 2 + (2 / 3) / 4)
+    assert statistics.interval_over_trainings(values, reference) == pytest.approx((4 - half, 4 + half))
+    low, high = statistics.interval_over_trainings(reference, values)
+    assert (low, high) == pytest.approx((-4 - half, -4 + half))
+    assert statistics.interval_over_trainings(values, reference[:1]) is None
+    assert statistics.interval_over_trainings(values[:1]) is None
+
+
+def test_an_interval_over_trainings_covers_the_truth_as_often_as_it_says():
+    generator, covered = np.random.default_rng(8), 0
+    for _ in range(2000):
+        low, high = statistics.interval_over_trainings(generator.normal(1, 1, 3), generator.normal(0, 1, 3))
+        covered += low < 1 < high
+    assert covered / 2000 == pytest.approx(0.975, abs=0.02)  # cautious: with four degrees of freedom 95 %
+
+
 # --- the join ---
 
 
@@ -371,6 +396,20 @@ def test_a_difference_against_the_papers_is_opposite_and_a_missing_row_not_run(t
     assert document["differences"][0]["verdict"] == "opposite sign"
     document = join.join("p/table1", "small", "first", found(pictures("first", 27.0)))
     assert {d["verdict"] for d in document["differences"]} == {"not run"}
+
+
+def test_a_set_measured_as_a_whole_has_intervals_over_its_trainings(tiny):
+    def whole(row, *values):
+        return [dict(pictures(row, v + 1, seed=i)[0], picture=join.WHOLE_SET) for i, v in enumerate(values)]
+
+    measured = found(whole("first", 26, 26.1, 26.2), whole("second", 27, 27.02))
+    document = join.join("p/table1", "small", "first", measured)
+    psnr = document["differences"][0]
+    half = 12.7062 * math.sqrt(0.01 / 3 + 0.0002 / 2)
+    assert psnr["interval"] == pytest.approx([0.91 - half, 0.91 + half], rel=1e-4) and psnr["verdict"] == "same sign"
+    assert cell(document, "first", "PSNR")["interval"] == pytest.approx([26.1 - 0.24842, 26.1 + 0.24842], rel=1e-5)
+    assert join.recompute(document) == document
+    assert "Intervals over seeds alone, by Student's t, 2 to 3 seeds a row." in table_text.as_text(document)
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])

@@ -1,0 +1,28 @@
+"""Audit of Donis and Brown: what the figures' axes show, what crude pictures score on them, which settings runs had.
+
+    python -m experiments.audit_donis                # half a minute: nothing is trained
+    python -m experiments.audit_donis --images 200   # the same with fewer pictures
+
+The measures that the figures plot, recomputed from the authors' logs and on pictures without detail or colour, next to
+the measures that the labels name; the code's rate without a binarizer; batch sizes by what two metrics divide by.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from common import tables
+
+TABLE = "donis_convlstm/audit"
+ROWS: dict[str, Any] = {}
+MINUTES = 0.5
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Compute everything anew on the test pictures."""
+    from papers.donis_convlstm import audit
+
+    return audit.reproduce(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, trained=False)

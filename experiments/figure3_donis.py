@@ -1,0 +1,34 @@
+"""Figure 3 of Donis and Brown: PSNR over the epochs for five batch sizes, from logs.
+
+    python -m experiments.figure3_donis                  # seconds: reads the logs that are shipped with the weights
+    python -m experiments.figure3_donis --scale smoke    # seconds: trains every row for one step
+    python -m experiments.figure3_donis --scale paper    # needs weights of the paper's schedule
+
+Drawn are the squared PSNR, which the paper calls PSNR, of the authors' logs and of ours, and the same on correct axes.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.donis_convlstm import config
+
+TABLE = "donis_convlstm/figure3"
+ROWS = {
+    "Batch 32": config.BATCH_32,
+    "Batch 64": config.AS_RUN,
+    "Batch 128": config.BATCH_128,
+    "Batch 512": config.BATCH_512,
+    "Batch 1024": config.BATCH_1024,
+}
+REFERENCE = "Batch 512"
+MINUTES = 0.2
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Read and draw the curves."""
+    from papers.donis_convlstm import curves
+
+    return curves.reproduce(options, curves.PSNR)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, REFERENCE)

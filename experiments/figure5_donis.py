@@ -1,0 +1,28 @@
+"""Figure 5 of Donis and Brown: PSNR over the epochs for three sizes of the training set, from logs.
+
+    python -m experiments.figure5_donis                  # seconds: reads the logs that are shipped with the weights
+    python -m experiments.figure5_donis --scale smoke    # seconds: trains every row for one step
+    python -m experiments.figure5_donis --scale paper    # needs weights of the paper's schedule
+
+Drawn are the squared PSNR, which the paper calls PSNR, of the authors' logs and of ours, and the same on correct axes.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.donis_convlstm import config
+
+TABLE = "donis_convlstm/figure5"
+ROWS = {"50 thousand": config.SET_50K, "100 thousand": config.AS_RUN, "200 thousand": config.SET_200K}
+REFERENCE = "100 thousand"
+MINUTES = 0.2
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Read and draw the curves."""
+    from papers.donis_convlstm import curves
+
+    return curves.reproduce(options, curves.PSNR)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, REFERENCE)

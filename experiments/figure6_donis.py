@@ -1,0 +1,27 @@
+"""Figure 6 of Donis and Brown: better examples of pictures through one iteration, beside their originals.
+
+    python -m experiments.figure6_donis                  # shipped weights: half a minute
+    python -m experiments.figure6_donis --scale smoke    # the same with trainings of a step
+
+The test pictures with the highest SSIM, a few at fixed ranks, and the same ones through the network as the paper
+describes it.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.donis_convlstm import config
+
+TABLE = "donis_convlstm/figure6"
+ROWS = {"better": config.AS_RUN}
+MINUTES = 0.5
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Choose and draw pictures."""
+    from papers.donis_convlstm import examples
+
+    return examples.reproduce(options, "highest")
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce)

@@ -1,0 +1,28 @@
+"""Times of Donis and Brown's networks: ConvLSTM2D against its first step, 16 copies or iterations against one.
+
+    python -m experiments.speed_donis                  # about four minutes, nothing is trained to an end
+    python -m experiments.speed_donis --scale smoke    # the same with tiny networks
+
+Training steps and inference with random pictures, the compared networks in turn; the paper says that 16 iterations
+would take about thirty times as long as one.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from common import tables
+
+TABLE = "donis_convlstm/speed"
+ROWS: dict[str, Any] = {}
+MINUTES = 4
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Time every pair of networks."""
+    from papers.donis_convlstm import speed
+
+    return speed.reproduce(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, trained=False)

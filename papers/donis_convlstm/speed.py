@@ -1,0 +1,201 @@
+"""How long Donis and Brown's networks take, side by side: ConvLSTM2D and its first step, copies in series, iterations.
+
+Times depend on the machine and on what else runs there; the claims are on ratios of two networks that take turns.
+"""
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Mapping
+
+import numpy as np
+
+from common import backend, trained, training
+from common.join import Reproduction, claim
+from common.tables import Options
+from papers.donis_convlstm import complexity, config, model, train
+from papers.donis_convlstm.config import MAX_ITERATIONS, Config, at_scale
+from papers.donis_convlstm.learning import OneIteration, Unrolled
+
+FASTER = 2.5  # what the first step has to gain
+BILLION_TIMES = "3e1"  # Section II-D2: about thirty-fold
+PRECISION = "float32"  # as the authors had it
+TRAINING, INFERENCE = "training step", "inference"
+Work = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two kinds of the same work that are compared: the slower one's and the faster one's, by their names."""
+
+    name: str
+    slow: str
+    fast: str
+    operations: float  # multiply-accumulates of the slower one over those of the faster one
+    rounds: int
+    prepare: Callable[[], dict[str, dict[str, Work]]]  # kind of work -> name -> what to time
+
+
+class Copies(OneIteration):
+    """So many copies of one iteration in series, each with its own weights: what the authors called iterations."""
+
+    def __init__(self, settings: Config, copies: int) -> None:
+        super().__init__(settings, recurrent=True)
+        self.others = [part(settings, True) for _ in range(copies - 1) for part in (model.encoder, model.decoder)]
+
+    def call(self, inputs, training=True):
+        """Return `{"x", "x_hat"}`, float32 (B, 32, 32, 3), x_hat that of the last copy."""
+        outputs = super().call(inputs, training)
+        x_hat = outputs["x_hat"]
+        for part in self.others:
+            x_hat = part(x_hat)
+        return {**outputs, "x_hat": x_hat}
+
+
+def cases(scale: str) -> list[Case]:
+    """Return what is compared; at scale smoke with few filters, and twice each."""
+    smoke = scale == "smoke"
+    full, small = (at_scale(config.AS_RUN, "smoke" if smoke else name) for name in ("paper", "small"))
+    iterative = at_scale(config.ITERATIVE, "smoke" if smoke else "small")
+    batches, rounds = ((2, 2, 2), (2, 2, 2)) if smoke else ((8, 64, 32), (7, 15, 9))
+    last = 2 if smoke else MAX_ITERATIONS
+    return [
+        _first_step("the paper's width", replace(full, batch_size=batches[0]), rounds[0]),
+        _first_step("scale small", replace(small, batch_size=batches[1]), rounds[1]),
+        _copies(replace(small, batch_size=batches[2]), last, rounds[2]),
+        _iterations(iterative, last, rounds[2]),
+    ]
+
+
+def _first_step(name: str, settings: Config, rounds: int) -> Case:
+    def prepare() -> dict[str, dict[str, Work]]:
+        own = {"ConvLSTM2D": _built(settings, recurrent=True), "its first step": _built(settings)}
+        inputs = _pictures(settings)
+        x = inputs["x"].astype(np.float32) / np.float32(255)
+        return {
+            TRAINING: {name: _step(one, inputs) for name, one in own.items()},
+            INFERENCE: {name: _forward(one, x) for name, one in own.items()},
+        }
+
+    operations = complexity.macs(settings, recurrent=True) / complexity.macs(settings)
+    about = f"{name}, {settings.batch_size} pictures"
+    return Case(about, "ConvLSTM2D", "its first step", operations, rounds, prepare)
+
+
+def _copies(settings: Config, copies: int, rounds: int) -> Case:
+    def prepare() -> dict[str, dict[str, Work]]:
+        inputs, kinds = _pictures(settings), {f"{copies} copies": copies, "1 copy": 1}
+        made = {name: training.build(lambda s, _, n=n: Copies(s, n), *_options(settings)) for name, n in kinds.items()}
+        return {TRAINING: {name: _step(one, inputs) for name, one in made.items()}}
+
+    about = f"copies in series with weights of their own, {settings.batch_size} pictures"
+    return Case(about, f"{copies} copies", "1 copy", copies, rounds, prepare)
+
+
+def _iterations(settings: config.Iterative, iterations: int, rounds: int) -> Case:
+    def prepare() -> dict[str, dict[str, Work]]:
+        inputs, kinds = _pictures(settings), {f"{iterations} iterations": iterations, "1 iteration": 1}
+        made = {
+            name: training.build(lambda s, seed, n=n: Unrolled(s, seed, n), *_options(settings))
+            for name, n in kinds.items()
+        }
+        return {TRAINING: {name: _step(one, inputs) for name, one in made.items()}}
+
+    size = settings.patch_size
+    about = f"iterations of the iterative codec, {settings.batch_size} patches of {size}x{size}"
+    return Case(about, f"{iterations} iterations", "1 iteration", iterations, rounds, prepare)
+
+
+def _options(settings: Config) -> tuple[Config, int, str]:
+    return settings, 0, PRECISION
+
+
+def _built(settings: Config, recurrent: bool = False) -> Any:
+    return training.build(lambda s, seed: OneIteration(s, seed, recurrent), *_options(settings), **train.adam(settings))
+
+
+def _pictures(settings: Config) -> dict[str, np.ndarray]:
+    size, count = settings.patch_size, settings.batch_size
+    x = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    return {"x": x, "step": np.zeros(count, np.int32)}
+
+
+def _step(network: Any, inputs: Mapping[str, np.ndarray]) -> Work:
+    return lambda: network.train_on_batch(inputs)
+
+
+def _forward(network: Any, x: np.ndarray) -> Work:
+    forward = backend.compiled(network.reconstructed)
+    return lambda: forward(x)
+
+
+# --- measuring -----------------------------------------------------------------------------------------------------
+
+
+def seconds(works: Mapping[str, Work], rounds: int) -> dict[str, np.ndarray]:
+    """Return how long each work took, (rounds,): they take turns, after one that is not counted, which compiles."""
+    for work in works.values():
+        work()
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            started = time.perf_counter()
+            work()
+            found[name].append(time.perf_counter() - started)
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def ratio(slow: np.ndarray, fast: np.ndarray) -> float:
+    """Return the median ratio of works that followed each other: another program slows down both."""
+    return float(np.median(slow / fast))
+
+
+def reproduce(options: Options) -> Reproduction:
+    """Time every case and judge the ratios."""
+    before = os.getloadavg()[0]
+    found, rows = Reproduction(), {}
+    with trained.progress(len(cases(options.scale)), "case") as bar:
+        for case in cases(options.scale):
+            ratios = {}
+            for kind, works in case.prepare().items():
+                times = seconds(works, case.rounds)
+                ratios[kind] = ratio(times[case.slow], times[case.fast])
+                rows.update({f"{case.name}: {kind}, {name}": times[name] for name in times})
+                rows[f"{case.name}: {kind}, ratio"] = times[case.slow] / times[case.fast]
+            found.claims += claims(case, ratios)
+            bar.update()
+    found.further = further(rows)
+    found.notes = notes()
+    found.provenance = {"threads": len(os.sched_getaffinity(0)), "load before": round(before, 2), "precision": PRECISION}
+    return found
+
+
+def further(rows: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """Return median, least and greatest of each row: milliseconds, or ratios of works that followed each other."""
+    columns: dict[str, dict[str, float]] = {}
+    for row, values in rows.items():
+        unit = 1.0 if row.endswith("ratio") else 1e3
+        for column, value in (("median", np.median(values)), ("least", values.min()), ("greatest", values.max())):
+            columns.setdefault(f"{column} (ms or ratio)", {})[row] = float(f"{unit * value:.4g}")
+    return columns
+
+
+def claims(case: Case, ratios: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Judge a case's ratios: the first step by what it has to gain, copies by the paper's thirty-fold."""
+    note = f"Multiply-accumulates: {case.operations:.3g} times as many."
+    rounded = {kind: float(f"{value:.3g}") for kind, value in ratios.items()}
+    if case.fast == "its first step":
+        text = "A first step without what multiplies zeros is at least 2.5 times as fast as ConvLSTM2D"
+        return [claim(f"{text}: {case.name}, {kind}", "above", FASTER, value, note) for kind, value in rounded.items()]
+    text = f"{case.slow} train about thirty times as long as one (II-D2): {case.name}"
+    return [claim(text, "rounds to", BILLION_TIMES, value, note) for value in rounded.values()]
+
+
+def notes() -> list[str]:
+    """Say how times were taken."""
+    return [
+        "The works of a case take turns; a ratio is the median over rounds of one work's time over that of the other, "
+        "which came right after it. Times are of this machine and of whatever ran on it.",
+        "The outputs and gradients of ConvLSTM2D and of its first step are equal.",
+    ]
