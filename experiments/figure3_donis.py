@@ -19,7 +19,7 @@ ROWS = {
     "Batch 512": config.BATCH_512,
     "Batch 1024": config.BATCH_1024,
 }
-REFERENCE = "Batch 512"
+REFERENCE = "Batch 64"
 MINUTES = 0.2
 
 

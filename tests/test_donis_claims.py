@@ -125,7 +125,7 @@ def test_a_log_is_plotted_by_its_loss_and_by_ssim_where_the_loss_is_another():
 
 def test_as_run_is_a_batch_size_and_a_training_set_but_its_seeds_count_once():
     mine = claims_logged.ours({"as_run": trained(0.5, 0.7), "relu": trained(0.6), "mae": []})
-    assert mine.trainings["batch_512"] is mine.trainings["set_100k"] is mine.trainings["as_run"]
+    assert mine.trainings["batch_64"] is mine.trainings["set_100k"] is mine.trainings["as_run"]
     assert mine.repeats == ("as_run", "relu") and chance.spread(mine, claims_logged.last)[1] == 1
 
 

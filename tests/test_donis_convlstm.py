@@ -133,7 +133,7 @@ def test_the_paper_has_1167_million_multiplications_a_picture_and_the_first_step
 
 
 def test_a_training_takes_three_passes_for_every_picture_and_iteration():
-    assert complexity.training_flops(AS_RUN, "paper") == 6 * complexity.macs(AS_RUN) * 15 * 185 * 512
+    assert complexity.training_flops(AS_RUN, "paper") == 6 * complexity.macs(AS_RUN) * 15 * 1484 * 64
     shortened = at_scale(ITERATIVE, "small")
     patches_ = sum(iterations * steps for iterations, steps, _ in shortened.phases) * 8 * 4  # of 64x64
     assert complexity.training_flops(ITERATIVE, "small") == 6.0 * complexity.macs(shortened) * patches_
@@ -153,7 +153,7 @@ def test_no_two_presets_are_the_same_at_any_scale_but_smoke():
 def test_scale_small_keeps_the_sizes_of_the_sets_to_each_other_and_the_epochs(name, pictures, kept):
     small = at_scale(getattr(config, name.upper()), "small")
     assert (small.pictures, small.training_pictures, small.epochs) == (pictures, kept, 15)
-    assert small.steps == 15 * (kept // 512) and small.batch_size == 512
+    assert small.steps == 15 * (kept // 64) and small.batch_size == 64
     assert sum(count for _, count in small.training_sets) == 8_000
     assert at_scale(config.SET_200K, "small").pictures == 16_000
 
