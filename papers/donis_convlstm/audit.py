@@ -24,6 +24,7 @@ FLOAT_BITS, PIXEL_BITS = 32, 24
 SAME = "mean of all pictures"
 SHOWN = (SAME, "4x4 pixels, bicubic", "8x8 pixels, bicubic", "luma alone", "JPEG quality 10")
 SHOWN_RANKS = (0.9, 0.5, 0.1)  # of the test pictures by SSIM, as shares
+DEFAULT_BATCH = 512  # of the authors' code
 REFERENCE_PICTURES, REFERENCE_TILES = 6_000_000, 1280 * 720 // PIXELS
 
 Table = Mapping[str, Mapping[str, float]]
@@ -204,8 +205,8 @@ def notes(table: Table) -> list[str]:
         "The two metrics of batches: residual_loss divides by the batch asked for and counts every batch alike, mae is "
         "a mean over pictures. Their quotient in validation over that in training depends on how full the last batches "
         "are: on pictures over batch size. One of both is a run's name, the other follows.",
-        f"So the runs of the size study had batches of {of_study}, where the program's default is "
-        f"{config.AS_RUN.batch_size}, and the one with 100 thousand pictures has the setting of batch 64.",
+        f"So the runs of the size study had batches of {of_study}, where the program's default is {DEFAULT_BATCH}, and "
+        "the one with 100 thousand pictures has the setting of batch 64.",
     ]
 
 
