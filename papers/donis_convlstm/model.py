@@ -100,7 +100,8 @@ def recurrent_encoder(config: Iterative) -> Any:
     """Return (residual, *state) -> (code, *next state) of any size in whole strides of 16."""
     residual = h = keras.Input((None, None, 3), name="residual")
     h = _conv(h, config.encoder_filters[0], 3, "E_conv", 2, start=scaled(config.gains[0]))
-    states, nexts = [], []
+    states: list[Any] = []
+    nexts: list[Any] = []
     for i, filters in enumerate(config.encoder_filters[1:], 1):
         step = _step(config, i, filters, 3, 2, f"E_lstm{i}")
         h = _recur(step, h, states, nexts)
@@ -113,7 +114,8 @@ def recurrent_decoder(config: Iterative) -> Any:
     """Return (code, *state) -> (output, *next state); output is what an iteration adds, or the picture itself."""
     code = h = keras.Input((None, None, config.code_channels), name="code")
     h = _conv(h, config.decoder_filters[0], 1, "D_conv")
-    states, nexts = [], []
+    states: list[Any] = []
+    nexts: list[Any] = []
     for i, (filters, kernel) in enumerate(zip(config.decoder_filters[1:], config.decoder_kernels), 1):
         step = _step(config, len(config.encoder_filters) - 1 + i, filters, kernel, 1, f"D_lstm{i}")
         h = _recur(step, h, states, nexts)
