@@ -215,23 +215,34 @@ def test_works_take_turns_after_one_that_is_not_counted(monkeypatch):
         return run
 
     monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(speed.time, "process_time", lambda: 2 * clock[0])
     found = speed.seconds({"slow": work("slow", 3.0), "fast": work("fast", 0.5)}, 4)
     assert order == ["slow", "fast"] * 5
-    np.testing.assert_array_equal(found["slow"], [3.0] * 4)
-    assert speed.ratio(found["slow"], found["fast"]) == 6.0
+    np.testing.assert_array_equal(found["slow"], [[3.0, 6.0]] * 4)
+    np.testing.assert_array_equal(found["fast"], [[0.5, 1.0]] * 4)
 
 
-def test_a_ratio_is_the_median_of_neighbours_whatever_slows_down_both():
+def test_a_ratio_is_the_median_of_neighbours_whatever_slows_down_both(monkeypatch):
     slow, fast = np.array([4.0, 400.0, 4.4, 4.0, 4.0]), np.array([1.0, 100.0, 1.0, 1.0, 8.0])
-    assert speed.ratio(slow, fast) == 4.0
+    works = {"16 copies": slow, "1 copy": fast}
+    case = speed.Case("copies", "16 copies", "1 copy", 16, 5, lambda: {speed.TRAINING: works})
+    monkeypatch.setattr(speed, "cases", lambda scale: [case])
+    both = {name: np.stack([values, 3 * values], axis=1) for name, values in works.items()}
+    monkeypatch.setattr(speed, "seconds", lambda works, rounds: both)
+    found = speed.reproduce(Options("donis_convlstm/speed", {}, "exact"))
+    assert found.claims[0]["found"] == 4.0
+    assert found.further["clock, median (ms)"]["copies: training step, 16 copies"] == 4000
+    assert found.further["clock, greatest"]["copies: training step, ratio"] == 4.4
+    assert found.further["processor, median (ms)"]["copies: training step, 1 copy"] == 3000
 
 
 def test_a_first_step_has_to_be_2_5_times_as_fast_and_copies_thirty_times_as_slow():
     case = speed.Case("small", "ConvLSTM2D", "its first step", 4.35, 2, dict)
-    fast, slow = speed.claims(case, {"training step": 2.61, "inference": 2.4})
-    assert (fast["verdict"], slow["verdict"]) == ("holds", "does not hold") and "4.35 times" in fast["note"]
+    fast, slow = (speed.judged(case, speed.INFERENCE, clock, 3.0) for clock in (2.61, 2.4))
+    assert (fast["verdict"], slow["verdict"]) == ("holds", "does not hold")
+    assert fast["note"] == "By the processor 3. Multiply-accumulates: 4.35 times as many."
     case = speed.Case("copies", "16 copies", "1 copy", 16, 2, dict)
-    verdicts = [speed.claims(case, {"training step": value})[0]["verdict"] for value in (16.2, 24.9, 31.0, 36.0)]
+    verdicts = [speed.judged(case, speed.TRAINING, value, 16.0)["verdict"] for value in (16.2, 24.9, 31.0, 36.0)]
     assert verdicts == ["does not hold", "does not hold", "holds", "does not hold"]
 
 
@@ -240,7 +251,7 @@ def test_copies_have_weights_of_their_own_and_follow_each_other():
     settings = at_scale(AS_RUN, "smoke")
     copies = speed.Copies(settings, 3)
     counted = sum(math.prod(weight.shape) for weight in copies.trainable_variables)
-    assert counted == 3 * complexity.parameters(settings, recurrent=True)
+    assert counted == 3 * complexity.parameters(settings)
     parts = {**copies.transforms, **{f"copy{i}": part for i, part in enumerate(copies.others)}}
     holder = type("Holder", (), {"transforms": parts})
     runs.set_model_arrays(holder, known_arrays(holder), "known")
@@ -288,7 +299,7 @@ def test_the_table_of_times_has_every_case(monkeypatch):
     document = join.join("donis_convlstm/speed", "exact", None, found)
     assert join.recompute(document) == document
     assert len(document["claims"]) == 6 and document["provenance"]["threads"] >= 1
-    median = document["further"]["median (ms or ratio)"]
+    median = document["further"]["clock, median (ms)"]
     assert len(median) == 6 * 3 and all(value > 0 for value in median.values())
     assert every[0].operations == pytest.approx(4.352, abs=1e-3) and [one.operations for one in every[2:]] == [16, 16]
     patches = at_scale(config.ITERATIVE, "small").batch_size
