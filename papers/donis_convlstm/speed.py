@@ -154,6 +154,7 @@ def seconds(works: Mapping[str, Work], rounds: int) -> dict[str, np.ndarray]:
 def reproduce(options: Options) -> Reproduction:
     """Time every case and judge the ratios."""
     before = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found, rows = Reproduction(), {}
     every = cases(options.scale)
     with trained.progress(len(every), "case") as bar:
@@ -166,8 +167,7 @@ def reproduce(options: Options) -> Reproduction:
                 found.claims.append(judged(case, kind, *np.median(ratios, axis=0)))
             bar.update()
     found.further = further(rows)
-    found.notes = notes()
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found.notes = notes(threads, before)
     found.provenance = {"threads": threads, "load before": round(before, 2), "precision": PRECISION}
     return found
 
@@ -194,9 +194,10 @@ def judged(case: Case, kind: str, clock: float, processor: float) -> dict[str, A
     return claim(text, "rounds to", THIRTY_FOLD, found, note)
 
 
-def notes() -> list[str]:
+def notes(threads: int | None, load: float) -> list[str]:
     """Say how times were taken."""
     return [
+        f"{threads} threads, {PRECISION}; programs that ran or waited to run before, the last minute's mean: {load:.1f}.",
         "The works of a case take turns; a ratio is the median over rounds of one work's time over that of the other, "
         "which came right beside it. Times by the clock are of whatever else ran on the machine too; those by the "
         "processor, all threads together, hardly, but leave out what an accelerator does.",
