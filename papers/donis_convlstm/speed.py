@@ -197,7 +197,7 @@ def judged(case: Case, kind: str, clock: float, processor: float) -> dict[str, A
 def notes(threads: int | None, load: float) -> list[str]:
     """Say how times were taken."""
     return [
-        f"{threads} threads, {PRECISION}; programs that ran or waited to run before, the last minute's mean: {load:.1f}.",
+        f"{threads} threads, {PRECISION}; running or waiting programs in the minute before: {load:.1f} on average.",
         "The works of a case take turns; a ratio is the median over rounds of one work's time over that of the other, "
         "which came right beside it. Times by the clock are of whatever else ran on the machine too; those by the "
         "processor, all threads together, hardly, but leave out what an accelerator does.",
