@@ -17,7 +17,7 @@ from papers.donis_convlstm.config import MAX_ITERATIONS, Config, at_scale
 from papers.donis_convlstm.learning import OneIteration
 from papers.donis_convlstm.model import STRIDE
 
-# The paper gives no numbers for these; limits fixed before anything was measured, but A_FACTOR, which was 0.01 at first.
+# The paper gives no numbers for these; limits fixed before measuring, but for A_FACTOR, which was 0.01 at first.
 THE_SAME = 0.01  # share of the variance between pictures, below which outputs are called the same
 NEARLY_GREY = 0.1  # share of the chroma's variance
 A_FACTOR = 0.05  # deviation from a factor of 1; a mean of squares is above the square of the mean by up to half of it
