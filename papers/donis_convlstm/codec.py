@@ -1,8 +1,8 @@
 """The codecs of Donis and Brown: the iterative one for pictures of any size, and one iteration for tiles of 32x32.
 
 A file of the iterative codec has a section for each iteration, 32 bits for 16x16 pixels: cut after some of them it is
-the file of so few iterations. Its networks see at most 1024x1024 pixels at once: of larger pictures the sides are cut
-into the fewest parts of at most 64 positions of the code, equal but for one position, and tiles are coded apart. A
+the file of so few iterations. Its networks see at most 1536x1536 pixels at once: of larger pictures the sides are cut
+into the fewest parts of at most 96 positions of the code, equal but for one position, and tiles are coded apart. A
 file of one iteration has one section: bits, or the code's 128 numbers a tile as little-endian float32.
 """
 from __future__ import annotations
@@ -25,7 +25,7 @@ from papers.donis_convlstm.learning import OneIteration, Unrolled
 from papers.donis_convlstm.model import STRIDE, binarized
 
 ITERATIONS = CODING["iterations"].default
-TILE_SIDE = 64  # positions of the code: a tile of the iterative codec has at most 2**20 pixels, for memory's sake
+TILE_SIDE = 96  # positions of the code: a tile of the iterative codec takes about 3 GB of memory at most
 BATCH = 128  # tiles of 32x32 that pass a network of one iteration at once
 
 
