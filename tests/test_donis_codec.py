@@ -349,14 +349,14 @@ def test_tiles_of_a_large_picture_are_coded_apart(codec_of, monkeypatch):
     np.testing.assert_array_equal(codec.decompress(file), decoded)
 
 
-@pytest.mark.parametrize("height, width", [(1, 1), (48, 32), (64, 64), (65, 64), (4096, 1), (129, 200)])
+@pytest.mark.parametrize("height, width", [(1, 1), (48, 32), (96, 96), (97, 96), (4096, 1), (193, 250)])
 def test_tiles_are_few_equal_and_cover_every_position_once(height, width):
     covered, sizes = np.zeros((height, width), int), []
     for rows, columns in codec_module.tiles(height, width):
         covered[rows, columns] += 1
         sizes.append(covered[rows, columns].shape)
-    assert (covered == 1).all() and len(sizes) == -(-height // 64) * -(-width // 64)
-    assert np.max(sizes) <= 64 and (np.ptp(sizes, axis=0) <= 1).all()
+    assert (covered == 1).all() and len(sizes) == -(-height // 96) * -(-width // 96)
+    assert np.max(sizes) <= 96 and (np.ptp(sizes, axis=0) <= 1).all()
 
 
 def test_the_nominal_rate_is_an_eighth_of_a_bit_for_an_iteration(codec_of):
