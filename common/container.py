@@ -120,6 +120,11 @@ def unpack(data: bytes, allow_missing_sections: bool = False) -> tuple[Header, l
     return header, sections
 
 
+def section_counts(data: bytes) -> tuple[int, int]:
+    """Return how many sections of a file are complete, and how many it had before it was cut; raises ContainerError."""
+    return len(unpack(data, allow_missing_sections=True)[1]), len(_read_header(bytes(data))[1])
+
+
 def payload_size(data: bytes) -> int:
     """Return the bytes of a file that are coded data: the lengths of its complete sections; raises ContainerError."""
     return sum(map(len, unpack(data, allow_missing_sections=True)[1]))

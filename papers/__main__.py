@@ -155,7 +155,15 @@ def _decompress(arguments: argparse.Namespace) -> None:
     output = _decoded_name(arguments.file, arguments.output)
     image = codec.decompress(data)
     write_png(output, image)
-    print(f"{output}: {image.shape[1]} x {image.shape[0]} pixels")
+    print(f"{output}: {image.shape[1]} x {image.shape[0]} pixels{_what_is_missing(data)}")
+
+
+def _what_is_missing(data: bytes) -> str:
+    """Say how much of a file that was cut, and still decodes, is left."""
+    from common import container
+
+    complete, total = container.section_counts(data)
+    return "" if complete == total else f", from {complete} of {total} sections: the file was cut"
 
 
 def _decoded_name(file: Path, wanted: Path | None) -> Path:

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from common.container import ContainerError, Header, header_size, pack, payload_size, unpack
+from common.container import ContainerError, Header, header_size, pack, payload_size, section_counts, unpack
 from common.errors import RelicError
 
 DIGEST = bytes.fromhex("0123456789abcdef")
@@ -34,6 +34,13 @@ def crafted(numbers: bytes, model: bytes = b"a/b", version: int = 1) -> bytes:
 def test_a_file_gives_back_its_header_and_sections(sections, size):
     header = Header("a/b", DIGEST, *size, 1)
     assert unpack(pack(header, sections)) == (header, sections)
+
+
+def test_of_a_file_that_was_cut_the_complete_sections_are_counted():
+    file = pack(HEADER, SECTIONS)
+    assert section_counts(file) == (4, 4) and section_counts(file[:-1]) == (3, 4)
+    with pytest.raises(ContainerError, match="header of the file is damaged or cut"):
+        section_counts(file[:30])
 
 
 def test_the_bytes_of_the_format_are_fixed():

@@ -307,6 +307,16 @@ def test_weights_trained_with_other_settings_are_refused_by_the_fields_that_diff
     assert_refused(["compress", "picture.png", "-m", MODEL], "another config", "batch_size", "num_filters", "steps")
 
 
+def test_decompress_says_that_a_progressive_file_was_cut(here, monkeypatch, capsys):
+    whole = container.pack(Header("a/b", bytes(8), 2, 3, 3), [b"first", b"second", b"third"])
+    codec = SimpleNamespace(decompress=lambda data: np.zeros((2, 3, 3), np.uint8))
+    monkeypatch.setattr(papers, "load_for", lambda data: codec)
+    for file, rest in ((whole, ""), (whole[:-1], ", from 2 of 3 sections: the file was cut")):
+        (here / "some.rlic").write_bytes(file)
+        assert relic("decompress", "some.rlic", "-o", "some.png") is None
+        assert capsys.readouterr().out == f"some.png: 3 x 2 pixels{rest}\n"
+
+
 @pytest.mark.stack
 def test_another_process_with_one_thread_decodes_the_same_picture(with_weights, trained):
     assert relic("compress", "picture.png", "-m", MODEL, "-o", "coded.rlic") is None
