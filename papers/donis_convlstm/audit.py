@@ -14,6 +14,7 @@ from common.figures import Line
 from common.join import Reproduction, claim
 from common.tables import Options
 from papers.donis_convlstm import batch_sizes, complexity, config, crude, examples, histories
+from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
 from papers.donis_convlstm.config import MAX_ITERATIONS
 from papers.donis_convlstm.crude import BPP, JPEG, MS_SSIM, PLOTTED, PLOTTED_PSNR, PSNR, SSIM, SSIM_2, Crude
 from papers.donis_convlstm.model import STRIDE
@@ -25,7 +26,6 @@ SAME = "mean of all pictures"
 SHOWN = (SAME, "4x4 pixels, bicubic", "8x8 pixels, bicubic", "luma alone", "JPEG quality 10")
 SHOWN_RANKS = (0.9, 0.5, 0.1)  # of the test pictures by SSIM, as shares
 DEFAULT_BATCH = 512  # of the authors' code
-REFERENCE_PICTURES, REFERENCE_TILES = 6_000_000, 1280 * 720 // PIXELS
 
 Table = Mapping[str, Mapping[str, float]]
 

@@ -11,7 +11,7 @@ from common.config import find_preset, presets
 from common.figures import Line
 from common.join import WHOLE_SET, Reproduction
 from common.tables import Options
-from papers.donis_convlstm import chance, claims_logged, claims_measured, config, examples, train
+from papers.donis_convlstm import chance, claims_logged, claims_measured, complexity, config, examples, train
 from papers.donis_convlstm.chance import DIGITS, Source, Training, spread
 from papers.donis_convlstm.claims_logged import AGAIN, AUTHORS, last
 from papers.donis_convlstm.config import at_scale
@@ -62,7 +62,7 @@ def reproduce(options: Options) -> Reproduction:
     ]
     found.notes += [pictures.note] if pictures.note else []
     found.notes += [*HOW, stand_ins(options.scale)]
-    found.missing = {p: examples.how_to_train(one, options.scale) for p, one in networks.items() if not seeds[p]}
+    found.missing = {p: complexity.how_to_train(one, options.scale) for p, one in networks.items() if not seeds[p]}
     about = {p: trained.network(one, options.scale, seeds[p]) for p, one in networks.items() if seeds[p]}
     found.provenance = {"test_set": pictures.about, "networks": about}
     return found

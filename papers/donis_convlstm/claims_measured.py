@@ -13,6 +13,7 @@ from common.join import claim
 from papers.donis_convlstm import complexity, config, histories
 from papers.donis_convlstm.chance import DIGITS, Sentence, Training
 from papers.donis_convlstm.claims_logged import AUTHORS, FACTORS, tested
+from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
 from papers.donis_convlstm.config import MAX_ITERATIONS, Config, at_scale
 from papers.donis_convlstm.learning import OneIteration
 from papers.donis_convlstm.model import STRIDE
@@ -22,9 +23,7 @@ THE_SAME = 0.01  # share of the variance between pictures, below which outputs a
 NEARLY_GREY = 0.1  # share of the chroma's variance
 A_FACTOR = 0.05  # deviation from a factor of 1; a mean of squares is above the square of the mean by up to half of it
 VANISHED = 0.01  # the gradient of the first kernel over that of the last bias, which is that of the output
-# The reference's training pictures: so many of 1280x720, Section II-C.
-REFERENCE_PICTURES, REFERENCE_TILES = 6_000_000, 1280 * 720 // 32**2
-WHOLE_TILES = (1280 // 32) * (720 // 32)
+WHOLE_TILES = (1280 // 32) * (720 // 32)  # that fit into one of the reference's training pictures
 INITIALISATIONS = 5
 GRADIENT_BATCH = 64
 RATE = 1e6  # of one step of gradient descent: so large that the weights' last digits hide nothing of a small gradient

@@ -7,11 +7,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterator
 
+from common import trained
 from papers.donis_convlstm.config import MAX_ITERATIONS, Config, Iterative, at_scale
 
 SIDE = 32  # pixels of the paper's pictures
 UP = 4  # channels that depth_to_space makes one of
 ENCODER_KERNEL = 3
+# The reference's training pictures: so many of 1280x720, Section II-C, each with the pixels of so many of the paper's.
+REFERENCE_PICTURES, REFERENCE_TILES = 6_000_000, 1280 * 720 // SIDE**2
 
 
 @dataclass(frozen=True)
@@ -106,3 +109,8 @@ def training_flops(config: Config, scale: str) -> float:
         passes = shortened.steps
     pictures = passes * shortened.batch_size * (shortened.patch_size / SIDE) ** 2
     return 6.0 * macs(shortened) * pictures
+
+
+def how_to_train(config: Config, scale: str) -> str:
+    """Say which command makes the weights and the log of a preset that are missing, and what it takes."""
+    return trained.how_to_train(config, scale, training_flops(config, scale))

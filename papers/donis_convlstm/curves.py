@@ -17,7 +17,8 @@ from common.figures import Line
 from common.join import WHOLE_SET, Reproduction
 from common.tables import Options
 from papers.donis_convlstm import histories, train
-from papers.donis_convlstm.config import Config, at_scale
+from papers.donis_convlstm.complexity import how_to_train
+from papers.donis_convlstm.config import at_scale
 
 Log = List[Dict[str, float]]
 Logs = Dict[str, Dict[int, Log]]  # by row and seed
@@ -102,13 +103,6 @@ def reproduce(options: Options, quantity: Quantity) -> Reproduction:
     found.notes = notes(quantity, logs, options)
     found.provenance = {"networks": networks}
     return found
-
-
-def how_to_train(config: Config, scale: str) -> str:
-    """Say which command makes the weights and the log of a row that has none."""
-    from papers.donis_convlstm import complexity
-
-    return trained.how_to_train(config, scale, complexity.training_flops(config, scale))
 
 
 # --- values --------------------------------------------------------------------------------------------------------

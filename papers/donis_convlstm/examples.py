@@ -17,6 +17,7 @@ from common.join import Reproduction
 from common.tables import Options, preset_of
 from papers.donis_convlstm import codec as codec_module
 from papers.donis_convlstm import config, losses, train
+from papers.donis_convlstm.complexity import how_to_train
 from papers.donis_convlstm.config import Config
 from papers.donis_convlstm.patches import as_tile
 
@@ -82,13 +83,6 @@ def _tiles(name: str, picture: np.ndarray) -> list[tuple[str, np.ndarray]]:
 def reconstructed(network: Config, scale: str, seed: int, x: np.ndarray) -> np.ndarray:
     """Return what the shipped weights of a preset give back of uint8 pictures (N, 32, 32, 3), clipped and rounded."""
     return codec_module.load(preset_of(network)[1], scale, seed).reconstructed(x)
-
-
-def how_to_train(network: Config, scale: str) -> str:
-    """Say which command makes the weights of a preset, and what it takes."""
-    from papers.donis_convlstm import complexity
-
-    return trained.how_to_train(network, scale, complexity.training_flops(network, scale))
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
