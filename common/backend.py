@@ -41,6 +41,10 @@ with QuietStderr():
             import tensorflow as tf
         elif BACKEND == "jax":
             import jax
+
+            # GPUs would multiply float32 in 10 bits: enough for layers, which ask for bfloat16 themselves, but the
+            # gradient of MS-SSIM is a small difference and would be wrong.
+            jax.config.update("jax_default_matmul_precision", "highest")
         else:
             import torch
     if BACKEND == "tensorflow":

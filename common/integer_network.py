@@ -162,7 +162,7 @@ def layers_of(keras_layers: Iterable[Any]) -> list[Layer]:
     """
     layers: list[Layer] = []
     for layer in keras_layers:
-        kind = type(layer).__name__
+        kind = type(layer).__name__.removeprefix("Phase")  # PhaseConv2DTranspose: the same, computed in another way
         if kind == "InputLayer":
             continue
         if kind == "LeakyReLU" and layers and np.isclose(_negative_slope(layer), _SLOPE):

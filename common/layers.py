@@ -1,9 +1,11 @@
-"""Layers that papers share: sub-pixel up-sampling, decimation, convolutions to one channel."""
+"""Layers that papers share: sub-pixel up-sampling, decimation, transposed convolutions, convolutions to one channel."""
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
-from common.backend import keras, ops
+from common.backend import BACKEND, keras, ops
 
 
 class DepthToSpace(keras.layers.Layer):
@@ -38,6 +40,44 @@ class Decimate(keras.layers.Layer):
         batch, height, width, channels = input_shape
         halved = [None if side is None else (side + 1) // 2 for side in (height, width)]
         return (batch, *halved, channels)
+
+
+def transposed_convolution(filters: int, kernel_size: int, strides: int, name: str) -> Any:
+    """Return `Conv2DTranspose(filters, kernel_size, strides, padding="same")`, in jax as `PhaseConv2DTranspose`."""
+    if BACKEND == "jax" and strides == 2:
+        return PhaseConv2DTranspose(filters, kernel_size, name=name)
+    return keras.layers.Conv2DTranspose(filters, kernel_size, strides=strides, padding="same", name=name)
+
+
+class PhaseConv2DTranspose(keras.layers.Conv2DTranspose):
+    """`Conv2DTranspose(filters, kernel_size, strides=2, padding="same")`, same variables and outputs, for jax on GPUs.
+
+    Float (B, H, W, C) -> (B, 2H, 2W, filters). One convolution makes the four phases of the output and `depth_to_space`
+    sets them in their places. What jax makes of a transposed convolution multiplies the zeros between the samples too,
+    and no fast kernel fits it.
+    """
+
+    def __init__(self, filters: int, kernel_size: int, name: str | None = None) -> None:
+        super().__init__(filters, kernel_size, strides=2, padding="same", name=name)
+
+    def call(self, inputs):
+        size = self.kernel_size[0]
+        # out[o] = sum_i in[i] kernel[o - 2 i + start]
+        start = max(size - 2, 0) // 2
+        before, after = (size - 1 - start) // 2, (1 + start) // 2
+        tap, phase, small = np.ogrid[: before + after + 1, :2, :size]
+        chosen = (small == phase - 2 * (tap - before) + start).reshape(-1, size).astype(np.float32)
+        chosen = ops.cast(chosen, self.compute_dtype)
+        # (size, size, out, in) -> (taps, phase, taps, phase, out, in)
+        kernel = ops.matmul(chosen, ops.reshape(ops.cast(self.kernel, self.compute_dtype), (size, -1)))
+        kernel = ops.transpose(ops.reshape(kernel, (len(chosen), size, -1)), (1, 0, 2))
+        kernel = ops.matmul(chosen, ops.reshape(kernel, (size, -1)))
+        taps = before + after + 1
+        kernel = ops.reshape(kernel, (taps, 2, taps, 2, self.filters, inputs.shape[-1]))
+        kernel = ops.reshape(ops.transpose(kernel, (2, 0, 5, 3, 1, 4)), (taps, taps, inputs.shape[-1], -1))
+        padded = ops.pad(inputs, [[0, 0], [before, after], [before, after], [0, 0]])
+        phases = ops.conv(padded, kernel, strides=1, padding="valid")
+        return ops.depth_to_space(phases, 2) + ops.cast(self.bias, self.compute_dtype)
 
 
 BLOCK = 4  # outputs of a block, along each side; 2 and 8 are slower than 4

@@ -49,7 +49,7 @@ STEPS = [
 
 def layers(transform, kind):
     """Return the layers of a Keras class in a functional model, by name."""
-    return {layer.name: layer for layer in transform.layers if type(layer).__name__ == kind}
+    return {layer.name: layer for layer in transform.layers if type(layer).__name__.removeprefix("Phase") == kind}
 
 
 @lru_cache(maxsize=None)

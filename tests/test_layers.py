@@ -1,4 +1,4 @@
-"""Convolutions to one channel in blocks are Keras' own: outputs, gradients, variables."""
+"""Convolutions to one channel in blocks, and transposed ones by phases, are Keras' own: outputs, gradients, variables."""
 from __future__ import annotations
 
 import numpy as np
@@ -7,16 +7,24 @@ from narrow import gradients
 
 from common import backend
 from common.backend import keras, ops
-from common.layers import SingleChannelConv2D, SingleChannelConv2DTranspose
+from common.layers import (
+    PhaseConv2DTranspose,
+    SingleChannelConv2D,
+    SingleChannelConv2DTranspose,
+    transposed_convolution,
+)
 
 pytestmark = pytest.mark.stack
 
-UPSCALE = {"conv": 1, "deconv": 2}
+UPSCALE = {"conv": 1, "deconv": 2, "phases": 2}
 
 
 def pair(kind, channels, size=9):
-    """Return a layer of ours and Keras' own, built, with the same weights."""
-    if kind == "conv":
+    """Return a layer of ours and Keras' own, built, with the same weights; phases have three filters."""
+    if kind == "phases":
+        ours = PhaseConv2DTranspose(3, size, name="last")
+        theirs = keras.layers.Conv2DTranspose(3, size, strides=2, padding="same", name="last")
+    elif kind == "conv":
         ours = SingleChannelConv2D(size, name="last")
         theirs = keras.layers.Conv2D(1, size, padding="same", name="last")
     else:
@@ -42,7 +50,7 @@ def test_outputs_are_those_of_keras_for_pictures_of_any_size(kind, height, width
     ours, theirs = pair(kind, channels)
     x = maps(height, width, channels)
     y = backend.to_numpy(ours(x))
-    assert y.shape == (2, UPSCALE[kind] * height, UPSCALE[kind] * width, 1)
+    assert y.shape == (2, UPSCALE[kind] * height, UPSCALE[kind] * width, 3 if kind == "phases" else 1)
     np.testing.assert_allclose(y, backend.to_numpy(theirs(x)), rtol=0, atol=1e-5)
 
 
@@ -104,3 +112,9 @@ def test_bfloat16_maps_give_float32_outputs(kind):
     y = backend.to_numpy(ours(x))
     assert y.dtype == np.float32
     np.testing.assert_allclose(y, backend.to_numpy(theirs(ops.cast(x, "float32"))), rtol=0, atol=1e-5)
+
+
+def test_phases_are_used_in_jax_and_for_a_stride_of_two_alone():
+    kinds = {stride: type(transposed_convolution(4, 3, stride, "up")) for stride in (1, 2)}
+    assert kinds[1] is keras.layers.Conv2DTranspose
+    assert kinds[2] is (PhaseConv2DTranspose if backend.BACKEND == "jax" else keras.layers.Conv2DTranspose)

@@ -69,7 +69,7 @@ def _row(layer: Any, output_shape: Any, rearranged: bool) -> LayerRow:
     _, height, width, channels = output_shape
     parameters = _count(layer)
     kinds = {"Conv2D": "subpixel" if rearranged else "conv", "Conv2DTranspose": "tconv"}
-    kind = kinds.get(type(layer).__name__) or ("igdn" if layer.inverse else "gdn")
+    kind = kinds.get(type(layer).__name__.removeprefix("Phase")) or ("igdn" if layer.inverse else "gdn")
     return LayerRow(
         name=layer.name,
         kind=kind,

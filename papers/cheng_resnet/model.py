@@ -16,7 +16,7 @@ from typing import Any
 
 from common import entropy
 from common.backend import GDN, keras, leaky_relu, loss_trackers, ops, uniform_noise
-from common.layers import Decimate, DepthToSpace
+from common.layers import Decimate, DepthToSpace, transposed_convolution
 from common.metrics import ms_ssim_tensor
 from papers.cheng_resnet.config import Config
 
@@ -28,7 +28,7 @@ def _conv(x, filters, kernel, name, stride=1, bias=True):
 
 
 def _tconv(x, filters, kernel, name, stride=1):
-    return layers.Conv2DTranspose(filters, kernel, strides=stride, padding="same", name=name)(x)
+    return transposed_convolution(filters, kernel, stride, name)(x)
 
 
 def _leaky(x, config, name):

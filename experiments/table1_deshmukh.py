@@ -1,0 +1,35 @@
+"""Table 1 of Deshmukh and Pollett: PSNR and SSIM of the baseline on grey pictures, 200x200.
+
+    python -m experiments.table1_deshmukh                  # shipped weights, pictures coded to bytes and back: a minute
+    python -m experiments.table1_deshmukh --scale smoke    # seconds: trains for two steps, checks the plumbing
+    python -m experiments.table1_deshmukh --scale paper    # needs weights of the paper's schedule
+
+The baseline as Jiang et al. have it stands beside the one that the paper describes.
+Plain bicubic interpolation from a code of the same size is what every picture has to beat.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.deshmukh_irm import config
+
+TABLE = "deshmukh_irm/table1"
+# Set and stem of the picture that each row takes.
+ROWS = {
+    "Lenna": "set12/08",
+    "Peppers": "set12/03",
+    "Parrots": "set12/07",
+    "Average": None,
+}
+NETWORKS = {"baseline_as_written": config.BASELINE_AS_WRITTEN}
+MINUTES = 0.5
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure the codec on the named pictures."""
+    from papers.deshmukh_irm import quality
+
+    return quality.reproduce(options, config.BASELINE_AS_WRITTEN, {"as Jiang et al.": config.BASELINE_JIANG})
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -1,0 +1,30 @@
+"""Table 2 of Deshmukh and Pollett: pictures of 200x200 and their reconstructions by the baseline.
+
+    python -m experiments.table2_deshmukh                  # shipped weights: half a minute
+    python -m experiments.table2_deshmukh --scale smoke    # the same with a training of two steps
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.deshmukh_irm import config
+
+TABLE = "deshmukh_irm/table2"
+# Set and stem of the picture that each row takes.
+ROWS = {
+    "Lenna": "set12/08",
+    "Peppers": "set12/03",
+    "Parrots": "set12/07",
+}
+NETWORKS = {"baseline_as_written": config.BASELINE_AS_WRITTEN}
+MINUTES = 0.4
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Draw every picture, its code and its reconstruction."""
+    from papers.deshmukh_irm import quality
+
+    return quality.gallery(options, config.BASELINE_AS_WRITTEN)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

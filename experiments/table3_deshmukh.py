@@ -1,0 +1,36 @@
+"""Table 3 of Deshmukh and Pollett: PSNR and SSIM of the proposed model on colour pictures, 200x200.
+
+    python -m experiments.table3_deshmukh                  # shipped weights, pictures coded to bytes and back: a minute
+    python -m experiments.table3_deshmukh --scale smoke    # seconds: trains for two steps, checks the plumbing
+    python -m experiments.table3_deshmukh --scale paper    # needs weights of the paper's schedule
+
+The up-sampling is the paper's SRGAN; bicubic interpolation, as in training, stands beside it.
+Plain bicubic interpolation from a code of the same size is what every picture has to beat.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.deshmukh_irm import config
+
+TABLE = "deshmukh_irm/table3"
+# Set and stem of the picture that each row takes.
+ROWS = {
+    "Baboon": "set14/baboon",
+    "Lenna": "set14/lenna",
+    "Peppers": "set14/pepper",
+    "Parrots": "kodak/kodim23",
+    "Average": None,
+}
+NETWORKS = {"rgb": config.RGB}
+MINUTES = 0.5
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure the codec on the named pictures."""
+    from papers.deshmukh_irm import quality
+
+    return quality.reproduce(options, config.RGB)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -1,0 +1,30 @@
+"""Table 4 of Deshmukh and Pollett: pictures of 200x200 and their reconstructions by the proposed model, in colour.
+
+    python -m experiments.table4_deshmukh                  # shipped weights: half a minute
+    python -m experiments.table4_deshmukh --scale smoke    # the same with a training of two steps
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.deshmukh_irm import config
+
+TABLE = "deshmukh_irm/table4"
+# Set and stem of the picture that each row takes.
+ROWS = {
+    "Peppers": "set14/pepper",
+    "Parrots": "kodak/kodim23",
+    "Lenna": "set14/lenna",
+}
+NETWORKS = {"rgb": config.RGB}
+MINUTES = 0.4
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Draw every picture, its code and its reconstruction."""
+    from papers.deshmukh_irm import quality
+
+    return quality.gallery(options, config.RGB)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

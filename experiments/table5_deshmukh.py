@@ -1,0 +1,37 @@
+"""Table 5 of Deshmukh and Pollett: PSNR and SSIM of the proposed model on grey pictures, 200x200.
+
+    python -m experiments.table5_deshmukh                  # shipped weights, pictures coded to bytes and back: a minute
+    python -m experiments.table5_deshmukh --scale smoke    # seconds: trains for two steps, checks the plumbing
+    python -m experiments.table5_deshmukh --scale paper    # needs weights of the paper's schedule
+
+The up-sampling is the paper's SRGAN; bicubic interpolation, as in training, stands beside it.
+Plain bicubic interpolation from a code of the same size is what every picture has to beat.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.deshmukh_irm import config
+
+TABLE = "deshmukh_irm/table5"
+# Set and stem of the picture that each row takes.
+ROWS = {
+    "Cameraman": "set12/01",
+    "Peppers": "set12/03",
+    "Lenna": "set12/08",
+    "Parrots": "set12/07",
+    "House": "set12/02",
+    "Average": None,
+}
+NETWORKS = {"grey": config.GREY}
+MINUTES = 0.5
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure the codec on the named pictures."""
+    from papers.deshmukh_irm import quality
+
+    return quality.reproduce(options, config.GREY)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -1,0 +1,30 @@
+"""Table 6 of Deshmukh and Pollett: pictures of 200x200 and their reconstructions by the proposed model, grey.
+
+    python -m experiments.table6_deshmukh                  # shipped weights: half a minute
+    python -m experiments.table6_deshmukh --scale smoke    # the same with a training of two steps
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.deshmukh_irm import config
+
+TABLE = "deshmukh_irm/table6"
+# Set and stem of the picture that each row takes.
+ROWS = {
+    "Peppers": "set12/03",
+    "Parrots": "set12/07",
+    "Lenna": "set12/08",
+}
+NETWORKS = {"grey": config.GREY}
+MINUTES = 0.4
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Draw every picture, its code and its reconstruction."""
+    from papers.deshmukh_irm import quality
+
+    return quality.gallery(options, config.GREY)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

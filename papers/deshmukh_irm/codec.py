@@ -1,0 +1,208 @@
+"""Deshmukh and Pollett as a codec: the ICM's picture in 8 bits, an entropy coder, and the IRM.
+
+Sections of a file: how it was coded (one byte, with the SRGAN's digest where it takes part), then every channel of the
+code. The paper's networks have one or three channels; either codes every picture: one for colour goes through three
+channels that are equal, one for grey through R, G and B apart.
+"""
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from common import backend, container, runs, weights
+from common.config import find_preset, restored
+from common.container import ContainerError
+from common.errors import RelicError
+from common.metrics import check_picture
+from common.range_coder import FrequencyTables
+from common.strips import apply_by_strips
+from papers.deshmukh_irm import config, entropy_coders
+from papers.deshmukh_irm.config import CODING, FACTOR, Compression, Config, SuperResolution, at_scale
+from papers.deshmukh_irm.entropy_coders import HUFFMAN
+from papers.deshmukh_irm.scaling import REACH, quarter, scaled_down
+
+STRIP_PIXELS = 2**19  # a picture goes through a network in strips of about so many pixels, for memory's sake
+LAYERS = 20  # convolutions of the deeper IRM, the baseline's: as many pixels does it see on every side
+GENERATOR_REACH = 44  # pixels of a code that the SRGAN sees on every side: 4 + 32 + 1 + 1 + 0.5 + 1, and some
+SRGAN_FLAG = 2  # of a file's first byte; below it the entropy coder
+
+
+def networks_of(settings: Config) -> Any:
+    """Return freshly initialised networks of a config, whose `transforms` are what a weights file holds."""
+    from papers.deshmukh_irm.model import Model
+    from papers.deshmukh_irm.super_resolution import Adversary
+
+    return Adversary(settings) if isinstance(settings, SuperResolution) else Model(settings)
+
+
+class Codec:
+    """One trained preset. Deterministic on one machine and stack; decodes files of every setting.
+
+    With `srgan` a file asks for the SRGAN's up-sampling, and names its weights.
+    """
+
+    def __init__(self, stored: weights.Weights, coder: int = HUFFMAN, srgan: Codec | None = None) -> None:
+        """Build the networks of a weights file; raises RelicError if names, shapes or tables do not fit."""
+        self.model_id, self.digest = stored.model, stored.digest
+        self.config: Any = restored(config.kind_of(stored.config), stored.config)
+        self.networks = networks_of(self.config)
+        runs.set_model_arrays(self.networks, stored.arrays, stored.path)
+        self.tables = FrequencyTables.from_arrays(stored.part("code"))
+        self.coder, self.srgan = coder, srgan
+        self.passes = _passes(self.networks)
+
+    def at(self, coder: int = HUFFMAN, srgan: Codec | None = None) -> Codec:
+        """Return these networks with other coding settings; nothing is compiled again."""
+        other = copy.copy(self)
+        other.coder, other.srgan = coder, srgan
+        return other
+
+    # --- bytes -----------------------------------------------------------------------------------------------------
+
+    def compress(self, image: np.ndarray) -> bytes:
+        """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
+        check_picture(image)
+        channels = 3 if image.ndim == 3 else 1
+        code = self.code(image)
+        coded = [entropy_coders.encode(self.coder, plane, self.tables, i) for i, plane in enumerate(_planes(code))]
+        settings = bytes([self.coder + SRGAN_FLAG]) + self.srgan.digest if self.srgan else bytes([self.coder])
+        header = container.Header(self.model_id, self.digest, *image.shape[:2], channels)
+        return container.pack(header, [settings, *coded])
+
+    def decompress(self, data: bytes) -> np.ndarray:
+        """Return the uint8 picture of `compress`, whatever its settings; raises ContainerError for anything else."""
+        header, sections = container.unpack(data)
+        header.check_weights(self.model_id, self.digest)
+        image = np.empty((header.height, header.width, *[3] * (header.channels == 3)), np.uint8)
+        shape = self.code_shape(image)
+        settings = sections[0] if len(sections) == 1 + shape[2] else b""
+        if settings[:1] not in (b"\0", b"\1", b"\2", b"\3") or len(settings) != (9 if settings[0] >= SRGAN_FLAG else 1):
+            raise ContainerError(f"this is no file of {self.model_id}, or a newer one's: compress the picture again")
+        coder, srgan = settings[0] % SRGAN_FLAG, self._srgan(settings[1:])
+        planes = [entropy_coders.decode(coder, s, shape[:2], self.tables, i) for i, s in enumerate(sections[1:])]
+        return self.restored(np.stack(planes, axis=-1), image, srgan)
+
+    def _srgan(self, digest: bytes) -> Codec | None:
+        """Return the SRGAN that a file was made for; raises RelicError where its weights are not here."""
+        if not digest or (self.srgan and self.srgan.digest == digest):
+            return self.srgan if digest else None
+        return Codec(weights.load(weights.find("deshmukh_irm/srgan", digest)))
+
+    # --- pictures --------------------------------------------------------------------------------------------------
+
+    def code_shape(self, image: np.ndarray) -> tuple[int, int, int]:
+        """Return the shape of a picture's code: its sides over the stride, and its channels."""
+        stride = self.config.stride
+        height, width = (-(-side // stride) for side in image.shape[:2])
+        return height, width, max(self.config.channels, 3 if image.ndim == 3 else 1)
+
+    def code(self, image: np.ndarray) -> np.ndarray:
+        """Return the code of a uint8 picture: uint8, shaped as `code_shape` says; values beyond 0 to 255 are clipped."""
+        return _rounded(self.unrounded_code(image))
+
+    def unrounded_code(self, image: np.ndarray) -> np.ndarray:
+        """Return the code of a uint8 picture before clipping and rounding, float32 in about [0, 1]."""
+        height, width, _ = self.code_shape(image)
+        stride = self.config.stride
+        planes = image[..., None] if image.ndim == 2 else image
+        sides = [(0, height * stride - image.shape[0]), (0, width * stride - image.shape[1]), (0, 0)]
+        x = np.pad(planes, sides, mode="edge")
+        return self._by_channels(x, self._analysed)
+
+    def restored(self, code: np.ndarray, image: np.ndarray, srgan: Codec | None = None) -> np.ndarray:
+        """Return the picture, uint8 of the shape of `image`, of a code, uint8 or float32 in [0, 1].
+
+        srgan: what up-samples, bicubic interpolation without one.
+        """
+        values = code / np.float32(255) if code.dtype == np.uint8 else code
+        x_hat = self._by_channels(values, lambda part: self._synthesised(part, srgan))
+        x_hat = _rounded(x_hat[: image.shape[0], : image.shape[1]])
+        if image.ndim == 3:
+            return x_hat
+        return x_hat[..., 0] if x_hat.shape[2] == 1 else np.rint(x_hat.mean(axis=-1)).astype(np.uint8)
+
+    def upsampled(self, code: np.ndarray, srgan: Codec | None = None) -> np.ndarray:
+        """Return u, float32 (H, W, c), of a code, float32 (h, w, c): bicubic, or by the SRGAN and scaled down."""
+        if srgan is None:
+            return self._applied("upsample", code, (1, self.config.stride), REACH)
+        return scaled_down(srgan._by_channels(code, srgan._generated), FACTOR // self.config.stride)
+
+    def _by_channels(self, x: np.ndarray, apply: Any) -> np.ndarray:
+        """Apply networks to a picture (H, W, C), channel by channel or with equal channels where they have others."""
+        if self.config.channels == x.shape[2]:
+            return apply(x)
+        if x.shape[2] == 1:
+            return apply(np.repeat(x, 3, axis=-1))
+        return np.concatenate([apply(np.ascontiguousarray(x[..., i : i + 1])) for i in range(x.shape[2])], axis=-1)
+
+    def _analysed(self, x: np.ndarray) -> np.ndarray:
+        if isinstance(self.config, SuperResolution):
+            return quarter(x).astype(np.float32) / np.float32(255)
+        stride = self.config.stride
+        return self._applied("icm", x / np.float32(255), (stride, 1), LAYERS)
+
+    def _synthesised(self, code: np.ndarray, srgan: Codec | None) -> np.ndarray:
+        if isinstance(self.config, SuperResolution):
+            return self._generated(code)
+        return self._applied("irm", self.upsampled(code, srgan), (1, 1), LAYERS)
+
+    def _generated(self, code: np.ndarray) -> np.ndarray:
+        return self._applied("generator", code, (1, FACTOR), GENERATOR_REACH)
+
+    def _applied(self, name: str, x: np.ndarray, ratio: tuple[int, int], halo: int) -> np.ndarray:
+        """Return a network's output, float32 (H', W', c), for a picture (H, W, c), strip by strip."""
+        size = STRIP_PIXELS // (x.shape[1] * ratio[0] * ratio[1] ** 2)
+        return apply_by_strips(self.passes[name], x.astype(np.float32), ratio, size, halo)
+
+
+def _passes(networks: Any) -> dict[str, Any]:
+    """Return each network as a compiled function of float32 pictures (1, H, W, c)."""
+
+    def compiled(network: Any) -> Any:
+        return backend.compiled(lambda x: network(x, training=False))
+
+    passes = {name: compiled(network) for name, network in networks.transforms.items()}
+    upsample = getattr(networks, "upsample", None)
+    return passes if upsample is None else {**passes, "upsample": backend.compiled(upsample)}
+
+
+def _planes(code: np.ndarray) -> list[np.ndarray]:
+    return [np.ascontiguousarray(code[..., i]) for i in range(code.shape[2])]
+
+
+def _rounded(picture: np.ndarray) -> np.ndarray:
+    """Return values in about [0, 1] as the nearest of 0 to 255, uint8."""
+    return np.clip(np.rint(picture * np.float32(255)), 0, 255).astype(np.uint8)
+
+
+def load(preset: str, scale: str | None = None, seed: int | None = None, **coding: int) -> Codec:
+    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given.
+
+    coding: `coder` and `srgan` of CODING. Raises RelicError where there are no such weights, and for weights that were
+    trained with other settings than the preset's.
+    """
+    values = {name: coding.get(name, setting.default) for name, setting in CODING.items()}
+    if values["srgan"] and isinstance(find_preset(config, preset), SuperResolution):
+        raise RelicError(f"deshmukh_irm/{preset} is itself what the setting srgan asks for: leave it out")
+    srgan = Codec(loaded("srgan")) if values["srgan"] else None
+    return Codec(loaded(preset, scale, seed), values["coder"], srgan)
+
+
+def loaded(preset: str, scale: str | None = None, seed: int | None = None) -> weights.Weights:
+    """Return a preset's weights as `load` chooses them."""
+    stored = weights.load(weights.choose("deshmukh_irm", preset, scale, seed))
+    weights.check_config(stored, at_scale(find_preset(config, preset), weights.scale_of(stored.path)))
+    return stored
+
+
+def frequencies(settings: Config, networks: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the frequencies of the code's values for a weights file, from uint8 images (N, P, P, c)."""
+    if isinstance(settings, Compression):
+        apply = backend.compiled(lambda x: networks.icm(x, training=False))
+        codes = _rounded(apply(images.astype(np.float32) / np.float32(255)))
+    else:
+        codes = np.stack([quarter(image) for image in images])
+    tables = entropy_coders.tables([codes[..., i] for i in range(codes.shape[-1])])
+    return {f"code/{name}": array for name, array in tables.to_arrays().items()}
