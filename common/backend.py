@@ -318,14 +318,24 @@ def loss_trackers(*names: str) -> dict[str, Any]:
     return {name: keras.metrics.Mean(name=name) for name in (("loss",) if STACK == "tfc" else ()) + names}
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` (of tensors, without training) compiled by the backend, from numpy arrays to numpy arrays."""
+def compiled(function: Callable[..., Any], networks: Sequence[Any] = ()) -> Callable[..., Any]:
+    """Return `function` (of tensors, without training) compiled by the backend, from numpy arrays to numpy arrays.
+
+    networks: layers and models of it whose weights may change between calls; jax keeps those of others as they are at
+    the first call.
+    """
     if BACKEND == "tensorflow":
         graph = tf.function(function, reduce_retracing=False)
         return lambda *arrays: _to_numpy(graph(*(tf.convert_to_tensor(a) for a in arrays)))
     if BACKEND == "jax":
-        jitted = jax.jit(function)
-        return lambda *arrays: _to_numpy(jitted(*arrays))
+        held = [variable for network in networks for variable in network.variables]
+
+        @jax.jit
+        def with_values(values, *arrays):
+            with keras.StatelessScope(state_mapping=list(zip(held, values))):
+                return function(*arrays)
+
+        return lambda *arrays: _to_numpy(with_values([variable.value for variable in held], *arrays))
 
     def run(*arrays: np.ndarray) -> Any:
         with torch.no_grad():

@@ -259,3 +259,12 @@ def test_what_native_code_prints_while_starting_is_shown_only_where_it_fails(cap
         os.write(2, b"the reason\n")
         raise ImportError
     assert capfd.readouterr().err == "the reason\n"
+
+
+def test_a_compiled_function_sees_the_weights_that_its_networks_have_when_it_is_called():
+    layer = gdn_with(False, np.ones(3), np.zeros((3, 3)))
+    doubled = backend.compiled(lambda x: 2.0 * layer(x), [layer])
+    x = gdn_inputs()[0]
+    before = doubled(x)
+    backend.assign(backend.variables(layer)["reparam_beta"], np.full(3, 2.0, np.float32))
+    np.testing.assert_allclose(doubled(x), before / 2.0, rtol=1e-5)

@@ -99,7 +99,7 @@ class Codec:
         return height, width, max(self.config.channels, 3 if image.ndim == 3 else 1)
 
     def code(self, image: np.ndarray) -> np.ndarray:
-        """Return the code of a uint8 picture: uint8, shaped as `code_shape` says; values beyond 0 to 255 are clipped."""
+        """Return the code of a uint8 picture: uint8, shaped as `code_shape` says; values beyond 0 to 255 clipped."""
         return _rounded(self.unrounded_code(image))
 
     def unrounded_code(self, image: np.ndarray) -> np.ndarray:
@@ -127,7 +127,9 @@ class Codec:
         """Return u, float32 (H, W, c), of a code, float32 (h, w, c): bicubic, or by the SRGAN and scaled down."""
         if srgan is None:
             return self._applied("upsample", code, (1, self.config.stride), REACH)
-        return scaled_down(srgan._by_channels(code, srgan._generated), FACTOR // self.config.stride)
+        u = scaled_down(srgan._by_channels(code, srgan._generated), FACTOR // self.config.stride)
+        # The SRGAN has three channels, of a grey code too.
+        return u if u.shape[2] == code.shape[2] else u.mean(axis=-1, keepdims=True)
 
     def _by_channels(self, x: np.ndarray, apply: Any) -> np.ndarray:
         """Apply networks to a picture (H, W, C), channel by channel or with equal channels where they have others."""

@@ -101,7 +101,7 @@ def validation(model: Model, patches: Patches) -> Callable[[], dict[str, float]]
         values = model.losses_of({"x": x, "u": u, "x_hat": model.irm(u, training=False)})
         return values["loss"], values["squared_error"]
 
-    forward = backend.compiled(measured)
+    forward = backend.compiled(measured, list(model.transforms.values()))
     names = ("validation_loss", "validation_squared_error")
     return lambda: dict(zip(names, (float(value) for value in forward(x))))
 

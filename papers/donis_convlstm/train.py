@@ -57,7 +57,7 @@ def validation(model: OneIteration, pictures: np.ndarray) -> Callable[[], dict[s
         similarity = [losses.ssim_tensor(x, x_hat, max_val=peak) for peak in (1.0, losses.AS_RUN_RANGE)]
         return loss_of(config, x, x_hat), levels, levels**2, *similarity, losses.mae(x, x_hat)
 
-    forward = backend.compiled(measured)
+    forward = backend.compiled(measured, list(model.transforms.values()))
     names = [f"validation_{name}" for name in ("loss", "psnr", "psnr_squared", "ssim", "ssim_range_2", "mae")]
 
     def validate() -> dict[str, float]:

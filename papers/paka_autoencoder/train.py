@@ -39,7 +39,7 @@ def validation(config: Config, model: Model) -> Callable[[], dict[str, float]]:
         x_hat = model.synthesis_transform(model.analysis_transform(x, training=False), training=False)
         return backend.ops.mean(backend.ops.square(x - x_hat))
 
-    compiled = backend.compiled(squared_error)
+    compiled = backend.compiled(squared_error, list(model.transforms.values()))
     return lambda: {"validation_loss": float(np.mean([compiled(x) for x in pictures]))}
 
 
