@@ -136,17 +136,24 @@ def network(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
     return known
 
 
-def log(config: Any, scale: str, seed: int) -> list[dict[str, float]]:
-    """Return the rows of a preset's log.csv as numbers; RelicError where it is not there or empty."""
+def log(config: Any, scale: str, seed: int) -> list[dict[str, Any]]:
+    """Return the rows of a preset's log.csv, numbers as such; RelicError where it is not there or empty."""
     path = runs.Run(*preset_of(config), scale, seed).shipped / "log.csv"
     try:
         with path.open(encoding="utf-8") as file:
-            rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+            rows = [{key: _as_number(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
     except FileNotFoundError:
         raise RelicError(f"no {path}: train the preset again, which writes it") from None
     if not rows:
         raise RelicError(f"{path} is empty: train the preset again, which writes it")
     return rows
+
+
+def _as_number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ ROWS = {
     "Parrots": "set12/07",
     "Average": None,
 }
-NETWORKS = {"baseline_as_written": config.BASELINE_AS_WRITTEN}
+NETWORKS = {"baseline_as_written": config.BASELINE_AS_WRITTEN, "baseline_jiang": config.BASELINE_JIANG}
 MINUTES = 0.5
 
 

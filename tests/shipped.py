@@ -30,6 +30,17 @@ def shipped(model: str) -> dict[str, Path]:
     return {f"{scale}/seed{seed}": path for scale, seed, path in found if scale != "smoke"}
 
 
+def first_seeds(model: str) -> list[str]:
+    """Return of every scale of a preset the weights of the lowest seed, as `<scale>/seed<k>`: these code pictures."""
+    return list({key.split("/")[0]: key for key in reversed(shipped(model))}.values())
+
+
+def smallest(model: str) -> str:
+    """Return which weights of a preset are the smallest: what every stack can code a photograph with in seconds."""
+    paths = shipped(model)
+    return min(first_seeds(model), key=lambda key: paths[key].stat().st_size)
+
+
 @lru_cache(maxsize=None)
 def pictures() -> dict[str, np.ndarray]:
     """Return the embedded photographs by name."""
@@ -53,9 +64,17 @@ def measure(codec: Any, name: str) -> dict[str, float]:
     return {"bpp": round(bpp, 6), "psnr": round(metrics.psnr(pictures()[name], codec.decompress(file)), 4)}
 
 
-def measure_all(path: Path) -> dict[str, Any]:
-    """Return what a golden file holds of one weights file: its digest, every picture's numbers, one coded picture."""
+def measure_all(model: str) -> dict[str, dict[str, Any]]:
+    """Return what a preset's golden file holds of each weights file: of further seeds the digest alone."""
+    first = first_seeds(model)
+    return {key: measure_file(path, key in first) for key, path in shipped(model).items()}
+
+
+def measure_file(path: Path, codes: bool) -> dict[str, Any]:
+    """Return the digest of a weights file and, where it codes, every picture's numbers and one coded picture."""
     stored = weights.load(path)
+    if not codes:
+        return {"weights": stored.digest.hex()}
     codec = codec_of(stored)
     file = codec.compress(cut())
     psnr = round(metrics.psnr(cut(), codec.decompress(file)), 4)

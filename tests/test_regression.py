@@ -21,11 +21,13 @@ MODELS = shipped.presets()
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_shipped_preset_codes_the_embedded_pictures_as_it_did(model, golden):
-    measured = {key: shipped.measure_all(path) for key, path in shipped.shipped(model).items()}
+    measured = shipped.measure_all(model)
     expected = golden(model, measured)
     assert set(measured) == set(expected)
     for key, values in measured.items():
         assert values["weights"] == expected[key]["weights"], f"{model} {key} is not the file tests/golden is of"
+        if key not in shipped.first_seeds(model):
+            continue
         assert len(values["pictures"]) == len(expected[key]["pictures"]) == 3
         assert shipped.differences(expected[key]["pictures"], values["pictures"], BPP_SHARE, PSNR_DB) == []
 
@@ -39,7 +41,8 @@ LAST_LAYERS = {
 @pytest.mark.parametrize("transform", LAST_LAYERS)
 def test_changing_one_weight_fails_the_comparison(transform):
     """The largest weight of a transform's last layer becomes zero."""
-    key, path = next(iter(shipped.shipped(MODELS[0]).items()))
+    key = shipped.smallest(MODELS[0])
+    path = shipped.shipped(MODELS[0])[key]
     expected = shipped.golden_of(MODELS[0])[key]["pictures"]
     stored = weights.load(path)
     (name,) = (transform + layer for layer in LAST_LAYERS[transform] if transform + layer in stored.arrays)

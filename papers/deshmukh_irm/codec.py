@@ -29,7 +29,7 @@ GENERATOR_REACH = 44  # pixels of a code that the SRGAN sees on every side: 4 + 
 SRGAN_FLAG = 2  # of a file's first byte; below it the entropy coder
 
 
-def networks_of(settings: Config) -> Any:
+def networks_of(settings: Any) -> Any:
     """Return freshly initialised networks of a config, whose `transforms` are what a weights file holds."""
     from papers.deshmukh_irm.model import Model
     from papers.deshmukh_irm.super_resolution import Adversary
@@ -68,7 +68,8 @@ class Codec:
         code = self.code(image)
         coded = [entropy_coders.encode(self.coder, plane, self.tables, i) for i, plane in enumerate(_planes(code))]
         settings = bytes([self.coder + SRGAN_FLAG]) + self.srgan.digest if self.srgan else bytes([self.coder])
-        header = container.Header(self.model_id, self.digest, *image.shape[:2], channels)
+        height, width = image.shape[:2]
+        header = container.Header(self.model_id, self.digest, height, width, channels)
         return container.pack(header, [settings, *coded])
 
     def decompress(self, data: bytes) -> np.ndarray:
@@ -100,7 +101,7 @@ class Codec:
 
     def code(self, image: np.ndarray) -> np.ndarray:
         """Return the code of a uint8 picture: uint8, shaped as `code_shape` says; values beyond 0 to 255 clipped."""
-        return _rounded(self.unrounded_code(image))
+        return rounded(self.unrounded_code(image))
 
     def unrounded_code(self, image: np.ndarray) -> np.ndarray:
         """Return the code of a uint8 picture before clipping and rounding, float32 in about [0, 1]."""
@@ -118,7 +119,7 @@ class Codec:
         """
         values = code / np.float32(255) if code.dtype == np.uint8 else code
         x_hat = self._by_channels(values, lambda part: self._synthesised(part, srgan))
-        x_hat = _rounded(x_hat[: image.shape[0], : image.shape[1]])
+        x_hat = rounded(x_hat[: image.shape[0], : image.shape[1]])
         if image.ndim == 3:
             return x_hat
         return x_hat[..., 0] if x_hat.shape[2] == 1 else np.rint(x_hat.mean(axis=-1)).astype(np.uint8)
@@ -174,7 +175,7 @@ def _planes(code: np.ndarray) -> list[np.ndarray]:
     return [np.ascontiguousarray(code[..., i]) for i in range(code.shape[2])]
 
 
-def _rounded(picture: np.ndarray) -> np.ndarray:
+def rounded(picture: np.ndarray) -> np.ndarray:
     """Return values in about [0, 1] as the nearest of 0 to 255, uint8."""
     return np.clip(np.rint(picture * np.float32(255)), 0, 255).astype(np.uint8)
 
@@ -203,7 +204,7 @@ def frequencies(settings: Config, networks: Any, images: np.ndarray) -> dict[str
     """Return the frequencies of the code's values for a weights file, from uint8 images (N, P, P, c)."""
     if isinstance(settings, Compression):
         apply = backend.compiled(lambda x: networks.icm(x, training=False))
-        codes = _rounded(apply(images.astype(np.float32) / np.float32(255)))
+        codes = rounded(apply(images.astype(np.float32) / np.float32(255)))
     else:
         codes = np.stack([quarter(image) for image in images])
     tables = entropy_coders.tables([codes[..., i] for i in range(codes.shape[-1])])

@@ -102,9 +102,9 @@ CURVES = (
 )
 
 # What a shorter training changes. It starts as interpolation: from random weights the three maps often die, and always
-# take long to carry a picture. Batch normalisation by batches hides how bright a picture is, so that most steps have the
-# running means instead. Half of the images are cut at half size: the test pictures are photographs scaled to 200x200,
-# sharper than crops of COCO are. Of losses on pixels from 0 to 255 the clipping leaves the direction of a step.
+# take long to carry a picture. Batch normalisation by batches hides how bright a picture is, so that most steps have
+# the running means instead. Half of the images are cut at half size: the test pictures are photographs scaled to
+# 200x200, sharper than crops of COCO are. Of losses on pixels from 0 to 255 clipping leaves the direction of a step.
 _SHORT: dict[str, Any] = dict(half_size_share=0.5, batch_norm_momentum=0.95, clip_norm=1.0)
 _SHORT_COMPRESSION: dict[str, dict[str, Any]] = {
     "smoke": dict(steps=1, settled_steps=1),
@@ -133,6 +133,7 @@ def at_scale(config: Config, scale: str) -> Config:
         # Down from 1e-3, as the others; weights of VGG19 do not come with this suite.
         changes.update(learning_rate=1e-3, learning_rate_drops=Config.learning_rate_drops, content="mse")
         changes.update(_SHORT_SRGAN[scale])
+        changes["adversarial_steps"] *= config.adversarial_steps > 0
     else:
         changes.update(start="interpolation", **_SHORT_COMPRESSION[scale])
     if scale == "smoke":

@@ -24,15 +24,15 @@ class Patches:
         source = TrainingPatches(config.training_sets, config.patch_size, seed, augment=False)
         self.config, self.seed, self.digests = config, seed, source.digests
         pictures = [with_channels(image, config.channels) for image in source.pictures]
-        self.validation = pictures[:: round(1 / config.validation_share)]
         every = round(1 / config.validation_share)
+        self.validation = pictures[::every]
         self.training = [picture for i, picture in enumerate(pictures) if i % every]
         if not self.training:
             raise RelicError(f"{', '.join(config.training_sets)}: one picture is not enough to train and to validate")
 
     def batch(self, step: int, batch_size: int) -> np.ndarray:
         """Return the images of a training step, uint8 (batch_size, P, P, c)."""
-        numbers = range(step * batch_size, (step + 1) * batch_size)
+        numbers = list(range(step * batch_size, (step + 1) * batch_size))
         if self.config.images:
             numbers = [number % self.config.images for number in numbers]
         return np.stack([self._image(self.training, (self.seed, number)) for number in numbers])

@@ -69,17 +69,21 @@ def measured(codec: Codec, x: np.ndarray, name: str) -> dict[str, Any]:
 
     Fields in bytes, in dB and from 0 to 1, rounded; `<way>_psnr` and `<way>_ssim` of the ways to up-sample.
     """
-    whole = evaluate.measure(codec, x, name)
+    whole = evaluate.measure(codec.at(), x, name)
     code = codec.code(x)
     small, plain = bicubic(x, codec.config.stride)
     entry: dict[str, Any] = {"picture": name, "bpp": whole.bpp, "ms_ssim": whole.ms_ssim, "bytes": whole.num_bytes}
-    entry.update({"range_coder_bytes": len(codec.at(RANGE_CODER, codec.srgan).compress(x))})
+    entry.update({"range_coder_bytes": len(codec.at(RANGE_CODER).compress(x))})
     entry.update({"code_bytes": code.size, "plain_bytes": len(huffman.encode(small.ravel()))})
     entry.update(_qualities("plain", x, plain))
     entry.update(_qualities("bicubic", x, codec.restored(code, x)))
+    u = codec.upsampled(code / np.float32(255))
+    entry["without_irm_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
     entry.update(_qualities("unrounded", x, codec.restored(codec.unrounded_code(x), x)))
     if codec.srgan:
         entry.update(_qualities("srgan", x, codec.restored(code, x, codec.srgan)))
+        u = codec.upsampled(code / np.float32(255), codec.srgan)
+        entry["srgan_alone_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
     jpeg = rates.jpeg_at_bpp(x, whole.bpp)
     entry.update({f"jpeg_{key}": jpeg[key] for key in ("bpp", "psnr", "ms_ssim")})
     return {key: round(value, DIGITS) if isinstance(value, float) else value for key, value in entry.items()}
@@ -101,7 +105,7 @@ def reproduce(options: Options, preset: Compression, others: Mapping[str, Compre
         for row, x in pictures.x.items():
             found.pictures.append({"row": row, "seed": 0, **measured(codec, x, pictures.names[row])})
             bar.update()
-    found.values = cells(found.pictures, codec)
+    found.values = cells(found.pictures)
     found.further = further(found.pictures, options, codec)
     found.claims = gate(found.pictures)
     found.notes += notes(codec)
@@ -142,15 +146,9 @@ def _begun(options: Options, preset: Compression) -> tuple[Pictures, Reproductio
     return pictures, found, codec
 
 
-def way_of(codec: Codec) -> str:
-    """Return the way of up-sampling whose values stand in the cells: the paper's, where there are weights for it."""
-    return "srgan" if codec.srgan else "bicubic"
-
-
-def cells(entries: list[dict[str, Any]], codec: Codec) -> dict[str, dict[str, float]]:
+def cells(entries: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Return PSNR and SSIM by row, and their means as the last one."""
-    way = way_of(codec)
-    values = {e["row"]: {PSNR: e[f"{way}_psnr"], SSIM: e[f"{way}_ssim"]} for e in entries}
+    values = {e["row"]: {PSNR: e["bicubic_psnr"], SSIM: e["bicubic_ssim"]} for e in entries}
     return {**values, AVERAGE: _means(values)}
 
 
@@ -170,14 +168,14 @@ def further(entries: list[dict[str, Any]], options: Options, codec: Codec) -> di
         f"{PLAIN}'s code, Huffman, bytes": "plain_bytes",
         f"{PLAIN}, PSNR": "plain_psnr",
         f"{PLAIN}, SSIM": "plain_ssim",
-        f"{BICUBIC}, PSNR": "bicubic_psnr",
-        f"{BICUBIC}, SSIM": "bicubic_ssim",
         f"{SRGAN}, PSNR": "srgan_psnr",
         f"{SRGAN}, SSIM": "srgan_ssim",
+        "the SRGAN without IRM, PSNR": "srgan_alone_psnr",
+        "without the IRM, PSNR": "without_irm_psnr",
         "code not rounded, PSNR": "unrounded_psnr",
         "JPEG of equal bytes, PSNR": "jpeg_psnr",
     }
-    table = {title: {e["row"]: e[field] for e in entries if e.get(field) is not None} for title, field in fields.items()}
+    table = {name: {e["row"]: e[of] for e in entries if e.get(of) is not None} for name, of in fields.items()}
     return {title: {**of, AVERAGE: _mean(of, options)} for title, of in table.items() if of}
 
 
@@ -201,7 +199,8 @@ def gate(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     text = "Beats plain bicubic from a code of the same size, pictures"
     note = f"By {', '.join(f'{gain:+.2f} dB on {row}' for row, gain in gains.items())}. Both codes have "
     note += f"{entries[0]['code_bytes']} bytes; Huffman coded, with header, "
-    note += ", ".join(f"{e['bytes']} ({PLAIN}, without header, {e['plain_bytes']}) on {e['row']}" for e in entries) + "."
+    sizes = [f"{e['bytes']} ({PLAIN}, without header, {e['plain_bytes']}) on {e['row']}" for e in entries]
+    note += f"{', '.join(sizes)}."
     won = sum(gain > 0 for gain in gains.values())
     judged = [claim(text, "equals", len(gains), won, note)]
     return [*judged, claim(f"{text}: least gain, dB ({least})", "above", 0, round(gains[least], 4))]
@@ -209,12 +208,14 @@ def gate(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def notes(codec: Codec) -> list[str]:
     """Say how the cells were measured."""
-    way = SRGAN if codec.srgan else BICUBIC
     said = [
-        f"Cells: {way}, from the code in 8 bits. {PLAIN.capitalize()}: scaled down by areas and up again by OpenCV. The "
-        f"gate is that of {BICUBIC}, which the networks were trained with.",
+        f"Cells are of {BICUBIC}, which the networks were trained with, from the code in 8 bits. "
+        f"{PLAIN.capitalize()}: scaled down by areas and up again by OpenCV."
     ]
-    return said if codec.srgan or codec.config.architecture == "baseline" else [*said, "No weights of the SRGAN here."]
+    if codec.config.architecture == "baseline":
+        return said
+    of_paper = "The paper's cells are of the SRGAN, which takes no part in training: it stands beside"
+    return [*said, f"{of_paper}." if codec.srgan else f"{of_paper} where there are weights of it, and here are none."]
 
 
 # --- pictures ------------------------------------------------------------------------------------------------------
@@ -228,20 +229,15 @@ def gallery(options: Options, preset: Compression) -> Reproduction:
     rows = []
     for row, x in pictures.x.items():
         code = codec.code(x)
-        x_hat = codec.restored(code, x, codec.srgan)
-        shown = {"reconstructed": x_hat, PLAIN: bicubic(x, codec.config.stride)[1]}
+        shown = {"reconstructed": codec.restored(code, x), PLAIN: bicubic(x, codec.config.stride)[1]}
         if codec.srgan:
-            shown[f"with {BICUBIC}"] = codec.restored(code, x)
-        found.values[row] = {"Reconstructed": round(metrics.psnr(x, x_hat), DIGITS)}
+            shown[f"with {SRGAN}"] = codec.restored(code, x, codec.srgan)
+        found.values[row] = {"Reconstructed": round(metrics.psnr(x, shown["reconstructed"]), DIGITS)}
         cells = [(f"{row}, original", x), ("its code", code if code.shape[2] == 3 else code[..., 0])]
-        named = {name: [name, f"{metrics.psnr(x, y):.2f} dB, SSIM {metrics.ssim(x, y):.3f}"] for name, y in shown.items()}
-        rows.append([*cells, *((named[name], y) for name, y in shown.items())])
-    title = f"{find_title(preset)}, pictures of 200x200, scale {options.scale}"
+        captions = {n: [n, f"{metrics.psnr(x, y):.2f} dB, SSIM {metrics.ssim(x, y):.3f}"] for n, y in shown.items()}
+        rows.append([*cells, *((captions[name], y) for name, y in shown.items())])
+    name = preset_of(preset)[1].replace("_", " ")
+    title = f"Preset {name}, pictures of 200x200, scale {options.scale}"
     found.figures = {"": figures.picture_grid(rows, title)}
     found.notes += notes(codec)
     return found
-
-
-def find_title(preset: Compression) -> str:
-    """Return what a figure calls a preset."""
-    return f"{preset_of(preset)[1].replace('_', ' ').capitalize()}"

@@ -1,0 +1,28 @@
+"""Sentences of Deshmukh and Pollett judged: baseline, skips, separable layers, loss, data, SRGAN, colours, formats.
+
+    python -m experiments.claims_deshmukh                  # shipped weights, three trainings each: minutes
+    python -m experiments.claims_deshmukh --scale smoke    # a minute: trains two networks for two steps
+
+Networks that differ in one thing, on Kodak scaled to 200x200. Positive is what the paper says.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.deshmukh_irm import config
+
+TABLE = "deshmukh_irm/claims"
+ROWS: dict[str, str] = {}
+# A scale with these is the default; of the other presets, those that are there are used.
+NETWORKS = {"grey": config.GREY, "grey_without_skips": config.GREY_WITHOUT_SKIPS}
+MINUTES = 3
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure on the test pictures, read the logs and judge."""
+    from papers.deshmukh_irm import claims
+
+    return claims.reproduce(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -1,0 +1,30 @@
+"""Figure 4 of Deshmukh and Pollett: sizes of original, compressed and decompressed files in six image file formats.
+
+    python -m experiments.figure4_deshmukh                  # shipped weights: a minute
+    python -m experiments.figure4_deshmukh --images 5       # the first 5 pictures alone
+    python -m experiments.figure4_deshmukh --scale smoke    # two pictures, and a training of two steps
+
+Pictures of 200x200 are written in a format and read; their code is saved as a picture in the same format, read and
+restored, and the result written in the format again. What saving the code in a lossy format costs is judged.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.deshmukh_irm import config
+
+TABLE = "deshmukh_irm/figure4"
+# The format of each row, by the ending of its files.
+ROWS = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WebP": ".webp", "TIFF": ".tif", "JPEG2000": ".jp2"}
+NETWORKS = {"rgb": config.RGB}
+MINUTES = 1
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Write and read all files, and draw their sizes and the quality of what is restored."""
+    from papers.deshmukh_irm import file_formats
+
+    return file_formats.figure4(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)

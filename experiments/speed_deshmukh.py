@@ -1,0 +1,35 @@
+"""Times of Deshmukh and Pollett's networks: the proposed ones against the baseline, with and without separable layers.
+
+    python -m experiments.speed_deshmukh                  # about three minutes, nothing is trained to an end
+    python -m experiments.speed_deshmukh --scale smoke    # the same with tiny networks
+
+Training steps, and pictures of 200x200 compressed to bytes and decompressed, by the compared networks in turn, with
+bicubic up-sampling and with the SRGAN. Ratios are compared with the paper's; its times are of a GPU.
+"""
+from __future__ import annotations
+
+from common import tables
+
+TABLE = "deshmukh_irm/speed"
+# Of each ratio: what is timed, and which two of its works.
+ROWS = {
+    "Training, proposed / baseline": ("training", "proposed", "baseline"),
+    "Training, separable layers / without": ("training", "proposed", "without separable layers"),
+    "Compressing, proposed / baseline": ("compressing", "proposed", "baseline"),
+    "Decompressing, SRGAN / baseline": ("decompressing", "SRGAN", "baseline"),
+    "Decompressing, bicubic / baseline": ("decompressing", "proposed", "baseline"),
+    "Decompressing, SRGAN / bicubic": ("decompressing", "SRGAN", "proposed"),
+    "Decompressing, separable layers / without": ("decompressing", "proposed", "without separable layers"),
+}
+MINUTES = 3
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Time every pair of works."""
+    from papers.deshmukh_irm import speed
+
+    return speed.reproduce(options)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce, trained=False)
