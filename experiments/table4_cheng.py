@@ -20,7 +20,7 @@ ROWS = {
     "ResNet-3x3(4)-SubPixel": config.RESNET4_SUBPIXEL,
 }
 REFERENCE = "Hyperprior-9"
-MINUTES = 2
+MINUTES = 5
 
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
