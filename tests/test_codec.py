@@ -172,12 +172,12 @@ def test_sections_in_the_wrong_order_do_not_give_the_picture(file, codec):
 # --- shipped weights -----------------------------------------------------------------------------------------------
 
 # Networks that are trained otherwise than another preset's, and are the same: they would show nothing new.
-SAME_NETWORKS = tuple(
-    f"zhao_mixedres/half_{name}" for name in ("jiang", "without_vcnn", "vcnn_on_z", "l2", "without_ssim", "interpolated")
-) + tuple(
-    f"deshmukh_irm/grey_{name}" for name in ("penalty_literal", "without_penalty", "peak1", "images400", "stl10")
-)
-MODELS = [model for model in shipped.presets() if model not in SAME_NETWORKS]
+SAME_NETWORKS = {
+    "zhao_mixedres/half_": ("jiang", "without_vcnn", "vcnn_on_z", "l2", "without_ssim", "interpolated"),
+    "deshmukh_irm/grey_": ("penalty_literal", "without_penalty", "peak1", "images400", "stl10"),
+}
+OTHERWISE_TRAINED = [f"{start}{end}" for start, ends in SAME_NETWORKS.items() for end in ends]
+MODELS = [model for model in shipped.presets() if model not in OTHERWISE_TRAINED]
 # A codec around JPEG has no likelihoods, nor has one whose code is bits, numbers or a picture by design.
 WITHOUT_LIKELIHOODS = ("zhao_mixedres/", "donis_convlstm/", "deshmukh_irm/")
 WITH_LIKELIHOODS = [model for model in MODELS if not model.startswith(WITHOUT_LIKELIHOODS)]

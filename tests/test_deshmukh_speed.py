@@ -109,24 +109,6 @@ def test_a_training_step_changes_the_weights(monkeypatch):
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
-def test_works_take_turns_after_one_that_is_not_counted(monkeypatch):
-    clock, order = [0.0], []
-
-    def work(name, duration):
-        def run():
-            order.append(name)
-            clock[0] += duration
-
-        return run
-
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(speed.time, "process_time", lambda: 2 * clock[0])
-    found = speed.seconds({"slow": work("slow", 3.0), "fast": work("fast", 0.5)}, 4)
-    assert order == ["slow", "fast"] * 5
-    np.testing.assert_array_equal(found["slow"], [[3.0, 6.0]] * 4)
-    np.testing.assert_array_equal(found["fast"], [[0.5, 1.0]] * 4)
-
-
 def test_the_interval_of_a_median_leaves_out_what_a_fair_coin_seldom_gives():
     values = np.array([3.0, 9.0, 1.0, 5.0, 7.0, 2.0, 8.0, 6.0, 4.0])
     assert speed.interval_of_median(values[:5]) is None  # 2 / 32 of the cases are beyond all of them

@@ -204,24 +204,6 @@ def test_without_cifar_tiles_of_the_sample_stand_in_and_every_claim_is_judged(tm
 # --- times ---------------------------------------------------------------------------------------------------------
 
 
-def test_works_take_turns_after_one_that_is_not_counted(monkeypatch):
-    clock, order = [0.0], []
-
-    def work(name, duration):
-        def run():
-            order.append(name)
-            clock[0] += duration
-
-        return run
-
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(speed.time, "process_time", lambda: 2 * clock[0])
-    found = speed.seconds({"slow": work("slow", 3.0), "fast": work("fast", 0.5)}, 4)
-    assert order == ["slow", "fast"] * 5
-    np.testing.assert_array_equal(found["slow"], [[3.0, 6.0]] * 4)
-    np.testing.assert_array_equal(found["fast"], [[0.5, 1.0]] * 4)
-
-
 def test_a_ratio_is_the_median_of_neighbours_whatever_slows_down_both(monkeypatch):
     slow, fast = np.array([4.0, 400.0, 4.4, 4.0, 4.0]), np.array([1.0, 100.0, 1.0, 1.0, 8.0])
     works = {"16 copies": slow, "1 copy": fast}

@@ -1,5 +1,7 @@
-"""Convolutions to one channel in blocks, and transposed ones by phases, are Keras' own: outputs, gradients, variables."""
+"""Convolutions to one channel and transposed ones by phases are Keras' own: outputs, gradients, variables."""
 from __future__ import annotations
+
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -17,13 +19,16 @@ from common.layers import (
 pytestmark = pytest.mark.stack
 
 UPSCALE = {"conv": 1, "deconv": 2, "phases": 2}
+FILTERS = {"conv": 1, "deconv": 1, "phases": 3}
+SINGLE = [kind for kind, filters in FILTERS.items() if filters == 1]
 
 
 def pair(kind, channels, size=9):
-    """Return a layer of ours and Keras' own, built, with the same weights; phases have three filters."""
+    """Return a layer of ours and Keras' own, built, with the same weights."""
+    filters = FILTERS[kind]
     if kind == "phases":
-        ours = PhaseConv2DTranspose(3, size, name="last")
-        theirs = keras.layers.Conv2DTranspose(3, size, strides=2, padding="same", name="last")
+        ours = PhaseConv2DTranspose(filters, size, name="last")
+        theirs = keras.layers.Conv2DTranspose(filters, size, strides=2, padding="same", name="last")
     elif kind == "conv":
         ours = SingleChannelConv2D(size, name="last")
         theirs = keras.layers.Conv2D(1, size, padding="same", name="last")
@@ -50,7 +55,7 @@ def test_outputs_are_those_of_keras_for_pictures_of_any_size(kind, height, width
     ours, theirs = pair(kind, channels)
     x = maps(height, width, channels)
     y = backend.to_numpy(ours(x))
-    assert y.shape == (2, UPSCALE[kind] * height, UPSCALE[kind] * width, 3 if kind == "phases" else 1)
+    assert y.shape == (2, UPSCALE[kind] * height, UPSCALE[kind] * width, FILTERS[kind])
     np.testing.assert_allclose(y, backend.to_numpy(theirs(x)), rtol=0, atol=1e-5)
 
 
@@ -80,8 +85,10 @@ def test_gradients_to_the_input_and_to_the_weights_are_those_of_keras(kind, chan
 def test_variables_start_and_shapes_are_those_of_keras(kind):
     ours, theirs = pair(kind, 4)
     shapes = [{name: tuple(v.shape) for name, v in backend.variables(layer).items()} for layer in (ours, theirs)]
-    assert shapes[0] == shapes[1] == {"kernel": (9, 9, 4, 1) if kind == "conv" else (9, 9, 1, 4), "bias": (1,)}
-    assert ours.count_params() == theirs.count_params() == 9 * 9 * 4 + 1
+    filters = FILTERS[kind]
+    kernel = (9, 9, 4, filters) if kind == "conv" else (9, 9, filters, 4)
+    assert shapes[0] == shapes[1] == {"kernel": kernel, "bias": (filters,)}
+    assert ours.count_params() == theirs.count_params() == 9 * 9 * 4 * filters + filters
     for shape in [(2, 6, 5, 4), (None, None, None, 4)]:
         assert tuple(ours.compute_output_shape(shape)) == tuple(theirs.compute_output_shape(shape))
     assert type(ours.kernel_initializer) is type(theirs.kernel_initializer)
@@ -93,25 +100,46 @@ def test_a_compiled_network_takes_pictures_of_any_size(kind):
     ours, theirs = pair(kind, 4)
     inputs = keras.Input((None, None, 4))
     network = keras.Model(inputs, ours(inputs))
-    assert tuple(network.output.shape) == (None, None, None, 1)
+    assert tuple(network.output.shape) == (None, None, None, FILTERS[kind])
     run = backend.compiled(network)
     for height, width in [(9, 8), (33, 47)]:
         x = maps(height, width, 4)
         np.testing.assert_allclose(run(x), backend.to_numpy(theirs(x)), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", UPSCALE)
-def test_bfloat16_maps_give_float32_outputs(kind):
+@contextmanager
+def mixed_precision():
     backend.set_precision("mixed_bfloat16")
     try:
-        ours, _ = pair(kind, 4)
+        yield
     finally:
         backend.set_precision("float32")
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_bfloat16_maps_give_float32_outputs_of_single_channels(kind):
+    with mixed_precision():
+        ours, _ = pair(kind, 4)
     _, theirs = pair(kind, 4)
     x = ops.cast(maps(9, 8, 4), "bfloat16")
     y = backend.to_numpy(ours(x))
     assert y.dtype == np.float32
     np.testing.assert_allclose(y, backend.to_numpy(theirs(ops.cast(x, "float32"))), rtol=0, atol=1e-5)
+
+
+def test_in_mixed_precision_phases_are_keras_within_the_rounding_of_bfloat16():
+    with mixed_precision():
+        ours, theirs = pair("phases", 4)
+    _, exact = pair("phases", 4)
+    x = ops.cast(maps(9, 8, 4), "bfloat16")
+    found, expected = ours(x), theirs(x)
+    assert backend.to_numpy(found).dtype == backend.to_numpy(expected).dtype == "bfloat16"
+    assert {backend.to_numpy(weight).dtype for weight in ours.weights} == {np.dtype(np.float32)}
+    precise = exact(ops.cast(x, "float32"))
+    y, other, true = (backend.to_numpy(ops.cast(z, "float32")) for z in (found, expected, precise))
+    # bfloat16 has eight binary digits: both may round convolution and sum, and the terms are below 2.
+    np.testing.assert_allclose(y, other, rtol=2**-7, atol=2**-7)
+    assert 0 < np.abs(y - true).max() and np.abs(y - true).mean() < 1.5 * np.abs(other - true).mean()
 
 
 def test_phases_are_used_in_jax_and_for_a_stride_of_two_alone():

@@ -107,7 +107,7 @@ def test_every_folder_with_modules_is_a_package():
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 does not list its own modules")
 def test_every_package_that_the_sources_import_is_declared():
     declared = setup_lines("options", "install_requires")
-    for extra in ("jax", "torch"):
+    for extra in ("fast", "jax", "torch"):
         declared += setup_lines("options.extras_require", extra)
     imported = {name for top in TOPS for path in (ROOT / top).rglob("*.py") for name in imports(path)}
     foreign = imported - {*TOPS, *sys.stdlib_module_names}

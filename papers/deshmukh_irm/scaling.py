@@ -5,6 +5,7 @@ import numpy as np
 from PIL import Image
 
 from common.backend import keras, ops
+from common.interpolation import cubic
 
 REACH = 2  # samples on both sides that a cubic kernel sees
 
@@ -50,14 +51,6 @@ def kernel(factor: int) -> np.ndarray:
     taps = cubic(offsets[:, None] - np.arange(-REACH, REACH + 1))  # (phase, tap)
     both = np.einsum("pi,qj->ijpq", taps, taps)
     return both.reshape(2 * REACH + 1, 2 * REACH + 1, 1, factor**2).astype(np.float32)
-
-
-def cubic(distance: np.ndarray, a: float = -0.5) -> np.ndarray:
-    """Return Keys' cubic convolution kernel at some distances, in samples."""
-    t = np.abs(distance)
-    near = (a + 2) * t**3 - (a + 3) * t**2 + 1
-    far = a * (t**3 - 5 * t**2 + 8 * t - 4)
-    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
 
 
 def scaled_down(x: np.ndarray, factor: int) -> np.ndarray:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import time
 from pathlib import Path
 from typing import Any, Callable, Mapping
 
@@ -18,6 +17,7 @@ from common import data, runs, trained, training, weights
 from common.errors import RelicError
 from common.join import Reproduction, claim
 from common.tables import Options, preset_of
+from common.timing import Work, seconds
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import complexity, config
 from papers.deshmukh_irm.codec import Codec
@@ -34,7 +34,6 @@ ROUNDS, SMOKE_ROUNDS = 15, 2
 BATCH, PATCH = 2, 96
 MOST_MISSED = 0.05  # of the interval of a median
 
-Work = Callable[[], Any]
 Times = Mapping[str, np.ndarray]
 
 
@@ -109,22 +108,6 @@ def untrained(settings: Config, preset: Config) -> Codec:
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
-
-
-def seconds(works: Mapping[str, Work], rounds: int) -> dict[str, np.ndarray]:
-    """Return how long each work took by the clock and by the processor, all threads together, (rounds, 2).
-
-    The works take turns, after one of each that is not counted, which compiles.
-    """
-    for work in works.values():
-        work()
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
-    for _ in range(rounds):
-        for name, work in works.items():
-            started = time.perf_counter(), time.process_time()
-            work()
-            found[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
-    return {name: np.array(values) for name, values in found.items()}
 
 
 def interval_of_median(values: np.ndarray) -> tuple[float, float] | None:

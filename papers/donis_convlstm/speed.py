@@ -5,7 +5,6 @@ Times depend on the machine and on what else runs there; the claims are on ratio
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Mapping
 
@@ -14,6 +13,7 @@ import numpy as np
 from common import backend, trained, training
 from common.join import Reproduction, claim
 from common.tables import Options
+from common.timing import Work, seconds
 from papers.donis_convlstm import complexity, config, model, train
 from papers.donis_convlstm.config import MAX_ITERATIONS, Config, at_scale
 from papers.donis_convlstm.learning import OneIteration, Unrolled
@@ -23,7 +23,6 @@ THIRTY_FOLD = "3e1"  # Section II-D2: about thirty-fold
 FIRST_STEP = "its first step"
 PRECISION = "float32"  # as the authors had it
 TRAINING, INFERENCE = "training step", "inference"
-Work = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -133,22 +132,6 @@ def _forward(network: Any, x: np.ndarray) -> Work:
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
-
-
-def seconds(works: Mapping[str, Work], rounds: int) -> dict[str, np.ndarray]:
-    """Return how long each work took by the clock and by the processor, all threads together, (rounds, 2).
-
-    The works take turns, after one of each that is not counted, which compiles.
-    """
-    for work in works.values():
-        work()
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
-    for _ in range(rounds):
-        for name, work in works.items():
-            started = time.perf_counter(), time.process_time()
-            work()
-            found[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
-    return {name: np.array(values) for name, values in found.items()}
 
 
 def reproduce(options: Options) -> Reproduction:

@@ -13,6 +13,7 @@ import numpy as np
 
 from common import backend
 from common.backend import keras
+from common.interpolation import cubic
 from common.layers import SingleChannelConv2D, SingleChannelConv2DTranspose
 from papers.zhao_mixedres.config import Config
 
@@ -101,7 +102,7 @@ def delta(size: int, place: int | None = None) -> np.ndarray:
 
 def half_kernel() -> np.ndarray:
     """Return the kernel, float32 (9, 9), of bicubic scaling by 1/2 with anti-aliasing, between samples 0 and 1."""
-    taps = _cubic((np.arange(LARGE) - LARGE // 2 - 0.5) / 2)
+    taps = cubic((np.arange(LARGE) - LARGE // 2 - 0.5) / 2)
     return np.outer(taps, taps).astype(np.float32) / taps.sum() ** 2
 
 
@@ -110,13 +111,5 @@ def double_kernel() -> np.ndarray:
 
     Its "same" padding begins 3 samples before the first one, and an output's centre lies 1/4 sample beside an input's.
     """
-    taps = _cubic((np.arange(LARGE) - 3) / 2 - 0.25)
+    taps = cubic((np.arange(LARGE) - 3) / 2 - 0.25)
     return np.outer(taps, taps).astype(np.float32)
-
-
-def _cubic(distance: np.ndarray, a: float = -0.5) -> np.ndarray:
-    """Return Keys' cubic convolution kernel at some distances, in samples."""
-    t = np.abs(distance)
-    near = (a + 2) * t**3 - (a + 3) * t**2 + 1
-    far = a * (t**3 - 5 * t**2 + 8 * t - 4)
-    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
