@@ -70,9 +70,9 @@ class PhaseConv2DTranspose(keras.layers.Conv2DTranspose):
         chosen = ops.cast(chosen, self.compute_dtype)
         # (size, size, out, in) -> (taps, phase, taps, phase, out, in)
         kernel = ops.matmul(chosen, ops.reshape(ops.cast(self.kernel, self.compute_dtype), (size, -1)))
-        kernel = ops.transpose(ops.reshape(kernel, (len(chosen), size, -1)), (1, 0, 2))
-        kernel = ops.matmul(chosen, ops.reshape(kernel, (size, -1)))
         taps = before + after + 1
+        kernel = ops.transpose(ops.reshape(kernel, (2 * taps, size, -1)), (1, 0, 2))
+        kernel = ops.matmul(chosen, ops.reshape(kernel, (size, -1)))
         kernel = ops.reshape(kernel, (taps, 2, taps, 2, self.filters, inputs.shape[-1]))
         kernel = ops.reshape(ops.transpose(kernel, (2, 0, 5, 3, 1, 4)), (taps, taps, inputs.shape[-1], -1))
         padded = ops.pad(inputs, [[0, 0], [before, after], [before, after], [0, 0]])

@@ -16,7 +16,7 @@ from common import comparison
 from common.config import Curve
 
 TABLE = comparison.TABLE
-MINUTES = 8
+MINUTES = 14
 
 
 def curves() -> dict[str, Sequence[Curve]]:

@@ -179,13 +179,16 @@ def judged(
     """Return claims, means and notes, which follow from measurements and logs, and from untrained networks."""
     found = Reproduction(pictures=entries)
     rows = {entry["row"] for entry in entries}
-    found.claims = [of_comparison(entries, one) for one in COMPARISONS if {one.ours, one.other} <= rows]
+    claims = [of_comparison(entries, one) for one in COMPARISONS if {one.ours, one.other} <= rows]
     if any("srgan_psnr" in entry for entry in entries):
-        found.claims.append(of_srgan(entries))
-    found.claims += [of_format(entries, name) for name in PICTURE_FORMATS]
+        claims.append(of_srgan(entries))
+    claims += [of_format(entries, name) for name in PICTURE_FORMATS]
+    found.claims = [one for one in claims if "interval" in one]
     found.claims += [*convergence.claims(logs), *convergence.of_starts(initialisations, scaled(picture, 1))]
     found.further = further(entries)
     found.notes = notes(entries, logs)
+    if len(found.claims) < len(claims):
+        found.notes.insert(0, f"Not judged: that takes {statistics.MINIMUM_PICTURES} pictures at least.")
     return found
 
 
@@ -216,9 +219,7 @@ def _judged(
 ) -> dict[str, Any]:
     difference = round(float(ours.mean() - other.mean()), DIGITS)
     note = f"{ours.mean():.4g} and {other.mean():.4g}; {trainings}, {ours.shape[1]} pictures."
-    if interval is None:
-        note += f" Below {statistics.MINIMUM_PICTURES} pictures there is no interval, and little is said."
-    else:
+    if interval is not None:
         note += f" Half the interval, {(interval[1] - interval[0]) / 2:.2g}, is the effect that could be detected."
     return claim(text, one.relation, one.limit, difference, note, interval)
 

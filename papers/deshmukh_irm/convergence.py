@@ -20,7 +20,7 @@ Logs = Mapping[Any, Sequence[Mapping[str, Any]]]  # by preset and seed
 
 def claims(logs: Logs) -> list[dict[str, Any]]:
     """Judge whether the proposed networks need fewer steps than others to the loss that those end with."""
-    there = [other for other in OTHERS if _seeds(logs, other) and _seeds(logs, "grey")]
+    there = [other for other in OTHERS if set(_seeds(logs, other)) & set(_seeds(logs, "grey"))]
     return [of_steps(logs, other, OTHERS[other]) for other in there]
 
 
@@ -54,7 +54,7 @@ def share_saved(ours: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, 
 
 
 def smoothed(log: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return steps and mean squared errors of a log; means are over the row and those before it of the same part."""
+    """Return steps and mean squared errors of a log; means are over the row and those before it."""
     count = min(SMOOTHED, len(log))
     errors = np.array([row["squared_error"] for row in log], np.float64)
     means = np.convolve(errors, np.full(count, 1 / count), "valid")

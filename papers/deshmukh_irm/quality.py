@@ -14,7 +14,7 @@ from papers.deshmukh_irm import complexity, config, huffman, train
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.config import Compression
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
-from papers.deshmukh_irm.pictures import AVERAGE, Pictures, bicubic, named, scaled, test_pictures
+from papers.deshmukh_irm.pictures import AVERAGE, GREY, Pictures, bicubic, named, scaled, test_pictures
 
 DIGITS = 6
 KODIM23 = "kodak/kodim23"
@@ -136,7 +136,8 @@ def _begun(options: Options, preset: Compression) -> tuple[Pictures, Reproductio
     if codec is None:
         found.missing = {row: how_to_train(preset, options.scale) for row in options.rows}
     else:
-        found.missing = {row: "Fewer pictures were asked for." for row in options.rows if row not in pictures.x}
+        few = "Fewer pictures were asked for, or are here."
+        found.missing = {row: few for row in options.rows if row not in pictures.x}
         found.missing.pop(AVERAGE, None)
         if preset.architecture == "proposed":
             srgan, about = srgan_of(options)
@@ -159,7 +160,7 @@ def _means(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 def further(entries: list[dict[str, Any]], options: Options, codec: Codec) -> dict[str, dict[str, float]]:
     """Return what the paper's table has not: bytes, plain bicubic, and the other ways to up-sample."""
-    if KODIM23 not in options.rows.values() and "Parrots" in options.rows and "Parrots" in {e["row"] for e in entries}:
+    if any(entry["picture"] == GREY["Parrots"] for entry in entries):
         entries = [*entries, *_kodim23(codec)]
     fields = {
         "file, bytes": "bytes",
