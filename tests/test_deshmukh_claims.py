@@ -120,13 +120,13 @@ def test_trainings_that_disagree_decide_nothing_however_many_pictures_agree():
     assert claims.of_comparison(measured, one)["verdict"] == UNDECIDED
 
 
-def test_below_five_pictures_there_is_no_interval_and_the_note_says_so():
+def test_below_five_pictures_there_is_no_interval_and_nothing_is_judged():
     one = Comparison("A", "grey", "grey_without_skips")
     for pictures, has in ((4, False), (5, True)):
         ours, other = (spread(level, 0.001, pictures=pictures) for level in (33.0, 30.0))
         measured = entries_of("grey", "psnr", ours) + entries_of(one.other, "psnr", other)
         found = claims.of_comparison(measured, one)
-        assert ("interval" in found, "Below 5 pictures there is no interval" in found["note"]) == (has, not has)
+        assert ("interval" in found, "Half the interval" in found["note"]) == (has, has)
         assert found["found"] == pytest.approx(3.0, abs=1e-6)
 
 
@@ -433,6 +433,15 @@ def test_what_has_no_weights_is_left_out_of_the_claims(monkeypatch):
     texts = [one["claim"] for one in found.claims]
     assert len(texts) == 2 + 1 + 2 + 1 and "PSNR with the SRGAN, dB" not in found.further
     assert all(": grey - rgb, " in text for text in texts[:2]) and ": grey - plain bicubic, " in texts[2]
+
+
+def test_fewer_than_five_pictures_are_measured_and_not_judged(monkeypatch):
+    monkeypatch.setattr(convergence, "of_starts", of_no_starts)
+    first = PICTURES[:4]
+    measured = [entry for entry in everything(("grey", "rgb")) if entry["picture"] in first]
+    found = claims.judged(measured, {}, 7, picture(30, 30))
+    assert [one["claim"] for one in found.claims] == ["of 7 starts"]
+    assert found.notes[0] == "Not judged: that takes 5 pictures at least." and "PSNR, dB" in found.further
 
 
 def test_the_figure_has_a_point_for_every_training():

@@ -634,7 +634,7 @@ def quick(tmp_path, monkeypatch):
         compile_model(network, *arguments, **options)
         network.run_eagerly = backend.BACKEND == "tensorflow"  # where it takes less time than tracing
 
-    def not_compiled(function):
+    def not_compiled(function, networks=()):
         return lambda *arrays: [backend.to_numpy(found) for found in function(*map(ops.convert_to_tensor, arrays))]
 
     monkeypatch.setattr(backend, "compile_model", compile_to_run_eagerly)
