@@ -165,7 +165,6 @@ def test_printed_values_are_counted_against_plain_bicubic_and_the_worst_filter()
 # --- counts --------------------------------------------------------------------------------------------------------
 
 
-@stack
 def test_networks_have_the_counts_of_the_text_and_of_the_layers():
     found = floors.counts()
     names = [name for name, part in found if part == "irm"]

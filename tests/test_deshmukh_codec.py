@@ -498,7 +498,6 @@ def shipped(results, few_layers):
     return ship
 
 
-@stack
 def test_a_preset_is_loaded_with_its_coding_settings(shipped):
     stored, srgan = shipped("rgb"), shipped("srgan")
     plain, ranged, with_srgan = (

@@ -795,7 +795,6 @@ def test_the_generator_gets_the_cross_entropys_gradient_reversed_and_weighted():
         assert largest > 1e-4
 
 
-@stack
 def test_the_perceptual_loss_compares_the_features_of_vgg19s_sixteenth_convolution(monkeypatch):
     x, x_hat = np.random.default_rng(5).random((2, 1, 32, 32, 3), np.float32)
     made, build = [], keras.applications.VGG19

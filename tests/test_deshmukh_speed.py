@@ -94,7 +94,6 @@ def test_the_srgan_takes_part_in_decompressing_grey_pictures():
     assert enlarging.digest != codec.digest
 
 
-@stack
 def test_a_training_step_changes_the_weights(monkeypatch):
     trained = []
     build = speed.training.build

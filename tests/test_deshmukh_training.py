@@ -495,7 +495,6 @@ def assert_frequencies(codec):
         assert np.corrcoef(found, expected)[0, 1] > 0.98  # a value may be rounded to its neighbour
 
 
-@stack
 def test_where_vgg19_cannot_be_had_run_json_says_that_the_content_was_the_squared_error(quick, monkeypatch):
     def missing(path):
         raise RelicError(f"no weights of VGG19 ({path})")
