@@ -5,6 +5,7 @@
     python -m experiments.table1_deshmukh --scale paper    # needs weights of the paper's schedule
 
 The baseline as Jiang et al. have it stands beside the one that the paper describes.
+Of several trainings the first is measured, or the one that `--seeds` names.
 Plain bicubic interpolation from a code of the same size is what every picture has to beat.
 """
 from __future__ import annotations

@@ -4,7 +4,8 @@
     python -m experiments.table5_deshmukh --scale smoke    # seconds: trains for two steps, checks the plumbing
     python -m experiments.table5_deshmukh --scale paper    # needs weights of the paper's schedule
 
-The up-sampling is the paper's SRGAN; bicubic interpolation, as in training, stands beside it.
+The up-sampling is bicubic interpolation, as in training; the paper's SRGAN stands beside it.
+Of several trainings the first is measured, or the one that `--seeds` names.
 Plain bicubic interpolation from a code of the same size is what every picture has to beat.
 """
 from __future__ import annotations

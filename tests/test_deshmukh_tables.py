@@ -406,7 +406,9 @@ def test_fewer_pictures_may_be_asked_for_and_smoke_takes_two(known, drawn):
 def test_pictures_of_a_folder_take_the_rows_in_their_order(number, shape, folder, known, nothing):
     options = options_of(number, data=folder)
     pictures = pictures_module.test_pictures(options, 3 if number == 3 else 1)
-    assert list(pictures.names.items()) == list(zip(files_of(number), "012")) and pictures.note == ""
+    assert list(pictures.names.items()) == list(zip(files_of(number), "012"))
+    first = next(iter(files_of(number)))
+    assert pictures.note.startswith(f"In the rows stand other pictures: 0 as {first}, 1 as ")
     assert {x.shape for x in pictures.x.values()} == {shape} and pictures.about["name"] == "own"
     found = EXPERIMENTS[number].reproduce(options)
     assert [entry["picture"] for entry in found.pictures] == ["0", "1", "2"]
@@ -486,6 +488,8 @@ def test_of_several_seeds_the_first_is_taken_and_nothing_is_trained(seen):
     assert codec == "grey" and (about["preset"], about["seeds"]) == ("deshmukh_irm/grey", "1")
     assert quality.network(options_of(5, seeds=[2]), config.GREY)[1]["seeds"] == "2"
     assert quality.network(options_of(5), config.RGB) == (None, {})
+    with pytest.raises(RelicError, match="one training: name one of the seeds"):
+        quality.network(options_of(5, seeds=[0, 2]), config.GREY)
     assert done == [("loaded", "grey", "small", 1), ("loaded", "grey", "small", 2)]
 
 

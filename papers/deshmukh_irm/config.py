@@ -94,7 +94,7 @@ SRRESNET = replace(SRGAN, adversarial_steps=0)
 
 CODING = {
     "coder": Setting(0, 0, 1, "entropy coder of the code: 0 dynamic Huffman, 1 range coder with stored frequencies"),
-    "srgan": Setting(0, 0, 1, "up-sampling when decoding: 0 bicubic, 1 the SRGAN, then scaled down"),
+    "srgan": Setting(0, 0, 1, "up-sampling in decoding: 0 bicubic, as in training; 1 the SRGAN, slower and worse"),
 }
 CURVES = (
     Curve("Deshmukh, colour, Huffman", (("rgb_stride4", {}), ("rgb", {}))),

@@ -69,6 +69,8 @@ def _standing_in(
 ) -> Pictures:
     pairs = list(zip(wanted, found))
     rows = {row: image for row, (_, image) in pairs}
+    stand_ins = ", ".join(f"{stem} as {row}" for row, (stem, _) in pairs)
+    note = f"{note} In the rows stand other pictures: {stand_ins}.".strip()
     return _scaled(rows, {row: stem for row, (stem, _) in pairs}, name, channels, note)
 
 

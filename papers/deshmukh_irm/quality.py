@@ -31,8 +31,11 @@ Entry = Mapping[str, Any]
 def network(options: Options, preset: Compression) -> tuple[Codec | None, dict[str, Any]]:
     """Return a preset's codec and what a table says of it, (None, {}) where there are no weights at that scale.
 
-    Of several seeds the first is taken. Only scale smoke trains what is missing.
+    Of several seeds the first is taken. Only scale smoke trains what is missing. Raises RelicError where several are
+    asked for.
     """
+    if options.seeds is not None and len(options.seeds) > 1:
+        raise RelicError("this experiment measures one training: name one of the seeds")
     seeds = trained.seeds_of(options, preset, train.train_preset)[:1]
     if not seeds:
         return None, {}
