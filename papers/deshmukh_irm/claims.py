@@ -14,6 +14,7 @@ from common.tables import Options
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, convergence, huffman, quality, train
 from papers.deshmukh_irm.codec import Codec
+from papers.deshmukh_irm.floors import printed
 from papers.deshmukh_irm.pictures import bicubic, scaled
 
 PLAIN = "plain bicubic"
@@ -226,9 +227,8 @@ def _judged(
 
 def of_srgan(entries: Sequence[Entry]) -> dict[str, Any]:
     """Judge whether up-sampling by the SRGAN is better than by interpolation, on the same networks and codes."""
-    printed = published.load("deshmukh_irm/text")
     rows = ("Abstract, proposed", "Section 4, proposed with bicubic")
-    gain = " and ".join(f"{printed.printed(row, 'PSNR')}" for row in rows)
+    gain = " and ".join(str(printed(row, "PSNR")) for row in rows)
     sentence = f"The SRGAN is better than bicubic up-sampling (Section 4, {gain} dB)"
     return of_same_networks(entries, Comparison(sentence, "grey", "grey", "srgan_psnr"))
 

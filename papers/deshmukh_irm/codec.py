@@ -21,7 +21,9 @@ from common.strips import apply_by_strips
 from papers.deshmukh_irm import config, entropy_coders
 from papers.deshmukh_irm.config import CODING, FACTOR, Compression, Config, SuperResolution, at_scale
 from papers.deshmukh_irm.entropy_coders import HUFFMAN
+from papers.deshmukh_irm.model import Model
 from papers.deshmukh_irm.scaling import REACH, quarter, scaled_down
+from papers.deshmukh_irm.super_resolution import Adversary
 
 STRIP_PIXELS = 2**19  # a picture goes through a network in strips of about so many pixels, for memory's sake
 LAYERS = 20  # convolutions of the deeper IRM, the baseline's: as many pixels does it see on every side
@@ -31,9 +33,6 @@ SRGAN_FLAG = 2  # of a file's first byte; below it the entropy coder
 
 def networks_of(settings: Any) -> Any:
     """Return freshly initialised networks of a config, whose `transforms` are what a weights file holds."""
-    from papers.deshmukh_irm.model import Model
-    from papers.deshmukh_irm.super_resolution import Adversary
-
     return Adversary(settings) if isinstance(settings, SuperResolution) else Model(settings)
 
 

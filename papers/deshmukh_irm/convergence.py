@@ -5,10 +5,11 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import backend, published, statistics
+from common import backend, statistics
 from common.join import claim
 from papers.deshmukh_irm import config, model
 from papers.deshmukh_irm.config import Compression
+from papers.deshmukh_irm.floors import printed
 
 INITIALISATIONS = 300
 SMOOTHED = 5  # rows of a log that are averaged
@@ -28,8 +29,8 @@ def of_steps(logs: Logs, other: str, name: str) -> dict[str, Any]:
     """Judge the share of the steps saved until the squared error is the last one of another preset, seed by seed."""
     seeds = [seed for seed in _seeds(logs, "grey") if seed in _seeds(logs, other)]
     saved = [share_saved(logs["grey", seed], logs[other, seed]) for seed in seeds]
-    printed = published.load("deshmukh_irm/text").value("Faster convergence by skip connections", "Share")
-    text = f"Fewer steps than {name} to its last squared error (Section 1: {printed} % faster), % of the steps"
+    faster = printed("Faster convergence by skip connections", "Share")
+    text = f"Fewer steps than {name} to its last squared error (Section 1: {faster} % faster), % of the steps"
     interval = statistics.interval_over_trainings(np.array(saved)) or (-100.0, 100.0)
     note = f"By seed {', '.join(f'{value:.0f}' for value in saved)} %; images and their order are the same."
     return claim(text, "above", 0.0, round(float(np.mean(saved)), 4), note, interval)

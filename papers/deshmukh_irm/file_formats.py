@@ -14,7 +14,7 @@ from common.evaluate import Codec
 from common.figures import Line
 from common.join import Reproduction, claim
 from common.metrics import check_picture
-from common.tables import Options, preset_of
+from common.tables import Options
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, quality
 from papers.deshmukh_irm.pictures import scaled
@@ -78,11 +78,8 @@ READINGS = {
 def figure4(options: Options) -> Reproduction:
     """Count the bytes of original, compressed and decompressed files by format, and judge how their quality differs."""
     pictures, test_set, note = trained.pictures_of(options, published.load(options.table))
-    codec, about = quality.network(options, config.RGB)
-    found = Reproduction(notes=[note] if note else [])
-    found.provenance = {"test_set": test_set, "networks": {preset_of(config.RGB)[1]: about} if about else {}}
+    found, codec = quality.begun(options, config.RGB, test_set, note)
     if codec is None:
-        found.missing = {row: quality.how_to_train(config.RGB, options.scale) for row in options.rows}
         return found
     formats, found.missing = usable()
     small = [(name, scaled(picture, 3)) for name, picture in pictures]

@@ -10,7 +10,7 @@ from common import codecs, data, figures, metrics, pictures, rates, trained
 from common.errors import RelicError
 from common.figures import Line
 from common.join import Reproduction, claim
-from common.tables import Options, preset_of
+from common.tables import Options
 from papers.deshmukh_irm import config, huffman, quality
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
@@ -74,11 +74,8 @@ def read_files(folder: Path, limit: int | None) -> list[File]:
 def figure3(options: Options) -> Reproduction:
     """Count the bytes of every picture's files, judge what the paper says of them, and draw them."""
     files, test_set, note = files_of(options)
-    codec, about = quality.network(options, config.RGB)
-    found = Reproduction(notes=[note] if note else [])
-    found.provenance = {"test_set": test_set, "networks": {preset_of(config.RGB)[1]: about} if about else {}}
+    found, codec = quality.begun(options, config.RGB, test_set, note)
     if codec is None:
-        found.missing = {row: quality.how_to_train(config.RGB, options.scale) for row in options.rows}
         return found
     with trained.progress(len(files)) as bar:
         for index, file in enumerate(files):

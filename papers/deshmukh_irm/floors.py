@@ -17,13 +17,12 @@ from common.published import Published
 from common.tables import Options
 from papers.deshmukh_irm import complexity, config, huffman
 from papers.deshmukh_irm.patches import with_channels
-from papers.deshmukh_irm.pictures import AVERAGE, COLOUR, GREY, SIDE, bicubic, named, scaled
+from papers.deshmukh_irm.pictures import AVERAGE, COLOUR, GREY, KODIM23, SIDE, bicubic, named, scaled
 
 PSNR, SSIM = "PSNR", "SSIM"
 KINDS = {"colour": 3, "grey": 1}
 FILTERS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 AREAS = "areas"  # our choice, which is anti-aliased; the others are OpenCV's without that
-KODIM23 = "kodak/kodim23"  # what grey Parrots may be as well
 # Table -> channels and the file of each of its rows.
 TABLES: dict[str, tuple[int, dict[str, str]]] = {
     "Table 1": (1, {row: GREY[row] for row in ("Lenna", "Peppers", "Parrots")}),

@@ -16,8 +16,9 @@ SIDE = 200
 SMOKE_PICTURES = 2
 STAND_IN = "sample"
 AVERAGE = "Average"
+KODIM23 = "kodak/kodim23"  # Parrots in colour, and what grey Parrots may be as well
 # The paper names the motifs alone. Set and stem of the file that each row takes; published/ has the digests.
-COLOUR = {"Baboon": "set14/baboon", "Lenna": "set14/lenna", "Peppers": "set14/pepper", "Parrots": "kodak/kodim23"}
+COLOUR = {"Baboon": "set14/baboon", "Lenna": "set14/lenna", "Peppers": "set14/pepper", "Parrots": KODIM23}
 GREY = {
     "Cameraman": "set12/01",
     "Peppers": "set12/03",

@@ -14,10 +14,9 @@ from papers.deshmukh_irm import complexity, config, huffman, train
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.config import Compression
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
-from papers.deshmukh_irm.pictures import AVERAGE, GREY, Pictures, bicubic, named, scaled, test_pictures
+from papers.deshmukh_irm.pictures import AVERAGE, GREY, KODIM23, Pictures, bicubic, named, scaled, test_pictures
 
 DIGITS = 6
-KODIM23 = "kodak/kodim23"
 PSNR, SSIM = "PSNR", "SSIM"
 PLAIN = "plain bicubic"
 BICUBIC, SRGAN = "bicubic up-sampling", "SRGAN up-sampling"
@@ -41,6 +40,21 @@ def network(options: Options, preset: Compression) -> tuple[Codec | None, dict[s
         return None, {}
     name = preset_of(preset)[1]
     return codec_module.load(name, options.scale, seeds[0]), trained.network(preset, options.scale, seeds)
+
+
+def begun(
+    options: Options, preset: Compression, test_set: dict[str, Any], note: str
+) -> tuple[Reproduction, Codec | None]:
+    """Return a reproduction that knows its pictures and network, and a preset's codec; it is None without weights.
+
+    The reproduction then says how to train them, for every row.
+    """
+    codec, about = network(options, preset)
+    found = Reproduction(notes=[note] if note else [])
+    found.provenance = {"test_set": test_set, "networks": {preset_of(preset)[1]: about} if about else {}}
+    if codec is None:
+        found.missing = {row: how_to_train(preset, options.scale) for row in options.rows}
+    return found, codec
 
 
 def srgan_of(options: Options) -> tuple[Codec | None, dict[str, Any]]:
@@ -133,20 +147,15 @@ def _beside(found: Reproduction, name: str, preset: Compression, options: Option
 def _begun(options: Options, preset: Compression) -> tuple[Pictures, Reproduction, Codec | None]:
     """Return the pictures, a reproduction that knows them and the networks, and the codec, None without weights."""
     pictures = test_pictures(options, preset.channels)
-    codec, about = network(options, preset)
-    found = Reproduction(notes=[pictures.note] if pictures.note else [])
-    networks = {preset_of(preset)[1]: about} if about else {}
+    found, codec = begun(options, preset, pictures.about, pictures.note)
     if codec is None:
-        found.missing = {row: how_to_train(preset, options.scale) for row in options.rows}
-    else:
-        few = "Fewer pictures were asked for, or are here."
-        found.missing = {row: few for row in options.rows if row not in pictures.x}
-        found.missing.pop(AVERAGE, None)
-        if preset.architecture == "proposed":
-            srgan, about = srgan_of(options)
-            codec = codec.at(srgan=srgan)
-            networks.update({"srgan": about} if about else {})
-    found.provenance = {"test_set": pictures.about, "networks": networks}
+        return pictures, found, None
+    few = "Fewer pictures were asked for, or are here."
+    found.missing = {row: few for row in options.rows if row not in (*pictures.x, AVERAGE)}
+    if preset.architecture == "proposed":
+        srgan, about = srgan_of(options)
+        codec = codec.at(srgan=srgan)
+        found.provenance["networks"].update({"srgan": about} if about else {})
     return pictures, found, codec
 
 
