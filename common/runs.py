@@ -264,11 +264,10 @@ def _fit_chunk(model: Any, batch: Callable[[int], dict], first: int, last: int, 
     from common import backend
 
     # Arrays, not a generator: one that is left half-way lets TensorFlow's threads wait for ever when Python ends.
-    inputs = [batch(step) for step in range(first, last)]
+    inputs = backend.steps_of([batch(step) for step in range(first, last)])
     epoch = first // (last - first)
     history = model.fit(
-        {name: np.concatenate([each[name] for each in inputs]) for name in inputs[0]},
-        batch_size=len(next(iter(inputs[0].values()))),
+        **inputs,
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,
