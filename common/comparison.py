@@ -346,11 +346,11 @@ def _main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
     options = Options(arguments.scale, arguments.images, arguments.data, arguments.codecs)
     known = comparison_text.read() if arguments.reuse else None
     document = compare(options, curves, load, known)
-    path = comparison_text.write(document)
+    path = comparison_text.write(document, arguments.svg)
     if arguments.json:
         runs.write_json(arguments.json, document)
     print(comparison_text.as_text(document))
-    print(f"\nwritten: {path.with_suffix('.md')} (also .json, .csv, .png, .svg and {path.stem}_curves.json)")
+    print(f"\nwritten: {path.with_suffix('.md')} (also .json, .csv, .png and {path.stem}_curves.json)")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -371,4 +371,5 @@ def _parser() -> argparse.ArgumentParser:
     reuse = "take what the written comparison has of the same codecs, settings, weights and pictures, times included"
     parser.add_argument("--reuse", action="store_true", help=reuse)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the json to FILE")
+    parser.add_argument("--svg", action="store_true", help="write the figure as svg too")
     return parser

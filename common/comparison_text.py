@@ -16,8 +16,8 @@ NAMES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM in dB"}
 BETWEEN = " … "
 
 
-def write(document: Document) -> Path:
-    """Write `rd_kodak.json`, `.csv`, `.md`, `.png`, `.svg` and `rd_kodak_curves.json`; return the json's path."""
+def write(document: Document, svg: bool = False) -> Path:
+    """Write `rd_kodak.json`, `.csv`, `.md`, `.png` (and `.svg`) and `rd_kodak_curves.json`; return the json's path."""
     from common import figures
 
     path = place(document)
@@ -26,7 +26,7 @@ def write(document: Document) -> Path:
         with runs.atomic_file(path.with_suffix(suffix)) as file:
             file.write(text.encode())
     runs.write_json(path.with_name(f"{path.stem}_curves.json"), curves(document))
-    figures.save(plot(document), path.with_suffix(""))
+    figures.save(plot(document), path.with_suffix(""), svg)
     return path
 
 

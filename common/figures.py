@@ -161,20 +161,21 @@ def picture_grid(rows: Sequence[Sequence[Cell]], title: str = "") -> Figure:
     return figure
 
 
-def save(figure: Figure, stem: Path, formats: Sequence[str] = ()) -> list[Path]:
-    """Write a figure as `<stem>.png` and `<stem>.svg` (pictures only as png) whole or not at all; return the paths.
+def save(figure: Figure, stem: Path, svg: bool = False) -> list[Path]:
+    """Write a figure as `<stem>.png`, and with `svg` as `<stem>.svg` what is not made of pixels; return the paths.
 
-    The bytes depend on nothing but the figure and the versions of matplotlib and Pillow.
+    A file is written whole or not at all. Its bytes depend on nothing but the figure and the versions of matplotlib
+    and Pillow.
     """
     from common import runs
 
     nothing = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-    paths = {}
-    for kind in formats or (["png"] if figure.images else ["png", "svg"]):
-        paths[kind] = stem.with_name(f"{stem.name}.{kind}")
-        with _style(), runs.atomic_file(paths[kind]) as file:
+    paths = []
+    for kind in ["png", "svg"] if svg and not figure.images else ["png"]:
+        paths.append(stem.with_name(f"{stem.name}.{kind}"))
+        with _style(), runs.atomic_file(paths[-1]) as file:
             figure.savefig(file, format=kind, metadata=nothing[kind])
-    return list(paths.values())
+    return paths
 
 
 # --- figures and axes ----------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def _main(
     seconds = round(time.monotonic() - started, 1)
     found.provenance = {"scale": scale, **found.provenance, "seconds": seconds, **runs.provenance()}
     document = join(table, scale, reference, found)
-    path = write(document, found.figures)
+    path = write(document, found.figures, arguments.svg)
     if arguments.json:
         runs.write_json(arguments.json, document)
     print(table_text.as_text(document))
@@ -118,6 +118,7 @@ def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of test pictures (default: found by name)")
     parser.add_argument("--seeds", type=at_least(0), nargs="+", metavar="SEED", help="seeds (default: all shipped)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table's json to FILE")
+    parser.add_argument("--svg", action="store_true", help="write figures as svg too, those that are not pictures")
     return parser
 
 
@@ -155,14 +156,14 @@ def best_scale(rows: Mapping[str, Any]) -> str:
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def write(document: Document, figures: Mapping[str, Any] | None = None) -> Path:
+def write(document: Document, figures: Mapping[str, Any] | None = None, svg: bool = False) -> Path:
     """Write `<table>.json`, `.csv`, `.md`, figures, and `<table>_curves.json` of measured rows; return the json's path.
 
-    `figures[suffix]` are those that the document names: `<table>.png` for "", else `<table>_<suffix>.png`, and as svg
-    what is not made of pixels.
+    `figures[suffix]` are those that the document names: `<table>.png` for "", else `<table>_<suffix>.png`, and with
+    `svg` as svg too what is not made of pixels.
     """
     path = place(document)
-    _write_figures(path, figures or {})
+    _write_figures(path, figures or {}, svg)
     runs.write_json(path, document)
     _write_text(path.with_suffix(".csv"), as_csv(document))
     _write_text(path.with_suffix(".md"), table_text.as_markdown(document))
@@ -185,12 +186,12 @@ def place(document: Document) -> Path:
     return base / document["scale"] / f"{document['table']}.json"
 
 
-def _write_figures(path: Path, drawn: Mapping[str, Any]) -> None:
+def _write_figures(path: Path, drawn: Mapping[str, Any], svg: bool) -> None:
     if drawn:
         from common import figures
 
         for suffix, figure in drawn.items():
-            figures.save(figure, path.with_name(figure_name(path.stem, suffix)).with_suffix(""))
+            figures.save(figure, path.with_name(figure_name(path.stem, suffix)).with_suffix(""), svg)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -303,7 +303,7 @@ def test_only_a_run_of_everything_on_kodak_is_complete(suite, options, monkeypat
 def test_the_files_say_the_same_as_the_json(pictures):
     document = compare(data=pictures)
     path = comparison_text.write(document)
-    names = [f"rd_kodak{end}" for end in (".csv", ".json", ".md", ".png", ".svg", "_curves.json")]
+    names = [f"rd_kodak{end}" for end in (".csv", ".json", ".md", ".png", "_curves.json")]
     assert sorted(p.name for p in path.parent.iterdir()) == names
     stored = json.loads(path.read_text())
     assert stored == document and {**stored, **rate_changes.judge(stored)} == stored

@@ -340,7 +340,7 @@ def test_weights_without_a_log_are_one_sentence(ours):
 
 def test_the_command_writes_table_and_figures(ours, capsys, monkeypatch, tmp_path):
     ours("as_run", 0)
-    monkeypatch.setattr("sys.argv", ["figure5_donis", "--scale", "small"])
+    monkeypatch.setattr("sys.argv", ["figure5_donis", "--scale", "small", "--svg"])
     tables.main(FIGURE5.TABLE, FIGURE5.ROWS, FIGURE5.reproduce, FIGURE5.REFERENCE)
     names = {f"figure5{suffix}.{kind}" for suffix in ("", "_correct", "_spread") for kind in ("png", "svg")}
     names |= {f"figure5.{kind}" for kind in ("json", "csv", "md")}

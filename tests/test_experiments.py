@@ -41,7 +41,8 @@ def processor_seconds(*arguments):
 def test_help_comes_in_under_a_second(name):
     result, seconds = processor_seconds(f"experiments.{name}", "--help")
     assert result.returncode == 0 and seconds < 1
-    assert f"python -m experiments.{name}" in result.stdout and "--scale" in result.stdout
+    assert f"python -m experiments.{name}" in result.stdout
+    assert "--scale" in result.stdout and "--svg" in result.stdout
 
 
 @pytest.mark.parametrize("name", NAMES)

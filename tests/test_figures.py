@@ -51,20 +51,26 @@ def words(figure):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_figure_drawn_again_is_written_as_the_same_bytes(tmp_path, kind):
-    first = figures.save(example(kind), tmp_path / "first" / "figure7")
-    second = figures.save(example(kind), tmp_path / "second" / "figure7")
+    first = figures.save(example(kind), tmp_path / "first" / "figure7", svg=True)
+    second = figures.save(example(kind), tmp_path / "second" / "figure7", svg=True)
     names = ["figure7.png"] if kind == "pictures" else ["figure7.png", "figure7.svg"]
     assert [path.name for path in first] == names == sorted(path.name for path in first[0].parent.iterdir())
     for one, other in zip(first, second):
         assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_figure_is_a_png_alone_where_nothing_else_is_asked_for(tmp_path, kind):
+    (path,) = figures.save(example(kind), tmp_path / "figure7")
+    assert path.name == "figure7.png" and list(tmp_path.iterdir()) == [path]
+
+
 def test_the_users_settings_and_another_process_change_no_byte(tmp_path):
-    figures.save(example("histogram"), tmp_path / "here")
+    figures.save(example("histogram"), tmp_path / "here", svg=True)
     (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 20\nsvg.hashsalt: other\nsavefig.dpi: 30\n")
     code = (
         "from pathlib import Path; from tests import test_figures as t; "
-        f"t.figures.save(t.example('histogram'), Path({str(tmp_path / 'there')!r}))"
+        f"t.figures.save(t.example('histogram'), Path({str(tmp_path / 'there')!r}), svg=True)"
     )
     environment = {**os.environ, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, timeout=120)
@@ -73,18 +79,18 @@ def test_the_users_settings_and_another_process_change_no_byte(tmp_path):
 
 
 def test_files_name_no_date_and_no_program(tmp_path):
-    png, svg = figures.save(example("lines"), tmp_path / "figure8")
+    png, svg = figures.save(example("lines"), tmp_path / "figure8", svg=True)
     assert b"<dc:date>" not in svg.read_bytes() and b"atplotlib" not in png.read_bytes()
     assert b"<dc:creator>" not in svg.read_bytes()
 
 
 def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path):
     figure = example("lines")
-    (path,) = figures.save(figure, tmp_path / "figure6", ["png"])
+    (path,) = figures.save(figure, tmp_path / "figure6")
     before = path.read_bytes()
     figure.savefig = lambda *_, **__: 1 / 0
     with pytest.raises(ZeroDivisionError):
-        figures.save(figure, tmp_path / "figure6", ["png"])
+        figures.save(figure, tmp_path / "figure6")
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 

@@ -677,7 +677,7 @@ def test_figures_are_written_beside_the_table_and_shown_on_its_page(tiny):
     grid = figures.picture_grid([[("p0", np.zeros((8, 8, 3), np.uint8))]])
     measured = found(pictures("first", 26.0))
     measured.figures = {"": curve, "crops": grid}
-    path = tables.write(join.join("p/table1", "small", None, measured), measured.figures)
+    path = tables.write(join.join("p/table1", "small", None, measured), measured.figures, svg=True)
     names = {p.name for p in path.parent.iterdir()}
     assert names - {"table1_curves.json"} == {
         *(f"table1.{kind}" for kind in ("json", "csv", "md", "png", "svg")),
