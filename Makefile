@@ -3,47 +3,51 @@
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+KERAS3_PYTHON ?= $(PYTHON)
 ARGS ?=
+# Processes that run the tests at once; 0: this one.
+WORKERS ?= 0
 
-# Python 3.9 to 3.11 run stack tfc, newer ones keras3; Keras 3.15 itself begins with Python 3.11.
-version = $(shell $(1) -c 'import sys; print("py%d%d" % sys.version_info[:2])' 2>/dev/null)
+# Python 3.11 runs stack tfc, newer ones keras3; the targets for Keras 3 run on all of them.
+PYTHONS := 3.11 3.12 3.13
+version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VERSION := $(call version,$(PYTHON))
-STACK := $(if $(filter py39 py310 py311,$(VERSION)),tfc,keras3)
-ifndef KERAS3_PYTHON
-KERAS3_PYTHON := $(PYTHON)
-ifneq ($(filter py39 py310,$(VERSION)),)
-KERAS3_PYTHON := $(firstword $(foreach python,python3.12 python3.13 python3.11,$(if $(call version,$(python)),$(python))) $(PYTHON))
-endif
-endif
 KERAS3_VERSION := $(call version,$(KERAS3_PYTHON))
+STACK := $(if $(filter 3.11,$(VERSION)),tfc,keras3)
 
 # An environment is complete when its ready file is there and newer than its requirement file.
 READY := .venv/ready-$(STACK)-$(VERSION)
 KERAS3_READY := $(if $(filter keras3,$(STACK)),$(READY),.venv-keras3/ready-keras3-$(KERAS3_VERSION))
 JAX_READY := .venv-jax/ready-keras3-jax-$(KERAS3_VERSION)
 TORCH_READY := .venv-torch/ready-keras3-torch-$(KERAS3_VERSION)
-requirements = docker/requirements-$(patsubst ready-%,%,$(notdir $(1))).txt
+# $(1): a stack, $(2): the version of the Python that is to run it.
+requirements = $(if $(filter $(PYTHONS),$(2)),docker/requirements-$(1).txt,refused)
 python = $(dir $<)bin/python
 
 EXPERIMENTS := $(filter-out __%,$(basename $(notdir $(wildcard experiments/*.py))))
 SOURCES := common papers experiments tests docker
-STACK_TESTS := -m pytest -m "stack and not regression" $(ARGS)
+TESTS := -m pytest -n $(WORKERS)
+STACK_TESTS := $(TESTS) -m "stack and not regression" $(ARGS)
 
-.PHONY: help setup setup-keras3 setup-jax setup-torch test test-keras3 test-jax test-torch regression lint $(EXPERIMENTS)
+.PHONY: help setup setup-keras3 setup-jax setup-torch
+.PHONY: test test-quick test-keras3 test-jax test-torch regression format lint $(EXPERIMENTS)
 
 help: ## list the targets
-	@echo 'make <target> [ARGS="..."] [PYTHON=python3.11]'
+	@echo 'make <target> [ARGS="..."] [PYTHON=python3.11] [WORKERS=2]'
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 24
 	@echo 'experiments, each a published table, figure or claim:'
 	@for name in $(EXPERIMENTS); do sed -n "1s/^\"\"\"/  $$name\t/p" experiments/$$name.py; done | expand -t 24
 
-setup: $(READY) ## make .venv: stack tfc on Python 3.9 to 3.11, keras3 on 3.12 and 3.13
+setup: $(READY) ## make .venv: stack tfc on Python 3.11, keras3 on 3.12 and 3.13
 setup-keras3: $(KERAS3_READY) ## make .venv-keras3: Keras 3 on TensorFlow (Python 3.11 to 3.13)
 setup-jax: $(JAX_READY) ## make .venv-jax: Keras 3 on jax, without TensorFlow
 setup-torch: $(TORCH_READY) ## make .venv-torch: Keras 3 on torch (large)
 
 test: $(READY) ## run the tests
-	$(python) -m pytest $(ARGS)
+	$(python) $(TESTS) $(ARGS)
+
+test-quick: $(READY) ## run the tests but the slow ones
+	$(python) $(TESTS) -m "not slow and not regression" $(ARGS)
 
 test-keras3: $(KERAS3_READY) ## run the tests of models, weights, training and streams on Keras 3 with TensorFlow
 	RELIC_STACK=keras3 KERAS_BACKEND=tensorflow $(python) $(STACK_TESTS)
@@ -57,9 +61,13 @@ test-torch: $(TORCH_READY) ## the same on torch
 regression: $(READY) ## compare shipped weights and committed tables with the golden files
 	$(python) -m pytest -m regression $(ARGS)
 
-lint: $(READY) ## check style, import order and types
-	$(python) -m flake8 $(SOURCES)
-	$(python) -m isort --check-only --quiet $(SOURCES)
+format: $(READY) ## correct style and import order, and lay the sources out
+	$(python) -m ruff check --fix $(SOURCES)
+	$(python) -m ruff format $(SOURCES)
+
+lint: $(READY) ## check style, import order, layout and types
+	$(python) -m ruff check $(SOURCES)
+	$(python) -m ruff format --check $(SOURCES)
 	$(python) -m mypy
 
 $(EXPERIMENTS): $(READY)
@@ -74,17 +82,17 @@ $(@D)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-bu
 @touch $@
 endef
 
-$(READY): $(call requirements,$(READY))
+$(READY): $(call requirements,$(STACK),$(VERSION))
 	$(call make_environment,$(PYTHON))
 ifneq ($(KERAS3_READY),$(READY))
-$(KERAS3_READY): $(call requirements,$(KERAS3_READY))
+$(KERAS3_READY): $(call requirements,keras3,$(KERAS3_VERSION))
 	$(call make_environment,$(KERAS3_PYTHON))
 endif
-$(JAX_READY): $(call requirements,$(JAX_READY))
+$(JAX_READY): $(call requirements,keras3-jax,$(KERAS3_VERSION))
 	$(call make_environment,$(KERAS3_PYTHON))
-$(TORCH_READY): $(call requirements,$(TORCH_READY))
+$(TORCH_READY): $(call requirements,keras3-torch,$(KERAS3_VERSION))
 	$(call make_environment,$(KERAS3_PYTHON))
 
-# docker/pin.py writes these; a missing one means that this Python does not run this stack.
-docker/requirements-%.txt:
-	@echo 'error: RELIC needs Python 3.9 to 3.13, Keras 3 needs 3.11 to 3.13: name one, as in make PYTHON=python3.11' >&2; exit 1
+.PHONY: refused
+refused:
+	@echo 'error: RELIC needs Python 3.11 to 3.13: name one, as in make PYTHON=python3.11' >&2; exit 1

@@ -23,7 +23,7 @@ def choose_stack() -> str:
         raise RelicError(f"RELIC_STACK={wanted!r} is not a stack: set it to tfc or keras3, or leave it unset")
     stack = wanted or ("tfc" if installed("tensorflow_compression") else "keras3")
     if stack == "tfc" and not installed("tensorflow_compression"):
-        raise RelicError("stack tfc needs tensorflow-compression 2.14.1 (Python 3.9 to 3.11): run `make setup`")
+        raise RelicError("stack tfc needs tensorflow-compression 2.14.1 (Python 3.11): run `make setup`")
     if stack == "keras3" and not installed("keras"):
         raise RelicError("no Keras is installed: run `make setup`, or `make setup-jax` for Keras on jax")
     return stack

@@ -1,9 +1,10 @@
-"""Resolve one stack's dependencies from setup.cfg in a fresh environment and pin them all.
+"""Resolve one stack's dependencies from setup.cfg in fresh environments and pin them all in one file for all Pythons.
 
-    python docker/pin.py tfc python3.11              # writes docker/requirements-tfc-py311.txt
-    python docker/pin.py keras3-jax python3.12       # any stack with any Python that it supports; a minute or two
+    python docker/pin.py tfc python3.11                                  # writes docker/requirements-tfc.txt
+    python docker/pin.py keras3-jax python3.11 python3.12 python3.13     # a minute or two for each Python
+
+Every version may move. `PIP_CONSTRAINT=kept.txt` in front, with a copy of the old file, keeps what is named there.
 """
-from __future__ import annotations
 
 import argparse
 import configparser
@@ -41,8 +42,8 @@ def requirements(stack: str) -> list[str]:
     return kept
 
 
-def resolve(wanted: list[str], python: str) -> tuple[str, list[str]]:
-    """Return the version digits of a Python ("311") and the pins that pip finds with it, from nothing installed."""
+def resolve(wanted: list[str], python: str) -> tuple[str, dict[str, str]]:
+    """Return the version of a Python ("3.11") and what pip finds with it, name to version, from nothing installed."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([python, "-m", "venv", folder], check=True)
         pip = [f"{folder}/bin/python", "-m", "pip", "install", "-q"]
@@ -50,22 +51,40 @@ def resolve(wanted: list[str], python: str) -> tuple[str, list[str]]:
         report = f"{folder}/report.json"
         subprocess.run([*pip, "--dry-run", "--ignore-installed", "--report", report, *wanted], check=True)
         found = json.loads(Path(report).read_text())
-    pins = [f"{item['metadata']['name']}=={item['metadata']['version']}" for item in found["install"]]
-    return found["environment"]["python_version"].replace(".", ""), sorted(pins, key=str.lower)
+    packages = {item["metadata"]["name"]: item["metadata"]["version"] for item in found["install"]}
+    return found["environment"]["python_version"], packages
+
+
+def merge(resolved: dict[str, dict[str, str]]) -> list[str]:
+    """Return the lines that pin what each Python, oldest first, resolved: with a marker where they differ.
+
+    >>> merge({"3.11": {"numpy": "2.4"}, "3.12": {"numpy": "2.5"}, "3.13": {"numpy": "2.5"}})
+    ['numpy==2.4; python_version == "3.11"', 'numpy==2.5; python_version == "3.12" or python_version == "3.13"']
+    """
+    pythons: dict[str, list[str]] = {}
+    for python, packages in resolved.items():
+        for name, version in packages.items():
+            pythons.setdefault(f"{name}=={version}", []).append(python)
+    lines = []
+    for pin in sorted(pythons, key=str.lower):
+        marker = " or ".join(f'python_version == "{python}"' for python in pythons[pin])
+        lines.append(pin if len(pythons[pin]) == len(resolved) else f"{pin}; {marker}")
+    return lines
 
 
 def main() -> None:
-    """Write the requirement file of the stack and the Python that the command line names."""
-    parser = argparse.ArgumentParser(description="pin the dependencies of one stack for one Python")
+    """Write the requirement file of the stack for the Pythons that the command line names."""
+    parser = argparse.ArgumentParser(description="pin the dependencies of one stack")
     parser.add_argument("stack", choices=STACKS)
-    parser.add_argument("python", help="a Python of the wanted version: python3.11")
+    parser.add_argument("pythons", nargs="+", metavar="python", help="each that runs the stack, oldest first")
     arguments = parser.parse_args()
-    version, pins = resolve(requirements(arguments.stack), arguments.python)
-    name = f"requirements-{arguments.stack}-py{version}.txt"
-    command = f"python docker/pin.py {arguments.stack} python{version[0]}.{version[1:]}"
+    wanted = requirements(arguments.stack)
+    resolved = dict(resolve(wanted, python) for python in arguments.pythons)
+    name, lines = f"requirements-{arguments.stack}.txt", merge(resolved)
+    command = " ".join(["python docker/pin.py", arguments.stack, *(f"python{version}" for version in resolved)])
     header = f"# Made by `{command}` from setup.cfg; do not edit."
-    (ROOT / "docker" / name).write_text("\n".join([header, *pins]) + "\n")
-    print(f"docker/{name}: {len(pins)} packages")
+    (ROOT / "docker" / name).write_text("\n".join([header, *lines]) + "\n")
+    print(f"docker/{name}: {len(lines)} pins")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """setup.cfg, the pinned environments, the Makefile and the CI agree with each other and with what is on the disk."""
-from __future__ import annotations
 
 import ast
 import configparser
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -17,13 +19,16 @@ ROOT = Path(__file__).resolve().parents[1]
 TOPS = ("common", "experiments", "papers")
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("[a-z]*.py"))
 PINNED = sorted((ROOT / "docker").glob("requirements-*.txt"))
+SUPPORTED = ("3.11", "3.12", "3.13")
 PYTHONS = {
-    "tfc": ("39", "310", "311"),
-    "keras3": ("311", "312", "313"),
-    "keras3-jax": ("311", "312", "313"),
-    "keras3-torch": ("311", "312", "313"),
-    "keras3-jax-cuda12": ("312",),
+    "tfc": ("3.11",),
+    "keras3": SUPPORTED,
+    "keras3-jax": SUPPORTED,
+    "keras3-torch": SUPPORTED,
+    "keras3-jax-cuda12": ("3.12",),
 }
+ENVIRONMENTS = [(stack, python) for stack, pythons in PYTHONS.items() for python in pythons]
+MOST_BYTES = 140 * 2**20  # of all files that a clone holds
 FRAMEWORKS = {"tensorflow-compression", "tensorflow", "tensorflow-cpu", "jax", "torch"}
 PACKAGE_OF = {"cv2": "opencv-python-headless", "PIL": "pillow", "skimage": "scikit-image"}
 
@@ -42,11 +47,22 @@ def setup_lines(section: str, option: str) -> list[str]:
     return [line for line in setup_cfg()[section][option].split("\n") if line]
 
 
-def pins(path: Path) -> dict[str, str]:
-    """Return name (as PyPI normalises it) and version of what a requirement file pins."""
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), path.name
-    return {normal(name): version for name, version in (line.split("==") for line in lines)}
+def pins(stack: str, python: str) -> dict[str, str]:
+    """Return the versions that a stack's requirement file pins for a Python, by normalised name."""
+    lines = [line for line in requirement_file(stack).read_text().splitlines() if not line.startswith("#")]
+    found = {}
+    for requirement in map(Requirement, lines):
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==" and not requirement.url and not requirement.extras, requirement
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": python}):
+            assert normal(requirement.name) not in found, f"{requirement.name} twice for Python {python}"
+            found[normal(requirement.name)] = specifier.version
+    return found
+
+
+def requirement_file(stack: str) -> Path:
+    """Return the file that pins a stack."""
+    return ROOT / f"docker/requirements-{stack}.txt"
 
 
 def normal(name: str) -> str:
@@ -54,15 +70,9 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def stack_and_python(path: Path) -> tuple[str, str]:
-    """Return ("keras3-jax", "311") for docker/requirements-keras3-jax-py311.txt."""
-    stack, python = path.stem[len("requirements-") :].rsplit("-py", 1)
-    return stack, python
-
-
 def make(*arguments: str, makefile_of: Path = ROOT) -> subprocess.CompletedProcess:
     """Run make without what an outer make would hand down."""
-    outer = ("ARGS", "KERAS3_PYTHON", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON")
+    outer = ("ARGS", "KERAS3_PYTHON", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "WORKERS")
     inherited = {key: value for key, value in os.environ.items() if key not in outer}
     command = ["make", "--no-print-directory", *arguments]
     return subprocess.run(command, cwd=makefile_of, env=inherited, capture_output=True, text=True, timeout=60)
@@ -104,7 +114,6 @@ def test_every_folder_with_modules_is_a_package():
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
-@pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 does not list its own modules")
 def test_every_package_that_the_sources_import_is_declared():
     declared = setup_lines("options", "install_requires")
     for extra in ("fast", "jax", "torch"):
@@ -128,35 +137,86 @@ def test_the_console_script_names_a_function():
     assert function in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
 
 
-def test_every_environment_has_its_requirement_file():
-    expected = [(stack, python) for stack, pythons in PYTHONS.items() for python in pythons]
-    assert sorted(map(stack_and_python, PINNED)) == sorted(expected)
+def test_the_supported_pythons_are_the_same_everywhere():
+    classifiers = setup_lines("metadata", "classifiers")
+    assert tuple(re.findall(r":: (3\.\d+)", "\n".join(classifiers))) == SUPPORTED
+    assert setup_cfg()["options"]["python_requires"] == ">=3.11,<3.14"
+    assert f"PYTHONS := {' '.join(SUPPORTED)}\n" in (ROOT / "Makefile").read_text()
+    assert f"python: {list(SUPPORTED)}".replace("'", '"') in (ROOT / ".github/workflows/ci.yml").read_text()
+    for document in ("README.md", "CONTRIBUTING.md"):
+        assert "Python 3.11 to 3.13" in (ROOT / document).read_text()
+    ruff = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]
+    assert ruff["target-version"] == "py311" and ruff["line-length"] == 120
 
 
-@pytest.mark.parametrize("path", PINNED, ids=lambda path: path.stem)
-def test_a_requirement_file_meets_setup_cfg(path):
-    stack, python = stack_and_python(path)
-    pinned, version = pins(path), f"{python[0]}.{python[1:]}"
-    is_default = stack == ("tfc" if int(python[1:]) < 12 else "keras3")
+def test_every_environment_has_its_requirement_file_and_each_says_how_it_was_made():
+    assert sorted(PINNED) == sorted(map(requirement_file, PYTHONS))
+    for stack, pythons in PYTHONS.items():
+        command = " ".join(["python docker/pin.py", stack, *(f"python{python}" for python in pythons)])
+        assert requirement_file(stack).read_text().startswith(f"# Made by `{command}` from setup.cfg; do not edit.\n")
+
+
+@pytest.mark.parametrize(("stack", "python"), ENVIRONMENTS)
+def test_a_requirement_file_meets_setup_cfg(stack, python):
+    pinned = pins(stack, python)
+    is_default = stack == ("tfc" if python == "3.11" else "keras3")
     extra = {"keras3-jax": "jax", "keras3-torch": "torch", "keras3-jax-cuda12": "cuda12"}.get(stack)
     lines = setup_lines("options", "install_requires") + setup_lines("options.extras_require", "dev")
     lines += setup_lines("options.extras_require", extra) if extra else []
-    linux = {"python_version": version, "sys_platform": "linux", "platform_machine": "x86_64"}
+    linux = {"python_version": python, "sys_platform": "linux", "platform_machine": "x86_64"}
     for requirement in map(Requirement, lines):
         if requirement.marker is None or (is_default and requirement.marker.evaluate(linux)):
-            assert pinned[normal(requirement.name)] in requirement.specifier, f"{path.name}: {requirement}"
+            assert pinned[normal(requirement.name)] in requirement.specifier, f"{stack}, {python}: {requirement}"
 
 
-@pytest.mark.parametrize("path", PINNED, ids=lambda path: path.stem)
-def test_a_stack_has_its_own_frameworks_and_no_other(path):
-    stack, _ = stack_and_python(path)
+@pytest.mark.parametrize(("stack", "python"), ENVIRONMENTS)
+def test_a_stack_has_its_own_frameworks_and_no_other(stack, python):
     own = {"tfc": {"tensorflow", "tensorflow-compression"}, "keras3": {"tensorflow-cpu"}, "keras3-torch": {"torch"}}
-    assert FRAMEWORKS & set(pins(path)) == own.get(stack, {"jax"})
+    assert FRAMEWORKS & set(pins(stack, python)) == own.get(stack, {"jax"})
 
 
-@pytest.mark.parametrize("name", ["constriction", "opencv-python-headless"])
-def test_what_decides_bytes_has_one_version_everywhere(name):
-    assert len({pins(path)[name] for path in PINNED}) == 1
+@pytest.mark.parametrize("name", ["constriction", "opencv-python-headless", "ruff", "mypy"])
+def test_what_decides_bytes_and_what_checks_the_sources_has_one_version_everywhere(name):
+    assert len({pins(*environment)[name] for environment in ENVIRONMENTS}) == 1
+
+
+def test_pins_that_differ_between_pythons_carry_markers():
+    resolved = {
+        "3.11": {"numpy": "2.4", "Six": "1.17", "tomli": "2.0"},
+        "3.12": {"numpy": "2.5", "Six": "1.17"},
+        "3.13": {"numpy": "2.5", "Six": "1.17"},
+    }
+    assert pin_module().merge(resolved) == [
+        'numpy==2.4; python_version == "3.11"',
+        'numpy==2.5; python_version == "3.12" or python_version == "3.13"',
+        "Six==1.17",
+        'tomli==2.0; python_version == "3.11"',
+    ]
+
+
+def pin_module() -> ModuleType:
+    """Return docker/pin.py, which is no package."""
+    spec = importlib.util.spec_from_file_location("pin", ROOT / "docker/pin.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@needs_make
+@pytest.mark.parametrize("tool", ["ruff", "mypy"])
+def test_before_a_commit_the_tools_of_the_environment_run_as_make_lint_runs_them(tool):
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    linted = set(re.findall(rf"-m {tool}( check| format|$)", make("-n", "lint").stdout, re.MULTILINE))
+    assert linted and set(re.findall(r"repo: (\S+)", hooks)) == {"local"}
+    assert {kind for kind in linted if f"entry: .venv/bin/python -m {tool}{kind}" in hooks} == linted
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists() or shutil.which("git") is None, reason="not a clone")
+def test_a_clone_is_small_and_no_figure_is_stored_twice():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    assert sum(path.stat().st_size for path in files) <= MOST_BYTES
+    assert [path.name for path in files if path.suffix == ".svg"] == []
 
 
 @needs_make
@@ -169,33 +229,35 @@ def test_every_experiment_is_a_target_of_make(name):
 @needs_make
 def test_make_alone_lists_every_target_and_every_experiment():
     listed = set(re.findall(r"^  ([\w-]+) ", make().stdout, re.MULTILINE))
-    phony = re.search(r"^\.PHONY: (.*) \$\(EXPERIMENTS\)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
-    assert listed == {*phony.split(), *EXPERIMENTS}
+    phony = " ".join(re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert listed == {*phony.split(), *EXPERIMENTS} - {"$(EXPERIMENTS)", "refused"}
 
 
 @needs_make
-@pytest.mark.parametrize("version", ["py27", "py38", "py314", ""])
+@pytest.mark.parametrize("version", ["2.7", "3.10", "3.14", ""])
 @pytest.mark.parametrize("target", ["setup", "test", "table4_cheng", "setup-jax", "setup-keras3"])
 def test_an_unsuitable_python_is_refused_with_one_sentence(tmp_path, version, target):
     refused = make(target, f"PYTHON={fake_python(tmp_path, version)}")
     sentence, *rest = refused.stderr.splitlines()
-    assert refused.returncode != 0 and sentence.startswith("error: RELIC needs Python 3.9 to 3.13")
+    assert refused.returncode != 0 and sentence.startswith("error: RELIC needs Python 3.11 to 3.13")
     assert all(line.startswith("make: ***") for line in rest)
 
 
 @needs_make
-@pytest.mark.parametrize("version", ["py39", "py310", "py311", "py312", "py313"])
-def test_an_environment_is_made_from_the_requirement_file_of_its_python(tmp_path, version):
-    shown = make("-n", "setup", f"PYTHON={fake_python(tmp_path, version)}", makefile_of=copied(tmp_path)).stdout
-    stack = "tfc" if version in ("py39", "py310", "py311") else "keras3"
-    assert f"-r docker/requirements-{stack}-{version}.txt" in shown
+@pytest.mark.parametrize("python", SUPPORTED)
+@pytest.mark.parametrize("target", ["setup", "setup-keras3", "setup-jax", "setup-torch"])
+def test_an_environment_is_made_from_the_requirement_file_of_its_stack(tmp_path, target, python):
+    shown = make("-n", target, f"PYTHON={fake_python(tmp_path, python)}", makefile_of=copied(tmp_path)).stdout
+    default = "tfc" if python == "3.11" else "keras3"
+    stack = {"setup": default, "setup-keras3": "keras3"}.get(target, target.replace("setup", "keras3"))
+    assert f"-r docker/requirements-{stack}.txt" in shown and shown.count("-m venv") == 1
 
 
 @needs_make
 def test_a_half_made_environment_and_an_outdated_one_are_made_anew(tmp_path):
     folder = copied(tmp_path)
-    python = f"PYTHON={fake_python(tmp_path, 'py311')}"
-    ready, requirements = folder / ".venv/ready-tfc-py311", folder / "docker/requirements-tfc-py311.txt"
+    python = f"PYTHON={fake_python(tmp_path, '3.11')}"
+    ready, requirements = folder / ".venv/ready-tfc-3.11", folder / "docker/requirements-tfc.txt"
     ready.parent.mkdir()
     assert "-m venv --clear .venv" in make("-n", "setup", python, makefile_of=folder).stdout
     ready.touch()
@@ -207,10 +269,22 @@ def test_a_half_made_environment_and_an_outdated_one_are_made_anew(tmp_path):
 
 
 @needs_make
+def test_the_quick_tests_leave_out_the_slow_ones_and_workers_share_them():
+    assert '-m pytest -n 0 -m "not slow and not regression" -x' in make("-n", "test-quick", "ARGS=-x").stdout
+    assert "-m pytest -n 2" in make("-n", "test", "WORKERS=2").stdout
+
+
+@needs_make
 @pytest.mark.parametrize("path", [".ci/run", ".github/workflows/ci.yml", "CONTRIBUTING.md", "README.md"])
 def test_the_targets_of_make_that_a_file_names_exist(path):
     named = sorted(set(re.findall(r"(?:^ *|`|- |step )make ([a-z][\w-]+)", (ROOT / path).read_text(), re.MULTILINE)))
     assert named and make("-n", *named).returncode == 0, named
+
+
+def test_the_experiments_that_a_change_re_runs_exist():
+    _, rest = (ROOT / "CONTRIBUTING.md").read_text().split("## What a change re-runs\n")
+    named = set(re.findall(r"`(\w+_\w+)`", rest.split("\n## ")[0]))
+    assert len(named) > 10 and named <= set(EXPERIMENTS)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docker").glob("Dockerfile.*")), ids=lambda path: path.name)
