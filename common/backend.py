@@ -300,8 +300,13 @@ def compile_model(
     model.compile(optimizer=optimizer, jit_compile=jit)
 
 
-def piecewise_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int) -> Any:
-    """Return a learning rate that from each share of `steps` on is `rate` times that drop's factor."""
+def learning_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int, decays: bool = False) -> Any:
+    """Return a learning rate that from each share of `steps` on is `rate` times that drop's factor.
+
+    With `decays` and no drops it goes from `rate` to zero on a straight line.
+    """
+    if decays:
+        return keras.optimizers.schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0)
     if not drops:
         return rate
     boundaries = [int(share * steps) for share, _ in drops]

@@ -20,6 +20,8 @@ from typing import Any, Callable, Iterator, Mapping
 
 import numpy as np
 
+from common.averages import WeightAverage
+from common.config import differing_fields
 from common.errors import RelicError
 
 CHUNK = 50  # steps between log rows, unless told otherwise; also how often the clock is read
@@ -88,9 +90,18 @@ def write_json(path: Path, content: Any) -> None:
 # --- checkpoints ---------------------------------------------------------------------------------------------------
 
 
-def save_checkpoint(path: Path, model: Any, config: Any, step: int, seconds: float, log: list[dict]) -> None:
-    """Write weights, optimizer, step, config and log atomically, as one npz."""
+def save_checkpoint(
+    path: Path,
+    model: Any,
+    config: Any,
+    step: int,
+    seconds: float,
+    log: list[dict],
+    average: WeightAverage | None = None,
+) -> None:
+    """Write weights, their average, optimizer, step, config and log atomically, as one npz."""
     arrays = {f"weights/{key}": value for key, value in model_arrays(model).items()}
+    arrays.update({f"average/{key}": value for key, value in (average.arrays if average else {}).items()})
     arrays.update({f"optimizer/{i}": value for i, value in enumerate(_optimizer_arrays(model))})
     about = {"step": step, "seconds": seconds, "config": dataclasses.asdict(config), "log": log}
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
@@ -98,8 +109,10 @@ def save_checkpoint(path: Path, model: Any, config: Any, step: int, seconds: flo
         np.savez(file, **arrays)
 
 
-def load_checkpoint(path: Path, model: Any, config: Any) -> tuple[int, float, list[dict]]:
-    """Set the model and its optimizer to a checkpoint; return its step, seconds and log.
+def load_checkpoint(
+    path: Path, model: Any, config: Any, average: WeightAverage | None = None
+) -> tuple[int, float, list[dict]]:
+    """Set the model, its optimizer and the average of its weights to a checkpoint; return its step, seconds and log.
 
     Raises RelicError for a damaged file or one of another config.
     """
@@ -110,11 +123,16 @@ def load_checkpoint(path: Path, model: Any, config: Any) -> tuple[int, float, li
     except Exception as error:  # numpy reports damage by OSError, ValueError, EOFError, BadZipFile, zlib.error …
         raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
     check_config(about["config"], config, path)
-    weights = {key[len("weights/") :]: value for key, value in arrays.items() if key.startswith("weights/")}
-    set_model_arrays(model, weights, path)
+    set_model_arrays(model, _below("weights/", arrays), path)
+    if average:
+        average.restore(_below("average/", arrays), about["step"])
     _build_optimizer(model)
     _set_optimizer(model, [value for key, value in arrays.items() if key.startswith("optimizer/")], path)
     return about["step"], about["seconds"], about["log"]
+
+
+def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
 
 
 def _set_optimizer(model: Any, arrays: list[np.ndarray], path: Path) -> None:
@@ -128,10 +146,12 @@ def _set_optimizer(model: Any, arrays: list[np.ndarray], path: Path) -> None:
         backend.assign(variable, array)
 
 
-def check_config(saved: dict, config: Any, path: Path) -> None:
-    """Raise RelicError that names `path` and the fields unless the `saved` fields are those of `config`."""
-    ours = json.loads(json.dumps(dataclasses.asdict(config)))
-    different = sorted(key for key in {*saved, *ours} if saved.get(key) != ours.get(key))
+def check_config(saved: dict, config: Any, path: Path, recipe: bool | None = None) -> None:
+    """Raise RelicError that names `path` and the fields unless the `saved` fields are those of `config`.
+
+    recipe: which fields, as in `common.config.differing_fields`.
+    """
+    different = differing_fields(saved, config, recipe)
     if different:
         raise RelicError(
             f"{path} was written with another config ({', '.join(different)} differ): use that one, or train anew"
@@ -218,14 +238,15 @@ def fit(
     run: Run,
     validate: Callable[[], dict[str, float]] = dict,
     chunk: int | None = None,
+    average: WeightAverage | None = None,
 ) -> tuple[bool, float, list[dict]]:
     """Train a compiled model until `config.steps`; return (finished, seconds of training, log rows).
 
     `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit; a row
-    of the log has the means of `chunk` steps (CHUNK), and further values by `validate()`. Stops early, with a
-    checkpoint, after `run.minutes` and on Ctrl-C. Raises RelicError when the loss is not finite.
+    of the log has the means of `chunk` steps (CHUNK), and further values by `validate()`; `average` takes in the weights
+    after each row. Stops early, with a checkpoint, after `run.minutes` and on Ctrl-C. Raises RelicError when the loss is not finite.
     """
-    step, before, log = _start(model, config, run)
+    step, before, log = _start(model, config, run, average)
     started = saved = time.monotonic()
     progress = _Progress(run, config.steps, loss_names(model))
     with _StopOnSignal(model) as stop:
@@ -236,10 +257,12 @@ def fit(
             seconds = before + time.monotonic() - started
             log.append({**row, **validate(), "seconds": round(seconds, 1)})
             _check_finite(row, run)
+            if average:
+                average.update(model_arrays(model), step)
             progress.show(log[-1])
             out_of_time = run.minutes is not None and time.monotonic() - started >= 60 * run.minutes
             if out_of_time or stop.requested or step == config.steps or time.monotonic() - saved >= SAVE_SECONDS:
-                save_checkpoint(run.checkpoint, model, config, step, seconds, log)
+                save_checkpoint(run.checkpoint, model, config, step, seconds, log, average)
                 saved = time.monotonic()
             if out_of_time:
                 break
@@ -249,7 +272,7 @@ def fit(
     return step >= config.steps, log[-1]["seconds"] if log else before, log
 
 
-def _start(model: Any, config: Any, run: Run) -> tuple[int, float, list[dict]]:
+def _start(model: Any, config: Any, run: Run, average: WeightAverage | None) -> tuple[int, float, list[dict]]:
     path = run.checkpoint
     if run.restart or not path.exists():
         if run.resume and not run.restart:
@@ -257,7 +280,7 @@ def _start(model: Any, config: Any, run: Run) -> tuple[int, float, list[dict]]:
         return 0, 0.0, []
     if not run.resume:
         raise RelicError(f"{path} exists: go on with --resume, or start anew with --restart")
-    return load_checkpoint(path, model, config)
+    return load_checkpoint(path, model, config, average)
 
 
 def _fit_chunk(model: Any, batch: Callable[[int], dict], first: int, last: int, callbacks: list) -> dict[str, Any]:
