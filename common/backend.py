@@ -249,6 +249,11 @@ def set_seed(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
+def forget_models() -> None:
+    """Free the graphs of models that are no longer used, where one process trains several."""
+    (keras.backend if STACK == "tfc" else keras.utils).clear_session()
+
+
 def set_precision(policy: str) -> None:
     """Set the precision of layers built from now on: `float32` or `mixed_bfloat16` (variables stay float32)."""
     (keras.mixed_precision.set_global_policy if STACK == "tfc" else keras.config.set_dtype_policy)(policy)

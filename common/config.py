@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from types import ModuleType
 from typing import Any, Mapping, Sequence
 
@@ -88,6 +89,15 @@ def presets(module: ModuleType) -> dict[str, Any]:
         for name, value in vars(module).items()
         if name.isupper() and not name.startswith("_") and isinstance(value, module.Config)
     }
+
+
+def preset_of(config: Any) -> tuple[str, str]:
+    """Return paper and preset of a config, e.g. `("cheng_resnet", "resnet4_subpixel")`."""
+    module = sys.modules[type(config).__module__]
+    for name, value in presets(module).items():
+        if value == config:
+            return module.__name__.split(".")[-2], name
+    raise ValueError(f"{module.__name__} has no constant for {config}")
 
 
 def find_preset(module: ModuleType, name: str) -> Any:

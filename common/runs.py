@@ -131,6 +131,15 @@ def load_checkpoint(
     return about["step"], about["seconds"], about["log"]
 
 
+def checkpoint_about(path: Path) -> dict[str, Any]:
+    """Return step, seconds, config and log of a checkpoint without its arrays; raises RelicError for a damaged one."""
+    try:
+        with np.load(path) as file:
+            return json.loads(file["about"].tobytes())
+    except Exception as error:  # as in load_checkpoint
+        raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
+
+
 def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
 
@@ -243,8 +252,9 @@ def fit(
     """Train a compiled model until `config.steps`; return (finished, seconds of training, log rows).
 
     `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit; a row
-    of the log has the means of `chunk` steps (CHUNK), and further values by `validate()`; `average` takes in the weights
-    after each row. Stops early, with a checkpoint, after `run.minutes` and on Ctrl-C. Raises RelicError when the loss is not finite.
+    of the log has the means of `chunk` steps (CHUNK), and further values by `validate()`; `average` takes in the
+    weights after each row. Stops early, with a checkpoint, after `run.minutes` and on Ctrl-C. Raises RelicError when
+    the loss is not finite.
     """
     step, before, log = _start(model, config, run, average)
     started = saved = time.monotonic()
@@ -356,6 +366,7 @@ def ship(run: Run, config: Any, arrays: Mapping[str, np.ndarray], integers: Mapp
     log = log_csv(about.pop("log"))
     digest = weights.save(run.shipped / "weights.safetensors", f"{run.paper}/{run.preset}", config, arrays, integers)
     fields = {"preset": f"{run.paper}/{run.preset}", "scale": run.scale, "seed": run.seed, "weights_sha256": digest}
+    fields["shipped"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     write_json(run.shipped / "run.json", {**fields, **about, **provenance(), "config": dataclasses.asdict(config)})
     with atomic_file(run.shipped / "log.csv") as file:
         file.write(log.encode())
@@ -366,7 +377,7 @@ def provenance() -> dict[str, Any]:
     from common import backend
 
     return {
-        "command": " ".join(["python -m " + _module_name(), *sys.argv[1:]]),
+        "command": " ".join([module_command(), *sys.argv[1:]]),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "stack": backend.STACK,
@@ -378,9 +389,10 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def _module_name() -> str:
+def module_command() -> str:
+    """Return how the running module is started, without its arguments."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    return spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).stem
+    return f"python -m {spec.name.removesuffix('.__main__') if spec else Path(sys.argv[0]).stem}"
 
 
 def _git(*arguments: str) -> str:

@@ -62,7 +62,8 @@ def fit(
 ) -> tuple[Any, dict[str, Any]] | None:
     """Train a compiled model on patches; return it with what run.json says of that, or None when time ran out first.
 
-    Where a config has an `average_decay` other than 0, the model returned has the average of its weights. `validate` as in `common.runs.fit`.
+    Where a config has an `average_decay` other than 0, the model returned has the average of its weights. `validate`
+    as in `common.runs.fit`.
     """
     decay = getattr(config, "average_decay", 0.0)
     average = WeightAverage(decay) if decay else None

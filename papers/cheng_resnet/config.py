@@ -111,7 +111,9 @@ CURVES = tuple(
 
 # What a shorter training changes, none of it from the paper. Each recipe adds to the one before it; experiment
 # recipes_cheng compares them on pictures that nothing was trained or tested on.
-_DROPS: dict[str, Any] = dict(learning_rate_drops=((0.6, 0.3), (0.85, 0.1)), warmup_share=0.05, clip_norm=1.0, flips=True)
+_DROPS: dict[str, Any] = dict(
+    learning_rate_drops=((0.6, 0.3), (0.85, 0.1)), warmup_share=0.05, clip_norm=1.0, flips=True
+)
 _DECAY = dict(_DROPS, learning_rate_drops=(), decays_linearly=True)
 _AVERAGE = dict(_DECAY, average_decay=0.999)
 _SQUARED_ERROR = dict(_AVERAGE, warmup_share=1 / 3, warmup_ms_ssim=0.0, squared_error_weight=30.0)
@@ -140,3 +142,8 @@ def at_scale(config: Config, scale: str) -> Config:
         return config
     short = replace(config, **RECIPES[config.pilot or RECIPE], **_SCALES[scale])
     return replace(short, steps=round(_PILOT_STEPS * short.steps)) if config.pilot else short
+
+
+def total_steps(config: Config) -> int:
+    """Return the steps of the whole training of a config that is at its scale."""
+    return config.steps

@@ -6,9 +6,10 @@ from typing import Any, Mapping
 import numpy as np
 
 from common import evaluate, figures, metrics, rates, trained
+from common.config import preset_of
 from common.errors import RelicError
 from common.join import Reproduction, claim
-from common.tables import Options, preset_of
+from common.tables import Options
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import complexity, config, huffman, train
 from papers.deshmukh_irm.codec import Codec

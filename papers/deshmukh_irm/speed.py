@@ -14,9 +14,10 @@ from typing import Any, Callable, Mapping
 import numpy as np
 
 from common import data, runs, trained, training, weights
+from common.config import preset_of
 from common.errors import RelicError
 from common.join import Reproduction, claim
-from common.tables import Options, preset_of
+from common.tables import Options
 from common.timing import Work, seconds
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import complexity, config

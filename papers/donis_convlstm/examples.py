@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 
 from common import backend, data, figures, metrics, trained
+from common.config import preset_of
 from common.errors import RelicError
 from common.join import Reproduction
-from common.tables import Options, preset_of
+from common.tables import Options
 from papers.donis_convlstm import codec as codec_module
 from papers.donis_convlstm import config, losses, train
 from papers.donis_convlstm.complexity import how_to_train

@@ -9,11 +9,11 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from common import codecs, evaluate, figures, metrics, published, rates, trained
-from common.config import Setting
+from common.config import Setting, preset_of
 from common.errors import RelicError
 from common.figures import Line
 from common.join import EXACT_SCALE, Reproduction, claim
-from common.tables import Options, preset_of
+from common.tables import Options
 from papers.paka_autoencoder import codec as codec_module
 from papers.paka_autoencoder import complexity, config, train
 from papers.paka_autoencoder.columns import (

@@ -112,3 +112,9 @@ def _small_schedule(config: Config) -> dict[str, Any]:
         return dict(steps=600, learning_rate=5e-4)
     steps = 300 if config.num_maps == HALF.num_maps else 400
     return dict(steps=steps, learning_rate=5e-4, alternations=1)
+
+
+def total_steps(config: Config) -> int:
+    """Return the steps of the whole training of a config that is at its scale: of every sub-problem in its turns."""
+    networks = 3 if config.through == "vcnn" else 2
+    return (networks * config.alternations + 1) * config.steps
