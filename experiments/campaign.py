@@ -16,6 +16,7 @@ PLAN = (
     ("figure6_paka", "paper", (0,)),
     ("figure7_paka", "paper", (0,)),
     ("figure8_paka", "paper", (0,)),
+    ("recipes_cheng", "small", (0,)),
     ("table4_cheng", "small", (0,)),
     ("table4_cheng", "small", (1,)),
     ("table4_cheng", "small", (2,)),

@@ -1,0 +1,1 @@
+"""What judges Cheng et al. (2019): the measurements behind its tables."""
