@@ -59,9 +59,7 @@ class Training:
 
     def go_on(self, minutes: float | None = None) -> bool:
         """Train for so many minutes, from the checkpoint where it is of this config; ship it when it is finished."""
-        from common import backend
-
-        backend.forget_models()
+        import_module("common.backend").forget_models()
         train_preset = import_module(f"{self.package}.train").train_preset
         resume = self._can_resume()
         run = self.run
