@@ -1,4 +1,4 @@
-"""Trainings that run by themselves: in turn, resumed, shipped one by one; the campaign; what is said without weights."""
+"""Trainings that run by themselves: in turn, resumed, shipped one by one; the campaign; what an empty scale says."""
 from __future__ import annotations
 
 import dataclasses
