@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from common.backend import BACKEND, keras, ops
+from common.backend import BACKEND, computes_on_cpu_in_tensorflow, keras, ops
+from common.convolutions import TapwiseConv2DTranspose
 
 
 class DepthToSpace(keras.layers.Layer):
@@ -43,10 +44,11 @@ class Decimate(keras.layers.Layer):
 
 
 def transposed_convolution(filters: int, kernel_size: int, strides: int, name: str) -> Any:
-    """Return `Conv2DTranspose(filters, kernel_size, strides, padding="same")`, in jax as `PhaseConv2DTranspose`."""
+    """Return `Conv2DTranspose(filters, kernel_size, strides, padding="same")` as the kind that is fastest here."""
     if BACKEND == "jax" and strides == 2:
         return PhaseConv2DTranspose(filters, kernel_size, name=name)
-    return keras.layers.Conv2DTranspose(filters, kernel_size, strides=strides, padding="same", name=name)
+    kind = TapwiseConv2DTranspose if computes_on_cpu_in_tensorflow() else keras.layers.Conv2DTranspose
+    return kind(filters, kernel_size, strides=strides, padding="same", name=name)
 
 
 class PhaseConv2DTranspose(keras.layers.Conv2DTranspose):

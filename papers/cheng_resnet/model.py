@@ -16,6 +16,7 @@ from typing import Any
 
 from common import entropy
 from common.backend import GDN, keras, leaky_relu, loss_trackers, ops, uniform_noise
+from common.convolutions import convolution
 from common.layers import Decimate, DepthToSpace, transposed_convolution
 from common.metrics import ms_ssim_tensor
 from papers.cheng_resnet.config import Config
@@ -24,7 +25,7 @@ layers = keras.layers
 
 
 def _conv(x, filters, kernel, name, stride=1, bias=True):
-    return layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=bias, name=name)(x)
+    return convolution(filters, kernel, stride, name, bias)(x)
 
 
 def _tconv(x, filters, kernel, name, stride=1):
