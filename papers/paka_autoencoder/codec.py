@@ -17,7 +17,7 @@ from common.container import ContainerError
 from common.errors import RelicError
 from common.pictures import padded
 from common.range_coder import FrequencyTables, channel_indexes
-from common.strips import apply_by_strips
+from common.tiling import apply_by_strips
 from papers.paka_autoencoder import config, quantiser
 from papers.paka_autoencoder.config import CODING, Config, at_scale
 from papers.paka_autoencoder.model import Model

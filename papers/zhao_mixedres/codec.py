@@ -17,7 +17,7 @@ from common.config import find_preset, restored
 from common.container import ContainerError
 from common.errors import RelicError
 from common.metrics import check_picture
-from common.strips import apply_by_strips
+from common.tiling import apply_by_strips
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.config import Config, at_scale
 from papers.zhao_mixedres.learning import Networks

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.strips import apply_by_strips, strips
+from common.tiling import apply_by_strips, strips
 
 
 @pytest.mark.parametrize("rows", [1, 5, 64, 65, 1000])
