@@ -142,7 +142,7 @@ def _named(test_set: Mapping[str, Any]) -> str:
 
 def check_names(wanted: Sequence[str] | None, curves: Mapping[str, Sequence[Curve]]) -> None:
     """Raise RelicError that lists the names unless each is a classical codec's, a curve's label or a paper's key."""
-    from common import codecs
+    from common.classical import codecs
 
     labels = [curve.label for of_paper in curves.values() for curve in of_paper]
     known = [*(family.name for family in codecs.FAMILIES), *curves, *labels]
@@ -177,7 +177,7 @@ def _pictures(options: Options) -> tuple[list[Picture], dict[str, Any], list[str
 
 def _classical(options: Options, pictures: Sequence[Picture], known: Document | None) -> Measured:
     """Measure the families of classical codecs that are here and asked for, and JPEG."""
-    from common import codecs
+    from common.classical import codecs
 
     found = Measured()
     settings: dict[str, Sequence[int]] = {}
@@ -237,7 +237,8 @@ def _start_worker() -> None:
 
 def _measure_family(task: tuple[str, Sequence[int], Picture]) -> dict[str, Any]:
     """Code one picture with all settings of a classical codec."""
-    from common import codecs, evaluate
+    from common import evaluate
+    from common.classical import codecs
 
     name, settings, (picture, image) = task
     family = codecs.family(name)

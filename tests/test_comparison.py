@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import papers
-from common import codecs, comparison, comparison_text, data, metrics, rate_changes, runs
+from common import comparison, comparison_text, data, metrics, rate_changes, runs
+from common.classical import codecs
 from common.comparison import Options
 from common.config import Curve
 from common.errors import RelicError

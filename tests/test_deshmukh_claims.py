@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import codecs, join, metrics, published, runs, statistics, tables, trained
+from common import join, metrics, published, runs, statistics, tables, trained
+from common.classical import codecs
 from common.config import find_preset, presets
 from papers.deshmukh_irm import claims, config, convergence
 from papers.deshmukh_irm.claims import COMPARISONS, PLAIN, PRESETS, Comparison

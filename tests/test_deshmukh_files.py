@@ -11,7 +11,8 @@ import pytest
 from narrow import picture
 from PIL import Image
 
-from common import codecs, join, metrics, published, runs, tables, weights
+from common import join, metrics, published, runs, tables, weights
+from common.classical import codecs
 from common.errors import RelicError
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, file_formats, file_sizes, huffman

@@ -10,7 +10,7 @@ import pytest
 from narrow import known_arrays, picture
 
 from common import backend, join, metrics, runs
-from common.codecs import Jpeg
+from common.classical.codecs import Jpeg
 from common.tables import Options
 from papers.donis_convlstm import audit, batch_sizes, complexity, config, crude, histories, speed
 from papers.donis_convlstm.config import AS_RUN, at_scale

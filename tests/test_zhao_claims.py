@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import codecs, join, metrics, published, runs, statistics, tables, trained, weights
+from common import join, metrics, published, runs, statistics, tables, trained, weights
+from common.classical import codecs
 from common.config import presets
 from common.errors import RelicError
 from papers.zhao_mixedres import claims, claims_drawn, config, equal_rate, points

@@ -11,7 +11,8 @@ import pytest
 from narrow import picture
 from PIL import Image
 
-from common import backend, codecs, container, metrics, runs, weights
+from common import backend, container, metrics, runs, weights
+from common.classical import codecs
 from common.container import ContainerError
 from common.errors import RelicError
 from papers.zhao_mixedres import codec as codec_module

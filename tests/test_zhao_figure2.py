@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import codecs, join, metrics, published, runs, table_text, tables, weights
+from common import join, metrics, published, runs, table_text, tables, weights
+from common.classical import codecs
 from common.config import find_preset
 from common.errors import RelicError
 from experiments import figure2_zhao

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import codecs, container, metrics
+from common import container, metrics
+from common.classical import codecs
 from papers.zhao_mixedres import points
 from papers.zhao_mixedres.points import Point
 

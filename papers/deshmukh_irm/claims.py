@@ -6,7 +6,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import codecs, evaluate, figures, metrics, published, statistics, trained
+from common import evaluate, figures, metrics, published, statistics, trained
+from common.classical import codecs
 from common.config import find_preset
 from common.figures import Line
 from common.join import Reproduction, claim

@@ -9,7 +9,8 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from common import codecs, figures, libraries, metrics, published, statistics, trained
+from common import figures, metrics, published, statistics, trained
+from common.classical import codecs, libraries
 from common.evaluate import Codec
 from common.figures import Line
 from common.join import Reproduction, claim

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from common import codecs, data, figures, metrics, pictures, rates, trained
+from common import data, figures, metrics, pictures, trained
+from common.classical import codecs, operating_points
 from common.errors import RelicError
 from common.figures import Line
 from common.join import Reproduction, claim
@@ -108,7 +109,7 @@ def _as_good(x: np.ndarray, x_hat: np.ndarray) -> dict[str, Any]:
     """Return the PSNR of a decoded picture, and quality and bytes of JPEG at that PSNR, unless it cannot reach it."""
     psnr = metrics.psnr(x, x_hat)
     try:
-        setting, jpeg = rates.setting_for_psnr(codecs.family("JPEG"), x, psnr)
+        setting, jpeg = operating_points.setting_for_psnr(codecs.family("JPEG"), x, psnr)
     except RelicError:
         return {"psnr": round(psnr, 6)}
     return {"psnr": round(psnr, 6), "jpeg_quality": setting, "jpeg_bytes": jpeg.num_bytes}

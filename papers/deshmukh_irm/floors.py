@@ -10,7 +10,8 @@ from typing import Any, Callable, Mapping, Sequence
 import cv2
 import numpy as np
 
-from common import codecs, metrics, published, rates, trained
+from common import metrics, published, trained
+from common.classical import codecs, operating_points
 from common.errors import RelicError
 from common.fetch import KODAK
 from common.published import Published
@@ -212,8 +213,8 @@ def costs_of(pictures: Sequence[tuple[str, np.ndarray]]) -> dict[str, Cost]:
             code = bicubic(x)[0].reshape(-1, channels)
             coded = sum(len(huffman.encode(np.ascontiguousarray(plane))) for plane in code.T)
             raw, with_huffman = (metrics.bits_per_pixel(size, *x.shape[:2]) for size in (code.size, coded))
-            enough = rates.setting_for_psnr(jpeg, x, target)[1]
-            rows.append((raw, with_huffman, rates.at_bpp(jpeg, x, raw)["psnr"], enough.bpp, enough.psnr))
+            enough = operating_points.setting_for_psnr(jpeg, x, target)[1]
+            rows.append((raw, with_huffman, operating_points.at_bpp(jpeg, x, raw)["psnr"], enough.bpp, enough.psnr))
         found[kind] = Cost(*np.mean(np.array(rows, np.float64), axis=0).tolist())
     return found
 

@@ -5,7 +5,8 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from common import evaluate, figures, metrics, rates, trained
+from common import evaluate, figures, metrics, trained
+from common.classical import operating_points
 from common.errors import RelicError
 from common.join import Reproduction, claim
 from common.tables import Options, preset_of
@@ -101,7 +102,7 @@ def measured(codec: Codec, x: np.ndarray, name: str) -> dict[str, Any]:
         entry.update(_qualities("srgan", x, codec.restored(code, x, codec.srgan)))
         u = codec.upsampled(code / np.float32(255), codec.srgan)
         entry["srgan_alone_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
-    jpeg = rates.jpeg_at_bpp(x, whole.bpp)
+    jpeg = operating_points.jpeg_at_bpp(x, whole.bpp)
     entry.update({f"jpeg_{key}": jpeg[key] for key in ("bpp", "psnr", "ms_ssim")})
     return {key: round(value, DIGITS) if isinstance(value, float) else value for key, value in entry.items()}
 

@@ -8,8 +8,9 @@ from typing import Any, Callable, Mapping
 import cv2
 import numpy as np
 
-from common import backend, codecs, metrics
-from common.codecs import Jpeg
+from common import backend, metrics
+from common.classical import codecs
+from common.classical.codecs import Jpeg
 from papers.donis_convlstm import examples, losses
 
 BITS = 24  # of a pixel, and of a colour

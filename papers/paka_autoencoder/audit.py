@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from common import codecs, figures, metrics, published, trained
+from common import figures, metrics, published, trained
+from common.classical import codecs
 from common.errors import RelicError
 from common.join import Reproduction, claim
 from common.tables import Options

@@ -4,7 +4,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from common import codecs, published
+from common import published
+from common.classical import codecs
 from common.errors import RelicError
 from common.published import Published
 

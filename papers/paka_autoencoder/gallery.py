@@ -6,7 +6,8 @@ from typing import Any, Iterable, Sequence
 import cv2
 import numpy as np
 
-from common import evaluate, figures, metrics, rates
+from common import evaluate, figures, metrics
+from common.classical import operating_points
 from common.figures import Line
 from common.join import Reproduction
 from common.tables import Options
@@ -89,7 +90,7 @@ def figure7(options: Options) -> Reproduction:
             cells.append(_cell(f"proposed, {bits} bits a value", at_bits(codec, bits), picture))
         for column in CODECS:
             family = family_of(column)
-            setting, measured = rates.setting_for_psnr(family, picture, eight.psnr)
+            setting, measured = operating_points.setting_for_psnr(family, picture, eight.psnr)
             found.values[row][column] = round(measured.psnr, 6)
             named = f"{family.name}, {SETTINGS[family.name]}"
             found.further.setdefault(named.format("n"), {})[row] = setting
@@ -139,7 +140,7 @@ def figure8(options: Options) -> Reproduction:
 
 
 def _at_same_rate(column: str, picture: np.ndarray) -> float:
-    return round(rates.setting_for_bpp(family_of(column), picture, SAME_BPP)[1].psnr, 6)
+    return round(operating_points.setting_for_bpp(family_of(column), picture, SAME_BPP)[1].psnr, 6)
 
 
 def _as_printed(rows: Sequence[str]) -> Any:

@@ -7,7 +7,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import codecs, metrics
+from common import metrics
+from common.classical import codecs
 from papers.paka_autoencoder import columns, mistakes
 from papers.paka_autoencoder.config import NUM_TEST, TEST_PICTURES
 

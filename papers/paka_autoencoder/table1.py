@@ -8,7 +8,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import codecs, evaluate, figures, metrics, published, rates, trained
+from common import evaluate, figures, metrics, published, trained
+from common.classical import codecs, operating_points
 from common.config import Setting
 from common.errors import RelicError
 from common.figures import Line
@@ -148,7 +149,7 @@ def matching(picture: np.ndarray, psnr: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for column in CODECS:
         try:
-            setting, measured = rates.setting_for_psnr(family_of(column), picture, psnr)
+            setting, measured = operating_points.setting_for_psnr(family_of(column), picture, psnr)
         except RelicError:  # not even its finest setting does
             continue
         found.update({f"{column}_setting": setting, f"{column}_bpp": round(measured.bpp, 6)})

@@ -12,7 +12,8 @@ from typing import Any, Callable, Dict, Iterable, Mapping, Tuple
 
 import numpy as np
 
-from common import codecs, metrics
+from common import metrics
+from common.classical import codecs
 from common.errors import RelicError
 from papers.zhao_mixedres import points
 from papers.zhao_mixedres.points import Point

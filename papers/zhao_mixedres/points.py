@@ -7,7 +7,8 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from common import codecs, evaluate, metrics
+from common import evaluate, metrics
+from common.classical import codecs
 from common.evaluate import Codec
 from papers.zhao_mixedres.comparators import QUALITIES
 

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from common import codecs
+from common.classical import codecs
 from common.evaluate import Codec
 from papers.zhao_mixedres.config import Config
 

@@ -13,7 +13,7 @@ from typing import Callable, Dict
 import numpy as np
 from PIL import Image
 
-from common import codecs
+from common.classical import codecs
 
 Comparator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -15,7 +15,7 @@ import numpy as np
 import PIL
 from PIL import Image, features
 
-from common import libraries
+from common.classical import libraries
 from common.errors import RelicError
 from common.evaluate import Codec
 from common.metrics import check_picture

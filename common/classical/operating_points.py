@@ -7,8 +7,9 @@ from typing import Callable, Sequence
 
 import numpy as np
 
-from common import codecs, metrics
-from common.codecs import Family
+from common import metrics
+from common.classical import codecs
+from common.classical.codecs import Family
 from common.errors import RelicError
 from common.evaluate import Measurement, measure
 
