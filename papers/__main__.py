@@ -160,7 +160,7 @@ def _decompress(arguments: argparse.Namespace) -> None:
 
 def _what_is_missing(data: bytes) -> str:
     """Say how much of a file that was cut, and still decodes, is left."""
-    from common import container
+    from common.coding import container
 
     complete, total = container.section_counts(data)
     return "" if complete == total else f", from {complete} of {total} sections: the file was cut"

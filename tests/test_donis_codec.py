@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from narrow import known_arrays, picture
 
-from common import backend, container, runs, weights
+from common import backend, runs, weights
 from common.backend import ops
-from common.container import ContainerError
+from common.coding import container
+from common.coding.container import ContainerError
 from common.errors import RelicError
 from papers.donis_convlstm import bits
 from papers.donis_convlstm import codec as codec_module

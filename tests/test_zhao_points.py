@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import container, metrics
+from common import metrics
 from common.classical import codecs
+from common.coding import container
 from papers.zhao_mixedres import points
 from papers.zhao_mixedres.points import Point
 

@@ -11,8 +11,8 @@ from typing import Callable, Sequence
 
 import numpy as np
 
-from common.container import ContainerError
-from common.range_coder import TOTAL, Categorical, RangeEncoder, range_decoder, shortest_bytes
+from common.coding.container import ContainerError
+from common.coding.range_coder import TOTAL, Categorical, RangeEncoder, range_decoder, shortest_bytes
 
 PACKED, ADAPTIVE = 0, 1
 UNKNOWN = 2  # the value of a bit outside the map, and of an iteration that there is not

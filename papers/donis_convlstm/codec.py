@@ -12,10 +12,11 @@ from typing import Any, Iterator, Sequence
 
 import numpy as np
 
-from common import backend, container, runs, weights
+from common import backend, runs, weights
 from common.backend import ops
+from common.coding import container
+from common.coding.container import ContainerError
 from common.config import find_preset, restored
-from common.container import ContainerError
 from common.errors import RelicError
 from common.pictures import padded
 from papers.donis_convlstm import bits as bits_module

@@ -12,9 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from common import backend, container, runs, weights
+from common import backend, runs, weights
+from common.coding import container
+from common.coding.container import ContainerError
 from common.config import find_preset, restored
-from common.container import ContainerError
 from common.errors import RelicError
 from common.metrics import check_picture
 from common.tiling import apply_by_strips

@@ -20,8 +20,8 @@ from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
+from common.coding.range_coder import LOG_SCALE_MIN, LOG_SCALE_STEP, NUM_SCALES
 from common.errors import RelicError
-from common.range_coder import LOG_SCALE_MIN, LOG_SCALE_STEP, NUM_SCALES
 
 WEIGHT_POINT = 24  # float16 numbers are multiples of 2**-24
 OUTPUT_POINT = 10

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from common.backend import assign, keras, lower_bound, ops, to_numpy
-from common.range_coder import FrequencyTables
+from common.coding.range_coder import FrequencyTables
 
 LIKELIHOOD_MIN = 1e-9
 SCALE_MIN = 0.11
