@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from common import runs, table_text
+from common.comparison.changes import ANCHOR, AT_EQUAL_QUALITY, BD_RATE, MEASURES, Document, mean_curves
 from common.errors import RelicError
-from common.rate_changes import ANCHOR, AT_EQUAL_QUALITY, BD_RATE, MEASURES, Document, mean_curves
 from common.table_text import Section
 
 NAMES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM in dB"}

@@ -1,7 +1,7 @@
 """Rate and quality of many codecs on the same pictures: measured points, change of rate against JPEG, times.
 
 The document is plain data (json): `curves` (a codec, its settings, what made them), `points` (one entry a codec and
-picture, with lists over the settings), `changes` and `times` (which follow from the points: `rate_changes.judge`),
+picture, with lists over the settings), `changes` and `times` (which follow from the points: `changes.judge`),
 `missing` (why a codec was not run), `notes`, `provenance`. Learned codecs take part by `CURVES` of their config.
 """
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from common.comparison.changes import ANCHOR, FIELDS, Document, judge
 from common.config import SCALES, Curve
 from common.errors import RelicError, run_main
 from common.join import is_published_set
 from common.published import Published
-from common.rate_changes import ANCHOR, FIELDS, Document, judge
 from common.tables import Parser, at_least
 
 TABLE = "rd_kodak"
@@ -341,16 +341,17 @@ def main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
 
 
 def _main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
-    from common import comparison_text, runs
+    from common import runs
+    from common.comparison import text
 
     arguments = _parser().parse_args()
     options = Options(arguments.scale, arguments.images, arguments.data, arguments.codecs)
-    known = comparison_text.read() if arguments.reuse else None
+    known = text.read() if arguments.reuse else None
     document = compare(options, curves, load, known)
-    path = comparison_text.write(document)
+    path = text.write(document)
     if arguments.json:
         runs.write_json(arguments.json, document)
-    print(comparison_text.as_text(document))
+    print(text.as_text(document))
     print(f"\nwritten: {path.with_suffix('.md')} (also .json, .csv, .png, .svg and {path.stem}_curves.json)")
 
 
