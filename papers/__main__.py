@@ -148,7 +148,7 @@ def _compress(arguments: argparse.Namespace) -> None:
 
 
 def _decompress(arguments: argparse.Namespace) -> None:
-    from common.pictures import read_file, write_png
+    from common.data.pictures import read_file, write_png
 
     data = read_file(arguments.file)
     codec = papers.load_for(data)

@@ -16,7 +16,7 @@ from common.coding.container import ContainerError
 from common.coding.integer_network import IntegerNetwork, layers_of, scale_indexes
 from common.coding.range_coder import FrequencyTables, channel_indexes
 from common.config import find_preset, restored
-from common.pictures import padded
+from common.data.pictures import padded
 from papers.cheng_resnet import config
 from papers.cheng_resnet.config import Config, at_scale
 from papers.cheng_resnet.model import Model

@@ -9,7 +9,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from common import figures, metrics
-from common.fetch import KODAK
+from common.data.fetch import KODAK
 from common.figures import Line
 from common.join import Reproduction, claim
 from common.tables import Options

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from common import data, figures, metrics, pictures, trained
+from common import data, figures, metrics, trained
 from common.classical import codecs, operating_points
+from common.data import pictures
 from common.errors import RelicError
 from common.figures import Line
 from common.join import Reproduction, claim

@@ -12,8 +12,8 @@ import numpy as np
 
 from common import metrics, published, trained
 from common.classical import codecs, operating_points
+from common.data.fetch import KODAK
 from common.errors import RelicError
-from common.fetch import KODAK
 from common.published import Published
 from common.tables import Options
 from papers.deshmukh_irm import complexity, config, huffman

@@ -17,8 +17,8 @@ from common.backend import ops
 from common.coding import container
 from common.coding.container import ContainerError
 from common.config import find_preset, restored
+from common.data.pictures import padded
 from common.errors import RelicError
-from common.pictures import padded
 from papers.donis_convlstm import bits as bits_module
 from papers.donis_convlstm import config, model
 from papers.donis_convlstm.config import CODING, MAX_ITERATIONS, Config, Iterative, at_scale

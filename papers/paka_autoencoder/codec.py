@@ -16,8 +16,8 @@ from common.coding import container, entropy, range_coder
 from common.coding.container import ContainerError
 from common.coding.range_coder import FrequencyTables, channel_indexes
 from common.config import find_preset, restored
+from common.data.pictures import padded
 from common.errors import RelicError
-from common.pictures import padded
 from common.tiling import apply_by_strips
 from papers.paka_autoencoder import config, quantiser
 from papers.paka_autoencoder.config import CODING, Config, at_scale

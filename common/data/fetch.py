@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Tuple
 
+from common.data.pictures import write_atomically
 from common.errors import RelicError
-from common.pictures import write_atomically
 
 KODAK_URL = "http://r0k.us/graphics/kodak/kodak/"
 

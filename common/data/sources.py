@@ -13,8 +13,8 @@ from typing import Iterator, Tuple
 
 import numpy as np
 
+from common.data.pictures import EXTENSIONS, decode_image, is_picture, read_file
 from common.errors import RelicError
-from common.pictures import EXTENSIONS, decode_image, is_picture, read_file
 
 Entry = Tuple[str, str, np.ndarray]  # stem, sha256 of the file (of the array's bytes in an npz file), uint8 picture
 

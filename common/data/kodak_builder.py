@@ -1,6 +1,6 @@
 """The Kodak set as a tensorflow-datasets builder, for those who keep their data sets there.
 
-    python -c "from common.kodak_builder import Kodak; Kodak(file_format='array_record').download_and_prepare()"
+    python -c "from common.data.kodak_builder import Kodak; Kodak(file_format='array_record').download_and_prepare()"
 
 It holds the same 24 originals that `python -m common.data fetch kodak` downloads, in one split, `test`.
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, Iterator, Tuple
 
-from common.data import tensorflow_datasets
-from common.fetch import KODAK, KODAK_URL
+from common.data.fetch import KODAK, KODAK_URL
+from common.data.prepared import tensorflow_datasets
 
 tfds = tensorflow_datasets()
 
