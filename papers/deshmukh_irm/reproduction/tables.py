@@ -15,7 +15,16 @@ from papers.deshmukh_irm import complexity, config, huffman, train
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.config import Compression
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
-from papers.deshmukh_irm.pictures import AVERAGE, GREY, KODIM23, Pictures, bicubic, named, scaled, test_pictures
+from papers.deshmukh_irm.reproduction.test_pictures import (
+    AVERAGE,
+    GREY,
+    KODIM23,
+    Pictures,
+    bicubic,
+    named,
+    scaled,
+    test_pictures,
+)
 
 DIGITS = 6
 PSNR, SSIM = "PSNR", "SSIM"

@@ -18,7 +18,7 @@ from common.published import Published
 from common.tables import Options
 from papers.deshmukh_irm import complexity, config, huffman
 from papers.deshmukh_irm.patches import with_channels
-from papers.deshmukh_irm.pictures import AVERAGE, COLOUR, GREY, KODIM23, SIDE, bicubic, named, scaled
+from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, COLOUR, GREY, KODIM23, SIDE, bicubic, named, scaled
 
 PSNR, SSIM = "PSNR", "SSIM"
 KINDS = {"colour": 3, "grey": 1}

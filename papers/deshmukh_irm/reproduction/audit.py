@@ -15,7 +15,7 @@ from common.join import Reproduction, claim
 from common.tables import Options
 from common.verdicts import same_digits
 from papers.deshmukh_irm import losses
-from papers.deshmukh_irm.floors import (
+from papers.deshmukh_irm.reproduction.references import (
     AREAS,
     FILTERS,
     KODIM23,
@@ -36,7 +36,7 @@ from papers.deshmukh_irm.floors import (
     sources_of,
     table_of,
 )
-from papers.deshmukh_irm.pictures import AVERAGE, GREY, bicubic, scaled
+from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, GREY, bicubic, scaled
 
 PLAIN = "plain bicubic"
 COMPARABLE = 1.2  # ratios up to here count as about the same, as of times (speed.csv)

@@ -23,7 +23,7 @@ from papers.deshmukh_irm import complexity, config
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.config import FACTOR, Compression, Config, at_scale
 from papers.deshmukh_irm.model import Model
-from papers.deshmukh_irm.pictures import GREY, SIDE, named, scaled
+from papers.deshmukh_irm.reproduction.test_pictures import GREY, SIDE, named, scaled
 
 TRAINING, COMPRESSING, ALONE, DECOMPRESSING = "training", "compressing", "the ICM alone", "decompressing"
 PROPOSED, BASELINE, PLAIN, SRGAN = "proposed", "baseline", "without separable layers", "SRGAN"

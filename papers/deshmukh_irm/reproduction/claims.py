@@ -13,10 +13,11 @@ from common.figures import Line
 from common.join import Reproduction, claim
 from common.tables import Options
 from papers.deshmukh_irm import codec as codec_module
-from papers.deshmukh_irm import config, convergence, huffman, quality, train
+from papers.deshmukh_irm import config, huffman, train
 from papers.deshmukh_irm.codec import Codec
-from papers.deshmukh_irm.floors import printed
-from papers.deshmukh_irm.pictures import bicubic, scaled
+from papers.deshmukh_irm.reproduction import claims_learning, tables
+from papers.deshmukh_irm.reproduction.references import printed
+from papers.deshmukh_irm.reproduction.test_pictures import bicubic, scaled
 
 PLAIN = "plain bicubic"
 # Presets that are compared, and what a figure has room for.
@@ -100,14 +101,14 @@ def reproduce(options: Options) -> Reproduction:
     presets = SMOKE_PRESETS if options.scale == "smoke" else PRESETS
     networks = {preset: find_preset(config, preset) for preset in presets}
     seeds = {preset: trained.seeds_of(options, one, train.train_preset) for preset, one in networks.items()}
-    srgan, about_srgan = quality.srgan_of(options)
+    srgan, about_srgan = tables.srgan_of(options)
     entries = measure(options.scale, seeds, named, srgan)
     every = [(preset, seed) for preset in seeds for seed in seeds[preset]]
     logs = {(preset, seed): trained.log(networks[preset], options.scale, seed) for preset, seed in every}
-    found = judged(entries, logs, 20 if options.scale == "smoke" else convergence.INITIALISATIONS, named[0][1])
+    found = judged(entries, logs, 20 if options.scale == "smoke" else claims_learning.INITIALISATIONS, named[0][1])
     found.notes += [note] if note else []
     missing = [preset for preset in presets if not seeds[preset]]
-    found.missing = {preset: quality.how_to_train(networks[preset], options.scale) for preset in missing}
+    found.missing = {preset: tables.how_to_train(networks[preset], options.scale) for preset in missing}
     about = {p: trained.network(networks[p], options.scale, seeds[p]) for p in presets if seeds[p]}
     found.provenance = {"test_set": test_set, "networks": {**about, **({"srgan": about_srgan} if srgan else {})}}
     found.figures = {"": drawn(entries)}
@@ -176,7 +177,7 @@ def of_code(code: np.ndarray) -> dict[str, float]:
 
 
 def judged(
-    entries: list[dict[str, Any]], logs: convergence.Logs, initialisations: int, picture: np.ndarray
+    entries: list[dict[str, Any]], logs: claims_learning.Logs, initialisations: int, picture: np.ndarray
 ) -> Reproduction:
     """Return claims, means and notes, which follow from measurements and logs, and from untrained networks."""
     found = Reproduction(pictures=entries)
@@ -186,7 +187,7 @@ def judged(
         claims.append(of_srgan(entries))
     claims += [of_format(entries, name) for name in PICTURE_FORMATS]
     found.claims = [one for one in claims if "interval" in one]
-    found.claims += [*convergence.claims(logs), *convergence.of_starts(initialisations, scaled(picture, 1))]
+    found.claims += [*claims_learning.claims(logs), *claims_learning.of_starts(initialisations, scaled(picture, 1))]
     found.further = further(entries)
     found.notes = notes(entries, logs)
     if len(found.claims) < len(claims):
@@ -250,7 +251,7 @@ def further(entries: Sequence[Entry]) -> dict[str, dict[str, float]]:
     return {title: of for title, of in table.items() if of}
 
 
-def notes(entries: Sequence[Entry], logs: convergence.Logs) -> list[str]:
+def notes(entries: Sequence[Entry], logs: claims_learning.Logs) -> list[str]:
     """Return what explains the numbers."""
     said = [
         "Differences are paired by picture; intervals are over pictures and trainings. With three trainings they are "
@@ -264,7 +265,7 @@ def notes(entries: Sequence[Entry], logs: convergence.Logs) -> list[str]:
         "COCO and STL-10: as many images and steps, 102 and 197 pictures that they are cut from here.",
         "All file formats: `figure4_deshmukh`. Times: `speed_deshmukh`.",
     ]
-    return [*said, *convergence.notes(logs)]
+    return [*said, *claims_learning.notes(logs)]
 
 
 # --- drawing -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from common import backend, statistics
 from common.join import claim
 from papers.deshmukh_irm import config, model
 from papers.deshmukh_irm.config import Compression
-from papers.deshmukh_irm.floors import printed
+from papers.deshmukh_irm.reproduction.references import printed
 
 INITIALISATIONS = 300
 SMOOTHED = 5  # rows of a log that are averaged

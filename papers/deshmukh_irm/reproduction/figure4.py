@@ -17,8 +17,9 @@ from common.join import Reproduction, claim
 from common.metrics import check_picture
 from common.tables import Options
 from papers.deshmukh_irm import codec as codec_module
-from papers.deshmukh_irm import config, quality
-from papers.deshmukh_irm.pictures import scaled
+from papers.deshmukh_irm import config
+from papers.deshmukh_irm.reproduction import tables
+from papers.deshmukh_irm.reproduction.test_pictures import scaled
 
 DIGITS = 6
 LIMIT = 0.25  # dB: the suite's tolerance for PSNR, from which on formats differ substantially
@@ -79,7 +80,7 @@ READINGS = {
 def figure4(options: Options) -> Reproduction:
     """Count the bytes of original, compressed and decompressed files by format, and judge how their quality differs."""
     pictures, test_set, note = trained.pictures_of(options, published.load(options.table))
-    found, codec = quality.begun(options, config.RGB, test_set, note)
+    found, codec = tables.begun(options, config.RGB, test_set, note)
     if codec is None:
         return found
     formats, found.missing = usable()

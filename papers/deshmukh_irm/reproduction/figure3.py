@@ -13,10 +13,11 @@ from common.errors import RelicError
 from common.figures import Line
 from common.join import Reproduction, claim
 from common.tables import Options
-from papers.deshmukh_irm import config, huffman, quality
+from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
-from papers.deshmukh_irm.pictures import SMOKE_PICTURES, STAND_IN, bicubic
+from papers.deshmukh_irm.reproduction import tables
+from papers.deshmukh_irm.reproduction.test_pictures import SMOKE_PICTURES, STAND_IN, bicubic
 
 ROW = "COCO"
 FOLDER = "coco128_val"
@@ -76,7 +77,7 @@ def read_files(folder: Path, limit: int | None) -> list[File]:
 def figure3(options: Options) -> Reproduction:
     """Count the bytes of every picture's files, judge what the paper says of them, and draw them."""
     files, test_set, note = files_of(options)
-    found, codec = quality.begun(options, config.RGB, test_set, note)
+    found, codec = tables.begun(options, config.RGB, test_set, note)
     if codec is None:
         return found
     with trained.progress(len(files)) as bar:
