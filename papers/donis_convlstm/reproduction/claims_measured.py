@@ -10,13 +10,14 @@ import numpy as np
 
 from common import backend, runs, statistics, training
 from common.join import claim
-from papers.donis_convlstm import complexity, config, histories
-from papers.donis_convlstm.chance import DIGITS, Sentence, Training
-from papers.donis_convlstm.claims_logged import AUTHORS, FACTORS, tested
+from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
 from papers.donis_convlstm.config import MAX_ITERATIONS, Config, at_scale
 from papers.donis_convlstm.learning import OneIteration
 from papers.donis_convlstm.model import STRIDE
+from papers.donis_convlstm.reproduction import authors_logs
+from papers.donis_convlstm.reproduction.claims_logged import AUTHORS, FACTORS, tested
+from papers.donis_convlstm.reproduction.training_spread import DIGITS, Sentence, Training
 
 # The paper gives no numbers for these; limits fixed before measuring, but for A_FACTOR, which was 0.01 at first.
 THE_SAME = 0.01  # share of the variance between pictures, below which outputs are called the same
@@ -82,8 +83,8 @@ def of_authors() -> list[dict[str, Any]]:
 
 def accuracy() -> list[dict[str, Any]]:
     """Judge the 95 to 98 % by the best run: as plotted, and as the SSIM that the plotted value is made of."""
-    runs = [*histories.RUNS.values(), *(f"ssim_n_{n}" for n in FACTORS)]
-    losses = {run: histories.logged(run, "val_SSIMLoss")[-1] for run in runs}
+    runs = [*authors_logs.RUNS.values(), *(f"ssim_n_{n}" for n in FACTORS)]
+    losses = {run: authors_logs.logged(run, "val_SSIMLoss")[-1] for run in runs}
     best = min(losses, key=losses.__getitem__)
     plotted, similarity = 1 - losses[best], 1 - math.sqrt(losses[best])
     reached = sum(1 - loss >= 0.95 for loss in losses.values())
@@ -100,10 +101,10 @@ def residual_loss() -> dict[str, Any]:
     """Judge whether n changes the residual loss by anything but the factor that is divided by."""
     shares = []
     for n in FACTORS:
-        residual, error = (histories.logged(f"ssim_n_{n}", name) for name in ("residual_loss", "mae"))
+        residual, error = (authors_logs.logged(f"ssim_n_{n}", name) for name in ("residual_loss", "mae"))
         shares += [math.sqrt(a) * n / b for a, b in zip(residual, error)]
     found = max(abs(share - 1) for share in shares)
-    ends = "; ".join(f"n = {n} {1 - histories.logged(f'ssim_n_{n}', 'val_SSIMLoss')[-1]:.4f}" for n in FACTORS)
+    ends = "; ".join(f"n = {n} {1 - authors_logs.logged(f'ssim_n_{n}', 'val_SSIMLoss')[-1]:.4f}" for n in FACTORS)
     note = "n is a factor of a logged metric. The four runs are one training again and again, and end at a 1 - loss of "
     note += f"{ends}: that is chance."
     text = "The residual loss follows n (II-B) by more than a factor: most that n sqrt(loss) / MAE deviates from 1; "
@@ -112,7 +113,7 @@ def residual_loss() -> dict[str, Any]:
 
 def batch_of_32() -> dict[str, Any]:
     """Judge the batch size of the run that is named after 32, from what its metrics divide by."""
-    residual, error = (histories.logged("ssim_batch_32", name) for name in ("residual_loss", "mae"))
+    residual, error = (authors_logs.logged("ssim_batch_32", name) for name in ("residual_loss", "mae"))
     found = round(32 * float(np.median([math.sqrt(a) / b for a, b in zip(residual, error)])))
     note = "A residual is summed over the batch that came and divided by the one that was asked for: twice its MAE."
     return claim(f"The run named batch 32 had batches of 32 (III-A); {AUTHORS}", "equals", 32, found, note)

@@ -13,11 +13,22 @@ from common import figures
 from common.figures import Line
 from common.join import Reproduction, claim
 from common.tables import Options
-from papers.donis_convlstm import batch_sizes, complexity, config, crude, examples, histories
+from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
 from papers.donis_convlstm.config import MAX_ITERATIONS
-from papers.donis_convlstm.crude import BPP, JPEG, MS_SSIM, PLOTTED, PLOTTED_PSNR, PSNR, SSIM, SSIM_2, Crude
 from papers.donis_convlstm.model import STRIDE
+from papers.donis_convlstm.reproduction import authors_logs, batch_sizes, crude_codecs, figures6and7
+from papers.donis_convlstm.reproduction.crude_codecs import (
+    BPP,
+    JPEG,
+    MS_SSIM,
+    PLOTTED,
+    PLOTTED_PSNR,
+    PSNR,
+    SSIM,
+    SSIM_2,
+    Crude,
+)
 
 CLAIMED = 0.95  # the lower end of Section IV-B's range
 PIXELS, VALUES = 32 * 32, 32 * 32 * 3
@@ -32,9 +43,9 @@ Table = Mapping[str, Mapping[str, float]]
 
 def reproduce(options: Options) -> Reproduction:
     """Measure the stand-ins on the test pictures, read the logs, and judge what they allow to say."""
-    pictures = examples.test_pictures(options)
-    stand_ins = crude.all_of(pictures.x)
-    table = crude.table(pictures.x, stand_ins)
+    pictures = figures6and7.test_pictures(options)
+    stand_ins = crude_codecs.all_of(pictures.x)
+    table = crude_codecs.table(pictures.x, stand_ins)
     found = Reproduction(notes=[pictures.note] if pictures.note else [])
     found.claims = [*of_psnr(), *of_ms_ssim(table), *of_rate(table), *of_runs()]
     found.further = by_column({**table, **runs_table()})
@@ -54,7 +65,7 @@ def by_column(rows: Table) -> dict[str, dict[str, float]]:
 
 
 def _rounded(value: float) -> float:
-    return value if isinstance(value, int) else round(value, examples.DIGITS)
+    return value if isinstance(value, int) else round(value, figures6and7.DIGITS)
 
 
 # --- the measures --------------------------------------------------------------------------------------------------
@@ -62,13 +73,13 @@ def _rounded(value: float) -> float:
 
 def plotted(run: str, column: str) -> list[float]:
     """Return what Figs. 2 and 4 plot of a run, by the column of its loss."""
-    return [1 - loss for loss in histories.logged(run, column)]
+    return [1 - loss for loss in authors_logs.logged(run, column)]
 
 
 def logged_psnr() -> np.ndarray:
     """Return all values of Figs. 3 and 5, of training and validation."""
     columns = ("PSNRLoss", "val_PSNRLoss")
-    return np.array([histories.logged(run, column) for run in histories.RUNS.values() for column in columns])
+    return np.array([authors_logs.logged(run, column) for run in authors_logs.RUNS.values() for column in columns])
 
 
 def of_psnr() -> list[dict[str, Any]]:
@@ -120,7 +131,7 @@ def of_rate(table: Table) -> list[dict[str, Any]]:
     numbers += f"the picture; bits would be {PIXEL_BITS / one_bit:g} times less."
     best = math.sqrt(logged_psnr()[1::2].max())
     level = "The root of the most that is plotted of validation in Figs. 3 and 5, on other pictures than JPEG's. "
-    level += f"{crude.jpeg_label()}, without headers, between its qualities."
+    level += f"{crude_codecs.jpeg_label()}, without headers, between its qualities."
     return [
         claim("The code is binary (II-A), bpp, where the program has no binarizer", "equals", one_bit, rate, numbers),
         claim(
@@ -146,7 +157,7 @@ def runs_table() -> dict[str, dict[str, float]]:
     """Return of every run of the authors the last values of validation, and what its logs tell of its batches."""
     rows = {}
     for run, (pictures, size) in batch_sizes.settings().items():
-        loss, squared = (histories.logged(run, column)[-1] for column in ("val_SSIMLoss", "val_PSNRLoss"))
+        loss, squared = (authors_logs.logged(run, column)[-1] for column in ("val_SSIMLoss", "val_PSNRLoss"))
         measures = {PLOTTED: 1 - loss, SSIM_2: 1 - math.sqrt(loss), PLOTTED_PSNR: squared, PSNR: math.sqrt(squared)}
         rows[f"authors' {run}"] = {
             **measures,
@@ -186,7 +197,7 @@ def of_runs() -> list[dict[str, Any]]:
 def notes(table: Table) -> list[str]:
     """Return what the table of stand-ins shows."""
     nothing, eight, grey = (table[name] for name in (SAME, "8x8 pixels, bicubic", "luma alone"))
-    finals = [plotted(run, "val_SSIMLoss")[-1] for run in histories.RUNS.values()]
+    finals = [plotted(run, "val_SSIMLoss")[-1] for run in authors_logs.RUNS.values()]
     best, settings = max(finals), batch_sizes.settings()
     of_study = " or ".join(str(size) for size in sorted({settings[run][1] for run in batch_sizes.PICTURES}))
     rate, similarity, level = (interpolated(table, PLOTTED, name, best) for name in (BPP, SSIM, PSNR))
@@ -244,16 +255,16 @@ def _line(group: str, rows: Sequence[Mapping[str, float]]) -> Line:
 
 def _grid(x: np.ndarray, stand_ins: Mapping[str, Crude]) -> Any:
     """Set pictures of some ranks beside their stand-ins."""
-    order = np.argsort(examples.measured(x, stand_ins["8x8 pixels, bicubic"].x_hat)["ssim"], kind="stable")
+    order = np.argsort(figures6and7.measured(x, stand_ins["8x8 pixels, bicubic"].x_hat)["ssim"], kind="stable")
     chosen = [int(order[round(rank * (len(order) - 1))]) for rank in SHOWN_RANKS]
-    values = {name: examples.measured(x[chosen], stand_ins[name].x_hat[chosen]) for name in SHOWN}
+    values = {name: figures6and7.measured(x[chosen], stand_ins[name].x_hat[chosen]) for name in SHOWN}
     rows: list[list[figures.Cell]] = []
     for place, index in enumerate(chosen):
-        row: list[figures.Cell] = [("input", examples.enlarged(x[index]))]
+        row: list[figures.Cell] = [("input", figures6and7.enlarged(x[index]))]
         for name in SHOWN:
             own = {key: float(of[place]) for key, of in values[name].items()}
             shown = 1 - (1 - own["ssim_range_2"]) ** 2
             caption = [name, f"plotted {shown:.3f}", f"SSIM {own['ssim']:.3f}", f"PSNR {own['psnr']:.1f} dB"]
-            row.append((caption, examples.enlarged(stand_ins[name].x_hat[index])))
+            row.append((caption, figures6and7.enlarged(stand_ins[name].x_hat[index])))
         rows.append(row)
     return figures.picture_grid(rows, "Crude pictures, what would be plotted of them as MS-SSIM, and their SSIM")

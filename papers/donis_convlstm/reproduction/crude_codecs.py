@@ -11,7 +11,8 @@ import numpy as np
 from common import backend, metrics
 from common.classical import codecs
 from common.classical.codecs import Jpeg
-from papers.donis_convlstm import examples, losses
+from papers.donis_convlstm import losses
+from papers.donis_convlstm.reproduction import figures6and7
 
 BITS = 24  # of a pixel, and of a colour
 NOTHING, THUMBNAILS, COLOURLESS, JPEG = "nothing of the picture", "thumbnails scaled up", "without colour", "JPEG"
@@ -91,7 +92,7 @@ def _ms_ssim() -> Callable[..., Any]:
 
 def measured(x: np.ndarray, crude: Crude) -> dict[str, float]:
     """Return rate, what the figures would plot, and the measures by their right names, means over all pictures."""
-    values = examples.measured(x, crude.x_hat)
+    values = figures6and7.measured(x, crude.x_hat)
     as_run, levels = float(values["ssim_range_2"].mean()), values["psnr"]
     return {
         BPP: crude.bpp,
@@ -106,8 +107,8 @@ def measured(x: np.ndarray, crude: Crude) -> dict[str, float]:
 
 def _mean_ms_ssim(x: np.ndarray, x_hat: np.ndarray) -> float:
     total = 0.0
-    for start in range(0, len(x), examples.BATCH):
-        parts = [one[start : start + examples.BATCH].astype(np.float32) / np.float32(255) for one in (x, x_hat)]
+    for start in range(0, len(x), figures6and7.BATCH):
+        parts = [one[start : start + figures6and7.BATCH].astype(np.float32) / np.float32(255) for one in (x, x_hat)]
         total += float(np.sum(_ms_ssim()(*parts), dtype=np.float64))
     return total / len(x)
 

@@ -5,9 +5,9 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
-from papers.donis_convlstm import histories
-from papers.donis_convlstm.chance import Sentence, Source, Training, Value
 from papers.donis_convlstm.config import Config
+from papers.donis_convlstm.reproduction import authors_logs
+from papers.donis_convlstm.reproduction.training_spread import Sentence, Source, Training, Value
 
 AUTHORS, OURS = "authors' logs", "ours"
 FACTORS = (1, 5, 9, 15)  # that the authors divided a logged metric by, in four runs that are otherwise the same
@@ -21,16 +21,16 @@ BATCHES, SETS = (*SMALLER, *LARGER), ("set_50k", "set_100k", "set_200k")
 
 def authors() -> Source:
     """Return the authors' runs; those with several n are trainings of one setting."""
-    runs = {f"batch_{label.split()[1]}": run for label, run in histories.RUNS.items() if label.startswith("Batch")}
-    runs.update({f"set_{label.split()[0]}k": run for label, run in histories.RUNS.items() if "thousand" in label})
+    runs = {f"batch_{label.split()[1]}": run for label, run in authors_logs.RUNS.items() if label.startswith("Batch")}
+    runs.update({f"set_{label.split()[0]}k": run for label, run in authors_logs.RUNS.items() if "thousand" in label})
     trainings = {group: [_authors_training(run)] for group, run in runs.items()}
     trainings[AGAIN] = [_authors_training(f"ssim_n_{n}") for n in FACTORS]
     return Source(AUTHORS, trainings, (AGAIN,), observed=True)
 
 
 def _authors_training(run: str) -> Training:
-    plotted = tuple(1 - loss for loss in histories.logged(run, "val_SSIMLoss"))
-    return Training(plotted, tuple(histories.logged(run, "val_PSNRLoss")))
+    plotted = tuple(1 - loss for loss in authors_logs.logged(run, "val_SSIMLoss"))
+    return Training(plotted, tuple(authors_logs.logged(run, "val_PSNRLoss")))
 
 
 def ours(trainings: Mapping[str, Sequence[Training]]) -> Source:

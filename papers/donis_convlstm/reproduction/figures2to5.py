@@ -16,9 +16,10 @@ from common import figures, trained
 from common.figures import Line
 from common.join import WHOLE_SET, Reproduction
 from common.tables import Options
-from papers.donis_convlstm import histories, train
+from papers.donis_convlstm import train
 from papers.donis_convlstm.complexity import how_to_train
 from papers.donis_convlstm.config import at_scale
+from papers.donis_convlstm.reproduction import authors_logs
 
 Log = List[Dict[str, float]]
 Logs = Dict[str, Dict[int, Log]]  # by row and seed
@@ -115,7 +116,7 @@ def curve(panel: Panel, log: Log) -> list[float]:
 
 def authors_curve(panel: Panel, label: str) -> list[float]:
     """Return what a panel shows of the authors' log of a row."""
-    return [panel.shown(value) for value in histories.logged(histories.RUNS[label], panel.column)]
+    return [panel.shown(value) for value in authors_logs.logged(authors_logs.RUNS[label], panel.column)]
 
 
 def measurements(quantity: Quantity, logs: Logs) -> list[dict[str, Any]]:
@@ -269,7 +270,7 @@ def axes_note(quantity: Quantity, logs: Logs) -> str:
 
 def batches_note(options: Options) -> str:
     """Say which of the authors' rows had other batches than ours of the same label, as their logs tell."""
-    theirs = {row: histories.SETTINGS[histories.RUNS[row]][0] for row in options.rows}
+    theirs = {row: authors_logs.SETTINGS[authors_logs.RUNS[row]][0] for row in options.rows}
     other = [row for row, config in options.rows.items() if config.batch_size != theirs[row]]
     sizes = sorted({theirs[row] for row in other})
     if not other:
@@ -298,8 +299,8 @@ def authors_note(quantity: Quantity, options: Options) -> str:
 def authors_repeated(panel: Panel) -> dict[str, list[float]]:
     """Return the last values of the authors' trainings of one setting, for each that they trained more than once."""
     return {
-        f"{size} thousand, batch {batch}": [panel.shown(histories.logged(run, panel.column)[-1]) for run in runs]
-        for (batch, size), runs in histories.repeated().items()
+        f"{size} thousand, batch {batch}": [panel.shown(authors_logs.logged(run, panel.column)[-1]) for run in runs]
+        for (batch, size), runs in authors_logs.repeated().items()
     }
 
 

@@ -11,10 +11,11 @@ from common.config import find_preset, presets
 from common.figures import Line
 from common.join import WHOLE_SET, Reproduction
 from common.tables import Options
-from papers.donis_convlstm import chance, claims_logged, claims_measured, complexity, config, examples, train
-from papers.donis_convlstm.chance import DIGITS, Source, Training, spread
-from papers.donis_convlstm.claims_logged import AGAIN, AUTHORS, last
+from papers.donis_convlstm import complexity, config, train
 from papers.donis_convlstm.config import at_scale
+from papers.donis_convlstm.reproduction import claims_logged, claims_measured, figures6and7, training_spread
+from papers.donis_convlstm.reproduction.claims_logged import AGAIN, AUTHORS, last
+from papers.donis_convlstm.reproduction.training_spread import DIGITS, Source, Training, spread
 
 SMOKE_PRESETS = ("as_run", "mae")
 # What one picture for all inputs reaches is about 0.5; the authors' run that never got away ends at 0.516.
@@ -43,7 +44,7 @@ HOW = (
 
 def reproduce(options: Options) -> Reproduction:
     """Measure what has weights on the test pictures, read the logs, judge and draw. Only scale smoke trains."""
-    pictures = examples.test_pictures(options)
+    pictures = figures6and7.test_pictures(options)
     networks = {preset: find_preset(config, preset) for preset in wanted(options.scale)}
     seeds = {preset: trained.seeds_of(options, one, train.train_preset) for preset, one in networks.items()}
     tests = measure(options.scale, seeds, pictures.x)
@@ -83,8 +84,8 @@ def measure(
     with trained.progress(len(every), "network") as bar:
         for preset, seed in every:
             bar.set_description(f"{preset}, seed {seed}")
-            x_hat = examples.reconstructed(find_preset(config, preset), scale, seed, x)
-            found[preset, seed] = examples.summary(x, x_hat)
+            x_hat = figures6and7.reconstructed(find_preset(config, preset), scale, seed, x)
+            found[preset, seed] = figures6and7.summary(x, x_hat)
             bar.update()
     return found
 
@@ -104,7 +105,7 @@ def stand_ins(scale: str) -> str:
 def judged(mine: Source, theirs: Source) -> Reproduction:
     """Return the claims, the spread of all settings, and the figures, which follow from trainings alone."""
     sentences = [*claims_logged.SENTENCES, *claims_measured.SENTENCES]
-    claims = [chance.judged(sentence, source) for sentence in sentences for source in (theirs, mine)]
+    claims = [training_spread.judged(sentence, source) for sentence in sentences for source in (theirs, mine)]
     found = Reproduction(claims=[one for one in claims if one])
     found.claims += [*claims_measured.of_authors(), *claims_measured.counted()]
     found.notes = [*central(mine, theirs), *the_same(mine), *not_judged(mine)]

@@ -11,12 +11,12 @@ import math
 
 import numpy as np
 
-from papers.donis_convlstm import histories
 from papers.donis_convlstm.config import AS_RUN, SET_50K, SET_200K
+from papers.donis_convlstm.reproduction import authors_logs
 
 BATCH_SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048)
 FACTORS = {f"ssim_n_{n}": n for n in (1, 5, 9, 15)}
-RUNS = (*histories.RUNS.values(), *FACTORS)
+RUNS = (*authors_logs.RUNS.values(), *FACTORS)
 EARLY = 5  # epochs in which a batch's error still falls much from the first batch to the last
 # What the runs are named after; those of the batch study and with several n are not named after their pictures.
 PICTURES = {f"ssim_train_{one.pictures}": one.pictures for one in (SET_50K, AS_RUN, SET_200K)}
@@ -29,7 +29,7 @@ def over_asked(run: str, prefix: str = "") -> float:
 
 
 def _over_asked(run: str, prefix: str) -> np.ndarray:
-    residual, error = (np.array(histories.logged(run, prefix + name)) for name in ("residual_loss", "mae"))
+    residual, error = (np.array(authors_logs.logged(run, prefix + name)) for name in ("residual_loss", "mae"))
     return (np.sqrt(residual) * FACTORS.get(run, 1) / error)[EARLY:]
 
 
