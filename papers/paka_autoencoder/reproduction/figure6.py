@@ -10,7 +10,7 @@ from common.join import Reproduction
 from common.tables import Options, shipped_seeds
 from papers.paka_autoencoder import config, train
 from papers.paka_autoencoder.config import Config, at_scale
-from papers.paka_autoencoder.table1 import how_to_train
+from papers.paka_autoencoder.reproduction.table1 import how_to_train
 
 LOSSES = {"Training": "loss", "Validation": "validation_loss"}
 PUBLISHED_EPOCHS = 1000  # the axis of Fig. 6

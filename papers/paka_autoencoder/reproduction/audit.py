@@ -13,8 +13,10 @@ from common.classical import codecs
 from common.errors import RelicError
 from common.join import Reproduction, claim
 from common.tables import Options
-from papers.paka_autoencoder import losses
-from papers.paka_autoencoder.columns import (
+from papers.paka_autoencoder.pictures import resized
+from papers.paka_autoencoder.reproduction import audit_losses
+from papers.paka_autoencoder.reproduction.audit_mismatch import FLAT, Pictures, Signs, code, compute
+from papers.paka_autoencoder.reproduction.published_codecs import (
     CODECS,
     PROPOSED,
     family_of,
@@ -24,8 +26,6 @@ from papers.paka_autoencoder.columns import (
     printed_range,
     slips,
 )
-from papers.paka_autoencoder.mismatch import FLAT, Pictures, Signs, code, compute
-from papers.paka_autoencoder.pictures import resized
 
 NUMBERS = ("lowest", "median", "highest")
 
@@ -38,7 +38,7 @@ def reproduce(options: Options) -> Reproduction:
     pictures = {name: resized(image) for name, image in named}
     signs = compute(pictures)
     found = Reproduction(notes=[note] if note else [])
-    found.claims = [*claims(signs), *losses.claims()]
+    found.claims = [*claims(signs), *audit_losses.claims()]
     found.further = further(signs)
     found.notes += [*notes(signs), f"The mistakes and differences are those of {'; '.join(signs.codecs)}."]
     found.notes += [same_mean_by_jpeg(list(pictures.values())), slips()]

@@ -17,7 +17,10 @@ from common.join import EXACT_SCALE, Reproduction, claim
 from common.tables import Options, preset_of
 from papers.paka_autoencoder import codec as codec_module
 from papers.paka_autoencoder import complexity, config, train
-from papers.paka_autoencoder.columns import (
+from papers.paka_autoencoder.config import TEST_PICTURES, Config
+from papers.paka_autoencoder.pictures import resized, rgb_to_ycbcr
+from papers.paka_autoencoder.reproduction.audit_mismatch import code
+from papers.paka_autoencoder.reproduction.published_codecs import (
     CODECS,
     PROPOSED,
     SETTINGS,
@@ -27,9 +30,6 @@ from papers.paka_autoencoder.columns import (
     printed_range,
     stand_in,
 )
-from papers.paka_autoencoder.config import TEST_PICTURES, Config
-from papers.paka_autoencoder.mismatch import code
-from papers.paka_autoencoder.pictures import resized, rgb_to_ycbcr
 
 UNCODED_BPP = 24
 BITS: Setting = config.CODING["bits"]

@@ -12,8 +12,23 @@ from common.figures import Line
 from common.join import Reproduction
 from common.tables import Options
 from papers.paka_autoencoder import config
-from papers.paka_autoencoder.columns import CODECS, PROPOSED, SETTINGS, family_of, printed, stand_in
-from papers.paka_autoencoder.table1 import BITS, Picture, at_bits, how_to_train, lowest, network, test_pictures
+from papers.paka_autoencoder.reproduction.published_codecs import (
+    CODECS,
+    PROPOSED,
+    SETTINGS,
+    family_of,
+    printed,
+    stand_in,
+)
+from papers.paka_autoencoder.reproduction.table1 import (
+    BITS,
+    Picture,
+    at_bits,
+    how_to_train,
+    lowest,
+    network,
+    test_pictures,
+)
 
 CROP = 250  # pixels a side
 FEW_BITS = 2

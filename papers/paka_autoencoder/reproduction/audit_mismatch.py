@@ -9,8 +9,8 @@ import numpy as np
 
 from common import metrics
 from common.classical import codecs
-from papers.paka_autoencoder import columns, mistakes
 from papers.paka_autoencoder.config import NUM_TEST, TEST_PICTURES
+from papers.paka_autoencoder.reproduction import audit_mistakes, published_codecs
 
 JPEG_QUALITY, JPEG2000_RATE = 50, 20  # about equal in PSNR
 # JPEG2000 and what stands for BPG at equal rates: 0.25, 0.5 and 1.3 bits per pixel.
@@ -47,7 +47,7 @@ class Signs:
 def compute(named: Mapping[str, np.ndarray]) -> Signs:
     """Return all signs of named uint8 pictures of 512x768, at least two."""
     pictures = list(named.values())
-    stands_for_bpg = columns.family_of("BPG")
+    stands_for_bpg = published_codecs.family_of("BPG")
     of_bpg = [stands_for_bpg.make(setting) for setting in BPG_SETTINGS[stands_for_bpg.name]]
     used = [codecs.family("JPEG").make(JPEG_QUALITY), *map(codecs.family("JPEG2000").make, JPEG2000_RATES), *of_bpg]
     jpeg, *others = [code(codec, pictures) for codec in used]
@@ -61,7 +61,7 @@ def compute(named: Mapping[str, np.ndarray]) -> Signs:
         floors=floors(pictures),
         pairs=levels[np.triu_indices(len(levels), 1)],
         pairs_apart=differences(pictures, jpeg, middle)[1],
-        mistakes={name: mistaken(name, pictures, jpeg, middle) for name in mistakes.MISTAKES},
+        mistakes={name: mistaken(name, pictures, jpeg, middle) for name in audit_mistakes.MISTAKES},
         differences={
             f"{described('JPEG2000', a, pictures)}, {described(stands_for_bpg.name, b, pictures)}":
             differences(pictures, a, b)
@@ -83,8 +83,8 @@ def described(name: str, coded: Coded, pictures: Pictures) -> str:
 
 def mistaken(name: str, pictures: Pictures, one: Coded, other: Coded) -> tuple[np.ndarray, np.ndarray]:
     """Return one codec's PSNR after a mistake, and how far the other's lies from it, both (N,) in dB."""
-    levels = mistakes.psnr(name, pictures, one.pictures)
-    return levels, np.abs(levels - mistakes.psnr(name, pictures, other.pictures))
+    levels = audit_mistakes.psnr(name, pictures, one.pictures)
+    return levels, np.abs(levels - audit_mistakes.psnr(name, pictures, other.pictures))
 
 
 def floors(pictures: Pictures) -> dict[str, np.ndarray]:
