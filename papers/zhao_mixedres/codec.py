@@ -23,7 +23,7 @@ from papers.zhao_mixedres import config
 from papers.zhao_mixedres.config import Config, at_scale
 from papers.zhao_mixedres.learning import Networks
 from papers.zhao_mixedres.patches import rounded
-from papers.zhao_mixedres.standard import standard_codec
+from papers.zhao_mixedres.standard_codec import standard_codec
 
 STRIP_PIXELS = 2**19  # a picture goes through a network in strips of about so many pixels, for memory's sake
 HALO = 16  # rows of the representation around a strip: the layers of a network see 14 of them at most

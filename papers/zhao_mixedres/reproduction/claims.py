@@ -13,11 +13,12 @@ from common import published, statistics, trained
 from common.config import find_preset
 from common.join import Reproduction, claim
 from common.tables import Options
-from papers.zhao_mixedres import claims_drawn
 from papers.zhao_mixedres import codec as codec_module
-from papers.zhao_mixedres import complexity, config, points, train
+from papers.zhao_mixedres import complexity, config, train
 from papers.zhao_mixedres.config import FULL, LOW
-from papers.zhao_mixedres.equal_rate import (
+from papers.zhao_mixedres.patches import grey
+from papers.zhao_mixedres.reproduction import claims_figures, points
+from papers.zhao_mixedres.reproduction.equal_rate import (
     STANDARD,
     Curves,
     Entry,
@@ -27,7 +28,6 @@ from papers.zhao_mixedres.equal_rate import (
     differences,
     point_entry,
 )
-from papers.zhao_mixedres.patches import grey
 
 NAMES, UNITS = {"psnr": "PSNR", "ssim": "SSIM"}, {"psnr": " dB", "ssim": ""}
 CROSSING = "low and full resolution"
@@ -123,7 +123,7 @@ def reproduce(options: Options) -> Reproduction:
     found = judged(measure(plan, seeds, curves, pictures), plan)
     found.notes += [note] if note else []
     found.missing = not_run(plan, seeds, options.scale)
-    found.figures = claims_drawn.figures_of(found.pictures, plan.low, plan.full, curves, pictures)
+    found.figures = claims_figures.figures_of(found.pictures, plan.low, plan.full, curves, pictures)
     networks = {preset: find_preset(config, preset) for preset in seeds if seeds[preset]}
     about = {preset: trained.network(one, options.scale, seeds[preset]) for preset, one in networks.items()}
     found.provenance = {"test_set": test_set, "networks": about}

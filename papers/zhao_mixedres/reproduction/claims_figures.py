@@ -7,8 +7,8 @@ import numpy as np
 
 from common import figures
 from common.figures import Line
-from papers.zhao_mixedres.equal_rate import QUALITIES, Curve, Curves, Entry, Picture, curve_of, differences
-from papers.zhao_mixedres.points import Y_LABELS, Point
+from papers.zhao_mixedres.reproduction.equal_rate import QUALITIES, Curve, Curves, Entry, Picture, curve_of, differences
+from papers.zhao_mixedres.reproduction.points import Y_LABELS, Point
 
 BETWEEN_NETWORKS = ("Jiang", "no VCNN", "VCNN on z", "L2", "no SSIM loss", "interpolation")
 TO_STANDARD = ("JPEG", "JPEG2000", "WebP")

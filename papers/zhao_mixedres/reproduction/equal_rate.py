@@ -15,8 +15,8 @@ import numpy as np
 from common import metrics
 from common.classical import codecs
 from common.errors import RelicError
-from papers.zhao_mixedres import points
-from papers.zhao_mixedres.points import Point
+from papers.zhao_mixedres.reproduction import points
+from papers.zhao_mixedres.reproduction.points import Point
 
 QUALITIES = ("psnr", "ssim")
 STANDARD = ("JPEG", "JPEG2000", "WebP")

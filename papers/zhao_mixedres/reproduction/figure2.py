@@ -19,12 +19,22 @@ from common.figures import Line
 from common.join import Document, Reproduction, claim
 from common.tables import Options
 from papers.zhao_mixedres import codec as codec_module
-from papers.zhao_mixedres import comparators, complexity, config
-from papers.zhao_mixedres import curves as curves_module
-from papers.zhao_mixedres import points, train
-from papers.zhao_mixedres.curves import BD_PSNR, EXTENDED, FULL, JPEG, LOW, PRESETS, PROPOSED, PSNR, SSIM, Curves
+from papers.zhao_mixedres import complexity, config, train
 from papers.zhao_mixedres.patches import grey
-from papers.zhao_mixedres.points import Point
+from papers.zhao_mixedres.reproduction import comparators, figure2_curves, points
+from papers.zhao_mixedres.reproduction.figure2_curves import (
+    BD_PSNR,
+    EXTENDED,
+    FULL,
+    JPEG,
+    LOW,
+    PRESETS,
+    PROPOSED,
+    PSNR,
+    SSIM,
+    Curves,
+)
+from papers.zhao_mixedres.reproduction.points import Point
 
 TABLE = "zhao_mixedres/figure2"
 SET12, CLASSIC5 = "set12", "classic5"
@@ -128,7 +138,7 @@ def _mapped(measured: Any, of_curve: Callable[[Any], Any]) -> Any:
 
 def _as_held(curve: Sequence[Point]) -> list[Point]:
     """Return points rounded; lossless ones, which have no PSNR, are left out."""
-    return [curves_module.rounded(point) for point in curve if math.isfinite(point.psnr)]
+    return [figure2_curves.rounded(point) for point in curve if math.isfinite(point.psnr)]
 
 
 def as_plain(measured: Measured) -> dict[str, Any]:
@@ -153,11 +163,11 @@ def drawn(measured: Measured, rows: Mapping[str, Any], scale: str) -> dict[str, 
     """Return the figures: the named pictures (the first ones of a set that stands in), then the mean of each set."""
     first = next(iter(measured.values()))
     named = of_rows(measured, rows) or dict(list(first.items())[: len(rows)])
-    overview = {f"PSNR of {n} (dB)": _without_parts(curves_module.lines(named[n], PSNR)) for n in named}
+    overview = {f"PSNR of {n} (dB)": _without_parts(figure2_curves.lines(named[n], PSNR)) for n in named}
     found = {"": figures.rate_distortion(overview, f"PSNR over rate, scale {scale}", columns=2)}
     means = {f"mean_{name}": means_of(of_set) for name, of_set in measured.items()}
     for name, curves in {**named, **means}.items():
-        panels = {y_label: curves_module.lines(curves, quality) for quality, y_label in points.Y_LABELS.items()}
+        panels = {y_label: figure2_curves.lines(curves, quality) for quality, y_label in points.Y_LABELS.items()}
         found[name] = figures.rate_distortion(panels, f"{name.replace('mean_', 'Mean of ')}, scale {scale}")
     return found
 
@@ -168,7 +178,7 @@ def _without_parts(lines: Sequence[Line]) -> list[Line]:
 
 def means_of(of_set: Mapping[str, Curves]) -> Curves:
     """Return the mean curves of a test set."""
-    return curves_module.mean_curves(list(of_set.values()))
+    return figure2_curves.mean_curves(list(of_set.values()))
 
 
 def judged(measured: Measured, rows: Mapping[str, Any]) -> Reproduction:
@@ -176,7 +186,7 @@ def judged(measured: Measured, rows: Mapping[str, Any]) -> Reproduction:
     named, everything = of_rows(measured, rows), all_curves(measured)
     found, methods = Reproduction(), published.load(TABLE).columns
     for row, curves in everything.items():
-        numbers = curves_module.further(curves)
+        numbers = figure2_curves.further(curves)
         for column, value in numbers.items():
             found.further.setdefault(column, {})[row] = value
         if row in named:
@@ -208,21 +218,21 @@ def claims(measured: Measured, rows: Mapping[str, Any]) -> list[dict[str, Any]]:
     named, first = of_rows(measured, rows), next(iter(measured.values()))
     found = [one for name, curves in named.items() for one in low_rate_claim(name, curves)]
     for quality in (PSNR, SSIM):
-        proposed = [curves_module.envelope(curves, PROPOSED, quality) for curves in first.values()]
-        least = [curves_module.least_gain(c[JPEG], ours, quality) for c, ours in zip(first.values(), proposed)]
+        proposed = [figure2_curves.envelope(curves, PROPOSED, quality) for curves in first.values()]
+        least = [figure2_curves.least_gain(c[JPEG], ours, quality) for c, ours in zip(first.values(), proposed)]
         won = sum(value is not None and value > 0 for value in least)
         text = f"{quality.upper()} of {PROPOSED} is above JPEG's at every rate that both have: pictures"
         found += [claim(text, "equals", len(least), won)] if any(proposed) else []
-    meeting = {name: curves for name, curves in named.items() if curves_module.share_rates(curves, PROPOSED)}
+    meeting = {name: curves for name, curves in named.items() if figure2_curves.share_rates(curves, PROPOSED)}
     return [*found, crossing_claim(meeting)] if meeting else found
 
 
 def crossing_claim(named: Mapping[str, Curves]) -> dict[str, Any]:
     """Judge whether low resolution is better up to a certain rate and full from there on, where both share rates."""
-    both = {name: curves_module.resolutions(curves, PROPOSED) for name, curves in named.items()}
+    both = {name: figure2_curves.resolutions(curves, PROPOSED) for name, curves in named.items()}
     rates = {name: points.crossing(low, full) for name, (low, full) in both.items()}
     known = [rate for rate in rates.values() if rate is not None]
-    never = [name for name, (low, full) in both.items() if (curves_module.least_gain(low, full) or 0) > 0]
+    never = [name for name, (low, full) in both.items() if (figure2_curves.least_gain(low, full) or 0) > 0]
     note = f"From {min(known):.2f} to {max(known):.2f} bpp on." if known else ""
     note += f" At all rates that both have full is better on {', '.join(never)}." if never else ""
     text = f"{LOW.capitalize()} is better up to a certain rate and full from there on: pictures of the figure"
@@ -231,14 +241,14 @@ def crossing_claim(named: Mapping[str, Curves]) -> dict[str, Any]:
 
 def low_rate_claim(name: str, curves: Curves) -> list[dict[str, Any]]:
     """Judge whether Proposed is above JPEG at the rates of its files in low resolution, if there are such."""
-    proposed, jpeg = curves_module.envelope(curves, PROPOSED), curves[JPEG]
+    proposed, jpeg = figure2_curves.envelope(curves, PROPOSED), curves[JPEG]
     rates = [point.bpp for point in curves.get(f"{PROPOSED}, {LOW}", [])]
     levels = [points.at_rate(proposed, bpp) for bpp in rates]
-    over = [curves_module.gain(jpeg, bpp, level) for bpp, level in zip(rates, levels) if level is not None]
+    over = [figure2_curves.gain(jpeg, bpp, level) for bpp, level in zip(rates, levels) if level is not None]
     least = min((each for each in over if each is not None), default=None)
     if least is None:
         return []
-    lowest = curves_module.smallest_file(jpeg).bpp
+    lowest = figure2_curves.smallest_file(jpeg).bpp
     below = sum(bpp < lowest for bpp in rates)
     note = f"{below} of {len(rates)} rates are below JPEG's lowest, {lowest:.3f} bpp." if below else ""
     text = f"{PROPOSED} is above JPEG at the rates of its files in {LOW}, {name}: least gain, dB"
@@ -264,7 +274,7 @@ def without_value(everything: Mapping[str, Curves]) -> list[str]:
     """Say which BD values there are not, and why."""
     rows: dict[tuple[str, str], list[str]] = {}
     for row, curves in everything.items():
-        for column, value in curves_module.bd_changes(curves).items():
+        for column, value in figure2_curves.bd_changes(curves).items():
             if isinstance(value, str):
                 rows.setdefault((column, value), []).append(row)
     return [

@@ -10,8 +10,9 @@ import numpy as np
 from common import metrics
 from common.errors import RelicError
 from common.figures import Line
-from papers.zhao_mixedres import comparators, config, points
-from papers.zhao_mixedres.points import Point
+from papers.zhao_mixedres import config
+from papers.zhao_mixedres.reproduction import comparators, points
+from papers.zhao_mixedres.reproduction.points import Point
 
 JPEG, PROPOSED, JIANG = "JPEG", "Proposed", "Jiang"
 LOW, FULL, EXTENDED = "low resolution", "full resolution", "at other qualities"

@@ -10,7 +10,7 @@ import numpy as np
 from common import evaluate, metrics
 from common.classical import codecs
 from common.evaluate import Codec
-from papers.zhao_mixedres.comparators import QUALITIES
+from papers.zhao_mixedres.reproduction.comparators import QUALITIES
 
 DIGITS = 6  # that numbers in documents are rounded to
 Y_LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
