@@ -1,4 +1,7 @@
-"""Layers that papers share: sub-pixel up-sampling, decimation, transposed convolutions, convolutions to one channel."""
+"""Layers that papers share: sub-pixel up-sampling, decimation, transposed convolutions, convolutions to one channel.
+
+And the kernel of bicubic interpolation, which some of them are compared with or start from.
+"""
 from __future__ import annotations
 
 from typing import Any
@@ -141,3 +144,11 @@ def _blocks(x, kernel, chosen, before, stride):
     sides = [before, taps - 1 - before]
     blocks = ops.conv(ops.pad(x, [[0, 0], sides, sides, [0, 0]]), large, strides=stride)
     return ops.depth_to_space(blocks, BLOCK)
+
+
+def cubic(distance: np.ndarray, a: float = -0.5) -> np.ndarray:
+    """Return Keys' cubic convolution kernel, float64, at some distances in samples; zero from 2 on."""
+    t = np.abs(distance)
+    near = (a + 2) * t**3 - (a + 3) * t**2 + 1
+    far = a * (t**3 - 5 * t**2 + 8 * t - 4)
+    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))

@@ -163,13 +163,14 @@ def _as_number(text: str) -> Any:
 
 def _measurement(codec: Any, row: str, seed: int, picture: Picture, bar: Any) -> dict[str, Any]:
     """Return the measurement of one picture as plain data, with JPEG's at equal counted bpp beside it."""
-    from common import evaluate, rates
+    from common import evaluate
+    from common.classical import operating_points
 
     name, image = picture
     measured = dataclasses.asdict(evaluate.measure(codec, image, name))
     entry = {"row": row, "seed": seed, "picture": measured.pop("name")}
     entry.update({key: _plain(value) for key, value in measured.items()})
-    jpeg = rates.jpeg_at_bpp(image, measured["bpp"])
+    jpeg = operating_points.jpeg_at_bpp(image, measured["bpp"])
     entry.update({f"jpeg_{key}": _plain(jpeg[key]) for key in ("bpp", "psnr", "ms_ssim")})
     bar.update()
     return entry

@@ -26,7 +26,7 @@ MINUTES = 3
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Measure on the test pictures, read the logs and judge."""
-    from papers.deshmukh_irm import claims
+    from papers.deshmukh_irm.reproduction import claims
 
     return claims.reproduce(options)
 

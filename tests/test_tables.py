@@ -13,9 +13,9 @@ import pytest
 
 import experiments
 import papers
-from common import codecs, data, join
-from common import pictures as picture_files
-from common import published, runs, statistics, table_text, tables, trained, verdicts
+from common import data, join, published, runs, statistics, table_text, tables, trained, verdicts
+from common.classical import codecs
+from common.data import pictures as picture_files
 from common.errors import RelicError
 
 HEADER = """# citation: Somebody: Something

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from common import entropy
 from common.backend import GDN, keras, leaky_relu, loss_trackers, ops, uniform_noise
+from common.coding import entropy
 from common.convolutions import convolution
 from common.layers import Decimate, DepthToSpace, transposed_convolution
 from common.metrics import ms_ssim_tensor

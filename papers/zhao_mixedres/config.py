@@ -17,7 +17,7 @@ class Config:
 
     stride: int = sourced(2, "Section 2.2, FDNN's second layer and PPNN's last: 2 in low resolution, 1 in full")
     quality: int = sourced(10, "Section 3.2: 5, 10, 20 in low resolution, 10, 20, 30, 40 in full")
-    standard_codec: str = sourced("JPEG", "Section 3.2, of OpenCV; the name of a family of common.codecs")
+    standard_codec: str = sourced("JPEG", "Section 3.2, of OpenCV; the name of a family of common.classical.codecs")
     num_maps: int = sourced(128, "Section 2.2; the ablations `half_...` choose 64")
     start: str = assumed("interpolation", "initial weights are not stated; as one linear filter, or 'random'")
     through: str = sourced("vcnn", "Section 2: the network that FDNN's gradient passes; Jiang's framework has ppnn")

@@ -6,7 +6,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import codecs, evaluate, metrics, published, rates, statistics, trained
+from common import evaluate, metrics, published, statistics, trained
+from common.classical import codecs, operating_points
 from common.config import preset_of
 from common.join import Reproduction, claim
 from common.tables import Options
@@ -58,7 +59,7 @@ NOTES = (
 def measured(codec: codec_module.Codec, name: str, image: np.ndarray) -> dict[str, Any]:
     """Return what coding a picture costs and gives, with JPEG2000's at equal rate taken off, rounded."""
     whole = evaluate.measure(codec, image, name)
-    anchor = rates.at_bpp(codecs.family(ANCHOR), image, whole.bpp)
+    anchor = operating_points.at_bpp(codecs.family(ANCHOR), image, whole.bpp)
     assert whole.ms_ssim is not None and anchor["ms_ssim"] is not None and anchor["psnr"] is not None
     entry = {
         "bpp": whole.bpp,
