@@ -13,14 +13,14 @@ from typing import Any, Callable, Sequence
 import numpy as np
 
 from common.errors import RelicError
-from common.stack import QuietStderr, choose_keras3_backend, choose_stack, installed
+from common.stack import QuietStderr, choose_keras3_backend, choose_stack, cpu_flags, installed, onednn_is_faster
 
 # The libraries' start-up chatter is not for users; a failing import still raises.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 STACK = choose_stack()
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if onednn_is_faster(STACK) else "0")
 
 with QuietStderr():
     if STACK == "tfc":
@@ -64,6 +64,7 @@ class _TensorFlowOps:
             "cast": tf.cast,
             "concatenate": tf.concat,
             "convert_to_tensor": tf.convert_to_tensor,
+            "custom_gradient": tf.custom_gradient,
             "clip": tf.clip_by_value,
             "depth_to_space": tf.nn.depth_to_space,
             "divide": tf.divide,
@@ -112,6 +113,13 @@ class _TensorFlowOps:
     def conv(inputs, kernel, strides=1, padding="valid"):
         """Convolve NHWC `inputs` with an HWIO `kernel`."""
         return tf.nn.conv2d(inputs, kernel, strides, padding.upper())
+
+    @staticmethod
+    def conv_transpose(inputs, kernel, strides=1, padding="valid"):
+        """Convolve NHWC `inputs` with an HWOI `kernel`, transposed; `padding` "same" alone."""
+        batch, height, width, _ = _static_shape(inputs)
+        shape = tf.stack([batch, height * strides, width * strides, kernel.shape[2]])
+        return tf.nn.conv2d_transpose(inputs, kernel, shape, strides, padding.upper())
 
     @staticmethod
     def depthwise_conv(inputs, kernel, strides=1, padding="valid"):
@@ -249,6 +257,11 @@ def set_seed(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
+def forget_models() -> None:
+    """Free the graphs of models that are no longer used, where one process trains several."""
+    (keras.backend if STACK == "tfc" else keras.utils).clear_session()
+
+
 def set_precision(policy: str) -> None:
     """Set the precision of layers built from now on: `float32` or `mixed_bfloat16` (variables stay float32)."""
     (keras.mixed_precision.set_global_policy if STACK == "tfc" else keras.config.set_dtype_policy)(policy)
@@ -258,15 +271,12 @@ def fast_precision() -> str:
     """Return the training precision that is fastest here: `mixed_bfloat16` where the hardware multiplies in it."""
     if device() != "CPU":
         return "mixed_bfloat16"
-    return "mixed_bfloat16" if BACKEND == "tensorflow" and "avx512_bf16" in _cpu_flags() else "float32"
+    return "mixed_bfloat16" if BACKEND == "tensorflow" and "avx512_bf16" in cpu_flags() else "float32"
 
 
-def _cpu_flags() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next((line for line in file if line.startswith("flags")), "")
-    except OSError:
-        return ""
+def computes_on_cpu_in_tensorflow() -> bool:
+    """Return whether TensorFlow's CPU kernels compute."""
+    return BACKEND == "tensorflow" and device() == "CPU"
 
 
 def device() -> str:
@@ -300,8 +310,13 @@ def compile_model(
     model.compile(optimizer=optimizer, jit_compile=jit)
 
 
-def piecewise_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int) -> Any:
-    """Return a learning rate that from each share of `steps` on is `rate` times that drop's factor."""
+def learning_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int, decays: bool = False) -> Any:
+    """Return a learning rate that from each share of `steps` on is `rate` times that drop's factor.
+
+    With `decays` and no drops it goes from `rate` to zero on a straight line.
+    """
+    if decays:
+        return keras.optimizers.schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0)
     if not drops:
         return rate
     boundaries = [int(share * steps) for share, _ in drops]

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 from types import ModuleType
 from typing import Any, Mapping, Sequence
 
@@ -38,14 +40,32 @@ class Curve:
     pictures: Sequence[str] | None = None
 
 
-def sourced(value: Any, where: str) -> Any:
-    """Declare a dataclass field whose default the paper states, with the place that states it."""
-    return dataclasses.field(default=value, metadata={"status": "sourced", "source": where})
+def sourced(value: Any, where: str, recipe: bool = False) -> Any:
+    """Declare a dataclass field whose default the paper states, with the place that states it; see `assumed`."""
+    return dataclasses.field(default=value, metadata={"status": "sourced", "source": where, "recipe": recipe})
 
 
-def assumed(value: Any, why: str) -> Any:
-    """Declare a dataclass field whose default the paper does not state, with the reason for the choice."""
-    return dataclasses.field(default=value, metadata={"status": "assumed", "source": why})
+def assumed(value: Any, why: str, recipe: bool = False) -> Any:
+    """Declare a dataclass field whose default the paper does not state, with the reason for the choice.
+
+    recipe: whether the field says only how the network is trained, so that weights of another value still are those
+    of the preset.
+    """
+    return dataclasses.field(default=value, metadata={"status": "assumed", "source": why, "recipe": recipe})
+
+
+def differing_fields(saved: Mapping[str, Any], config: Any, recipe: bool | None = None) -> list[str]:
+    """Return the names of the fields that json kept of a config and that are not those of `config`, in order.
+
+    A field that the json does not know has its default; one that the config does not know differs. recipe: only fields
+    of the recipe (True), only others (False), or all (None).
+    """
+    kept = {field.name: field for field in dataclasses.fields(config)}
+    ours = json.loads(json.dumps(dataclasses.asdict(config)))
+    defaults = {name: json.loads(json.dumps(field.default)) for name, field in kept.items()}
+    differing = [name for name in kept if saved.get(name, defaults[name]) != ours[name]]
+    differing += sorted(set(saved) - set(kept))
+    return [n for n in differing if recipe is None or recipe == bool(n in kept and kept[n].metadata.get("recipe"))]
 
 
 def describe(config: Any) -> list[dict[str, Any]]:
@@ -69,6 +89,15 @@ def presets(module: ModuleType) -> dict[str, Any]:
         for name, value in vars(module).items()
         if name.isupper() and not name.startswith("_") and isinstance(value, module.Config)
     }
+
+
+def preset_of(config: Any) -> tuple[str, str]:
+    """Return paper and preset of a config, e.g. `("cheng_resnet", "resnet4_subpixel")`."""
+    module = sys.modules[type(config).__module__]
+    for name, value in presets(module).items():
+        if value == config:
+            return module.__name__.split(".")[-2], name
+    raise ValueError(f"{module.__name__} has no constant for {config}")
 
 
 def find_preset(module: ModuleType, name: str) -> Any:

@@ -110,6 +110,6 @@ def _check_decoded(image: np.ndarray, decoded: np.ndarray, name: str) -> None:
 
 def payload_size(data: bytes) -> int:
     """Return the bytes of a file without the header of this project's format; all bytes of any other format."""
-    from common import container
+    from common.coding import container
 
     return container.payload_size(data) if data[:4] == container.MAGIC else len(data)

@@ -1,11 +1,15 @@
-"""Layers that papers share: sub-pixel up-sampling, decimation, transposed convolutions, convolutions to one channel."""
+"""Layers that papers share: sub-pixel up-sampling, decimation, transposed convolutions, convolutions to one channel.
+
+And the kernel of bicubic interpolation, which some of them are compared with or start from.
+"""
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
-from common.backend import BACKEND, keras, ops
+from common.backend import BACKEND, computes_on_cpu_in_tensorflow, keras, ops
+from common.convolutions import TapwiseConv2DTranspose
 
 
 class DepthToSpace(keras.layers.Layer):
@@ -43,10 +47,11 @@ class Decimate(keras.layers.Layer):
 
 
 def transposed_convolution(filters: int, kernel_size: int, strides: int, name: str) -> Any:
-    """Return `Conv2DTranspose(filters, kernel_size, strides, padding="same")`, in jax as `PhaseConv2DTranspose`."""
+    """Return `Conv2DTranspose(filters, kernel_size, strides, padding="same")` as the kind that is fastest here."""
     if BACKEND == "jax" and strides == 2:
         return PhaseConv2DTranspose(filters, kernel_size, name=name)
-    return keras.layers.Conv2DTranspose(filters, kernel_size, strides=strides, padding="same", name=name)
+    kind = TapwiseConv2DTranspose if computes_on_cpu_in_tensorflow() else keras.layers.Conv2DTranspose
+    return kind(filters, kernel_size, strides=strides, padding="same", name=name)
 
 
 class PhaseConv2DTranspose(keras.layers.Conv2DTranspose):
@@ -139,3 +144,11 @@ def _blocks(x, kernel, chosen, before, stride):
     sides = [before, taps - 1 - before]
     blocks = ops.conv(ops.pad(x, [[0, 0], sides, sides, [0, 0]]), large, strides=stride)
     return ops.depth_to_space(blocks, BLOCK)
+
+
+def cubic(distance: np.ndarray, a: float = -0.5) -> np.ndarray:
+    """Return Keys' cubic convolution kernel, float64, at some distances in samples; zero from 2 on."""
+    t = np.abs(distance)
+    near = (a + 2) * t**3 - (a + 3) * t**2 + 1
+    far = a * (t**3 - 5 * t**2 + 8 * t - 4)
+    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))

@@ -29,6 +29,10 @@ BLOCK = 16
 BD_POINTS = 4
 BD_OVERLAP = 0.5
 
+# Colour differences of BT.601 from R, G, B, without the offset that makes neutral 128.
+_CB = np.array([-0.168736, -0.331264, 0.5])
+_CR = np.array([0.5, -0.418688, -0.081312])
+
 
 def mse(x: np.ndarray, y: np.ndarray) -> float:
     """Return the mean squared error of two uint8 pictures HxWx3 or HxW, over all pixels and channels (0 to 65025)."""
@@ -69,6 +73,18 @@ def ms_ssim(x: np.ndarray, y: np.ndarray) -> float:
         term = similarity if scale == len(MS_SSIM_WEIGHTS) - 1 else structure
         product = product * np.maximum(term, 0) ** weight
     return float(np.mean(product))
+
+
+def chroma_slope(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Return how much of the colour of uint8 picture `x`, HxWx3, picture `y` keeps: 1 all of it, 0 none.
+
+    The slope of the line through neutral grey that fits Cb and Cr (BT.601) of `y` best over those of `x`; above 1
+    colours are stronger. None for a picture that has no colour.
+    """
+    _check_pair(x, y)
+    before, after = (np.stack([image @ _CB, image @ _CR]) for image in (x.astype(np.float64), y.astype(np.float64)))
+    energy = float((before * before).sum())
+    return float((before * after).sum()) / energy if energy > 0 else None
 
 
 def ms_ssim_db(value: float) -> float:

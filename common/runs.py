@@ -20,6 +20,8 @@ from typing import Any, Callable, Iterator, Mapping
 
 import numpy as np
 
+from common.averages import WeightAverage
+from common.config import differing_fields
 from common.errors import RelicError
 
 CHUNK = 50  # steps between log rows, unless told otherwise; also how often the clock is read
@@ -88,9 +90,18 @@ def write_json(path: Path, content: Any) -> None:
 # --- checkpoints ---------------------------------------------------------------------------------------------------
 
 
-def save_checkpoint(path: Path, model: Any, config: Any, step: int, seconds: float, log: list[dict]) -> None:
-    """Write weights, optimizer, step, config and log atomically, as one npz."""
+def save_checkpoint(
+    path: Path,
+    model: Any,
+    config: Any,
+    step: int,
+    seconds: float,
+    log: list[dict],
+    average: WeightAverage | None = None,
+) -> None:
+    """Write weights, their average, optimizer, step, config and log atomically, as one npz."""
     arrays = {f"weights/{key}": value for key, value in model_arrays(model).items()}
+    arrays.update({f"average/{key}": value for key, value in (average.arrays if average else {}).items()})
     arrays.update({f"optimizer/{i}": value for i, value in enumerate(_optimizer_arrays(model))})
     about = {"step": step, "seconds": seconds, "config": dataclasses.asdict(config), "log": log}
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
@@ -98,8 +109,10 @@ def save_checkpoint(path: Path, model: Any, config: Any, step: int, seconds: flo
         np.savez(file, **arrays)
 
 
-def load_checkpoint(path: Path, model: Any, config: Any) -> tuple[int, float, list[dict]]:
-    """Set the model and its optimizer to a checkpoint; return its step, seconds and log.
+def load_checkpoint(
+    path: Path, model: Any, config: Any, average: WeightAverage | None = None
+) -> tuple[int, float, list[dict]]:
+    """Set the model, its optimizer and the average of its weights to a checkpoint; return its step, seconds and log.
 
     Raises RelicError for a damaged file or one of another config.
     """
@@ -110,11 +123,25 @@ def load_checkpoint(path: Path, model: Any, config: Any) -> tuple[int, float, li
     except Exception as error:  # numpy reports damage by OSError, ValueError, EOFError, BadZipFile, zlib.error …
         raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
     check_config(about["config"], config, path)
-    weights = {key[len("weights/") :]: value for key, value in arrays.items() if key.startswith("weights/")}
-    set_model_arrays(model, weights, path)
+    set_model_arrays(model, _below("weights/", arrays), path)
+    if average:
+        average.restore(_below("average/", arrays), about["step"])
     _build_optimizer(model)
     _set_optimizer(model, [value for key, value in arrays.items() if key.startswith("optimizer/")], path)
     return about["step"], about["seconds"], about["log"]
+
+
+def checkpoint_about(path: Path) -> dict[str, Any]:
+    """Return step, seconds, config and log of a checkpoint without its arrays; raises RelicError for a damaged one."""
+    try:
+        with np.load(path) as file:
+            return json.loads(file["about"].tobytes())
+    except Exception as error:  # as in load_checkpoint
+        raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
+
+
+def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
 
 
 def _set_optimizer(model: Any, arrays: list[np.ndarray], path: Path) -> None:
@@ -128,10 +155,12 @@ def _set_optimizer(model: Any, arrays: list[np.ndarray], path: Path) -> None:
         backend.assign(variable, array)
 
 
-def check_config(saved: dict, config: Any, path: Path) -> None:
-    """Raise RelicError that names `path` and the fields unless the `saved` fields are those of `config`."""
-    ours = json.loads(json.dumps(dataclasses.asdict(config)))
-    different = sorted(key for key in {*saved, *ours} if saved.get(key) != ours.get(key))
+def check_config(saved: dict, config: Any, path: Path, recipe: bool | None = None) -> None:
+    """Raise RelicError that names `path` and the fields unless the `saved` fields are those of `config`.
+
+    recipe: which fields, as in `common.config.differing_fields`.
+    """
+    different = differing_fields(saved, config, recipe)
     if different:
         raise RelicError(
             f"{path} was written with another config ({', '.join(different)} differ): use that one, or train anew"
@@ -218,14 +247,16 @@ def fit(
     run: Run,
     validate: Callable[[], dict[str, float]] = dict,
     chunk: int | None = None,
+    average: WeightAverage | None = None,
 ) -> tuple[bool, float, list[dict]]:
     """Train a compiled model until `config.steps`; return (finished, seconds of training, log rows).
 
     `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit; a row
-    of the log has the means of `chunk` steps (CHUNK), and further values by `validate()`. Stops early, with a
-    checkpoint, after `run.minutes` and on Ctrl-C. Raises RelicError when the loss is not finite.
+    of the log has the means of `chunk` steps (CHUNK), and further values by `validate()`; `average` takes in the
+    weights after each row. Stops early, with a checkpoint, after `run.minutes` and on Ctrl-C. Raises RelicError when
+    the loss is not finite.
     """
-    step, before, log = _start(model, config, run)
+    step, before, log = _start(model, config, run, average)
     started = saved = time.monotonic()
     progress = _Progress(run, config.steps, loss_names(model))
     with _StopOnSignal(model) as stop:
@@ -236,10 +267,12 @@ def fit(
             seconds = before + time.monotonic() - started
             log.append({**row, **validate(), "seconds": round(seconds, 1)})
             _check_finite(row, run)
+            if average:
+                average.update(model_arrays(model), step)
             progress.show(log[-1])
             out_of_time = run.minutes is not None and time.monotonic() - started >= 60 * run.minutes
             if out_of_time or stop.requested or step == config.steps or time.monotonic() - saved >= SAVE_SECONDS:
-                save_checkpoint(run.checkpoint, model, config, step, seconds, log)
+                save_checkpoint(run.checkpoint, model, config, step, seconds, log, average)
                 saved = time.monotonic()
             if out_of_time:
                 break
@@ -249,7 +282,7 @@ def fit(
     return step >= config.steps, log[-1]["seconds"] if log else before, log
 
 
-def _start(model: Any, config: Any, run: Run) -> tuple[int, float, list[dict]]:
+def _start(model: Any, config: Any, run: Run, average: WeightAverage | None) -> tuple[int, float, list[dict]]:
     path = run.checkpoint
     if run.restart or not path.exists():
         if run.resume and not run.restart:
@@ -257,7 +290,7 @@ def _start(model: Any, config: Any, run: Run) -> tuple[int, float, list[dict]]:
         return 0, 0.0, []
     if not run.resume:
         raise RelicError(f"{path} exists: go on with --resume, or start anew with --restart")
-    return load_checkpoint(path, model, config)
+    return load_checkpoint(path, model, config, average)
 
 
 def _fit_chunk(model: Any, batch: Callable[[int], dict], first: int, last: int, callbacks: list) -> dict[str, Any]:
@@ -333,6 +366,7 @@ def ship(run: Run, config: Any, arrays: Mapping[str, np.ndarray], integers: Mapp
     log = log_csv(about.pop("log"))
     digest = weights.save(run.shipped / "weights.safetensors", f"{run.paper}/{run.preset}", config, arrays, integers)
     fields = {"preset": f"{run.paper}/{run.preset}", "scale": run.scale, "seed": run.seed, "weights_sha256": digest}
+    fields["shipped"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     write_json(run.shipped / "run.json", {**fields, **about, **provenance(), "config": dataclasses.asdict(config)})
     with atomic_file(run.shipped / "log.csv") as file:
         file.write(log.encode())
@@ -343,7 +377,7 @@ def provenance() -> dict[str, Any]:
     from common import backend
 
     return {
-        "command": " ".join(["python -m " + _module_name(), *sys.argv[1:]]),
+        "command": " ".join([module_command(), *sys.argv[1:]]),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "stack": backend.STACK,
@@ -355,9 +389,10 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def _module_name() -> str:
+def module_command() -> str:
+    """Return how the running module is started, without its arguments."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    return spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).stem
+    return f"python -m {spec.name.removesuffix('.__main__') if spec else Path(sys.argv[0]).stem}"
 
 
 def _git(*arguments: str) -> str:

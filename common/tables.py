@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, NoReturn, Sequence
 
-from common import published, runs, table_text, weights
-from common.config import SCALES, check_scale, presets
+from common import published, runs, schedule, table_text, weights
+from common.config import SCALES, check_scale, preset_of
 from common.errors import RelicError, run_main
 from common.join import EXACT_SCALE, Document, Reproduction, claim, figure_name, is_published_set, join, recompute
+
+SHOWN_DIGITS = 16  # of the sha256 of weights, in a table's provenance
 
 __all__ = ["Document", "Options", "Reproduction", "claim", "join", "main", "preset_of", "recompute", "write"]
 
@@ -42,13 +44,15 @@ def main(
     reference: str | None = None,
     trained: bool = True,
     networks: Mapping[str, Any] | None = None,
+    further: Mapping[str, Any] | None = None,
 ) -> None:
     """Run an experiment's command line on `<paper>/<table>`; nothing is trained for a table of counts.
 
     `rows` maps the printed row labels to configs; `reference` is the row that the others' differences are taken to.
-    `networks` are the configs that are needed where the rows are something else, e.g. pictures.
+    `networks` are the configs that are needed where the rows are something else, e.g. pictures; `further` are those
+    that `--train` trains as well.
     """
-    run_main(lambda: _main(table, rows, reproduce, reference, trained, networks or rows))
+    run_main(lambda: _main(table, rows, reproduce, reference, trained, networks or rows, further or {}))
 
 
 def _main(
@@ -58,10 +62,13 @@ def _main(
     reference: str | None,
     trained: bool,
     networks: Mapping[str, Any],
+    further: Mapping[str, Any],
 ) -> None:
     arguments = _parser(table, trained).parse_args()
     scale = arguments.scale or (best_scale(networks) if trained else EXACT_SCALE)
     _check_folder(arguments.data)
+    if trained:
+        _have_networks([*networks.values(), *further.values()], scale, arguments)
     options = Options(table, rows, scale, arguments.images, arguments.data, arguments.seeds)
     started = time.monotonic()
     found = reproduce(options)
@@ -73,6 +80,21 @@ def _main(
         runs.write_json(arguments.json, document)
     print(table_text.as_text(document))
     print(f"\nwritten: {path.with_suffix('.md')} (also {', '.join(['.json', '.csv', *document.get('figures', ())])})")
+
+
+def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Namespace) -> None:
+    """Train what is missing, where that is asked for; raise RelicError where no network or not enough time is there."""
+    command = f"{runs.module_command()} --scale {scale} --train"
+    if arguments.train:
+        left = schedule.complete(schedule.trainings(configs, scale, arguments.seeds or (0,)), arguments.minutes)
+        if left:
+            done, steps = left[0].progress[0], left[0].steps
+            raise RelicError(
+                f"time is out before the table: {len(left)} trainings are not finished, the first of them, "
+                f"{left[0].name}, is at step {done} of {steps}: the same command goes on"
+            )
+    elif scale != "smoke":  # which trains by itself
+        schedule.require_weights(configs, scale, command)
 
 
 # --- the command line ----------------------------------------------------------------------------------------------
@@ -103,6 +125,17 @@ def at_least(least: int) -> Callable[[str], int]:
     return convert
 
 
+def minutes(text: str) -> float:
+    """Return a number of minutes above 0; raises ArgumentTypeError for anything else."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+    return number
+
+
 def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
     module = sys.modules["__main__"]
     spec = getattr(module, "__spec__", None)
@@ -117,6 +150,9 @@ def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
     parser.add_argument("--images", type=at_least(1), metavar="N", help="use only the first N test pictures")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of test pictures (default: found by name)")
     parser.add_argument("--seeds", type=at_least(0), nargs="+", metavar="SEED", help="seeds (default: all shipped)")
+    if trained:
+        parser.add_argument("--train", action="store_true", help="first train what is missing of --seeds (default: 0)")
+        parser.add_argument("--minutes", type=minutes, metavar="M", help="of training; the same command goes on later")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table's json to FILE")
     parser.add_argument("--svg", action="store_true", help="write figures as svg too, those that are not pictures")
     return parser
@@ -129,15 +165,6 @@ def _check_folder(folder: Path | None) -> None:
         raise RelicError(f"--data {folder}: no such folder")
     if not any(folder.iterdir()):
         raise RelicError(f"--data {folder}: the folder is empty, put the test pictures there")
-
-
-def preset_of(config: Any) -> tuple[str, str]:
-    """Return paper and preset of a config, e.g. `("cheng_resnet", "resnet4_subpixel")`."""
-    module = sys.modules[type(config).__module__]
-    for name, value in presets(module).items():
-        if value == config:
-            return module.__name__.split(".")[-2], name
-    raise ValueError(f"{module.__name__} has no constant for {config}")
 
 
 def shipped_seeds(config: Any, scale: str) -> list[int]:

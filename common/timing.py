@@ -6,20 +6,23 @@ from typing import Any, Callable, Mapping
 
 import numpy as np
 
+from common.campaign_lock import paused_campaign
+
 Work = Callable[[], Any]
 
 
 def seconds(works: Mapping[str, Work], rounds: int) -> dict[str, np.ndarray]:
     """Return how long each work took by the clock and by the processor, all threads together, float64 (rounds, 2).
 
-    The works take turns, after one of each that is not counted, which compiles.
+    The works take turns, after one of each that is not counted, which compiles. A running campaign pauses.
     """
     for work in works.values():
         work()
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
-    for _ in range(rounds):
-        for name, work in works.items():
-            started = time.perf_counter(), time.process_time()
-            work()
-            found[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
+    with paused_campaign():
+        for _ in range(rounds):
+            for name, work in works.items():
+                started = time.perf_counter(), time.process_time()
+                work()
+                found[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
     return {name: np.array(values) for name, values in found.items()}

@@ -12,10 +12,11 @@ from typing import Any, Callable, Sequence
 import numpy as np
 
 from common import published, runs
+from common.config import preset_of
 from common.errors import RelicError
 from common.join import Reproduction, is_published_set
 from common.published import Published
-from common.tables import Options, preset_of, shipped_seeds
+from common.tables import SHOWN_DIGITS, Options, shipped_seeds
 
 SMOKE_IMAGES = 2
 
@@ -129,6 +130,7 @@ def network(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
     known: dict[str, Any] = {"preset": f"{paper}/{preset}", "seeds": ", ".join(map(str, seeds))}
     columns = {"width": [a.get("config", {}).get("num_filters") for a in about]}
     columns.update({key: [a.get(key) for a in about] for key in ("steps", "training_seconds", "device")})
+    columns["weights"] = [a.get("weights_sha256", "")[:SHOWN_DIGITS] or None for a in about]
     for key, values in columns.items():
         shown = list(dict.fromkeys(str(value) for value in values if value is not None))
         if shown:
@@ -161,13 +163,14 @@ def _as_number(text: str) -> Any:
 
 def _measurement(codec: Any, row: str, seed: int, picture: Picture, bar: Any) -> dict[str, Any]:
     """Return the measurement of one picture as plain data, with JPEG's at equal counted bpp beside it."""
-    from common import evaluate, rates
+    from common import evaluate
+    from common.classical import operating_points
 
     name, image = picture
     measured = dataclasses.asdict(evaluate.measure(codec, image, name))
     entry = {"row": row, "seed": seed, "picture": measured.pop("name")}
     entry.update({key: _plain(value) for key, value in measured.items()})
-    jpeg = rates.jpeg_at_bpp(image, measured["bpp"])
+    jpeg = operating_points.jpeg_at_bpp(image, measured["bpp"])
     entry.update({f"jpeg_{key}": _plain(jpeg[key]) for key in ("bpp", "psnr", "ms_ssim")})
     bar.update()
     return entry

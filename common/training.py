@@ -7,6 +7,7 @@ from typing import Any, Callable
 import numpy as np
 
 from common import backend, runs
+from common.averages import WeightAverage
 from common.config import find_preset
 from common.data import TrainingPatches
 
@@ -31,9 +32,13 @@ def initialised(kind: Callable[[Any, int], Any], config: Any, seed: int, precisi
 def compiled(model: Any, config: Any, **adam: Any) -> Any:
     """Return a model compiled with Adam: the config's `learning_rate`, `learning_rate_drops`, `steps`, `clip_norm`.
 
+    Where a config has `decays_linearly` and it is true, the rate goes down to zero on a straight line instead.
+
     adam: `epsilon` and `amsgrad`, where they are not Keras' defaults.
     """
-    rate = backend.piecewise_rate(config.learning_rate, config.learning_rate_drops, config.steps)
+    decays = getattr(config, "decays_linearly", False)
+    drops = () if decays else config.learning_rate_drops
+    rate = backend.learning_rate(config.learning_rate, drops, config.steps, decays)
     backend.compile_model(model, rate, config.clip_norm, **adam)
     return model
 
@@ -57,11 +62,16 @@ def fit(
 ) -> tuple[Any, dict[str, Any]] | None:
     """Train a compiled model on patches; return it with what run.json says of that, or None when time ran out first.
 
-    `validate` as in `common.runs.fit`.
+    Where a config has an `average_decay` other than 0, the model returned has the average of its weights. `validate`
+    as in `common.runs.fit`.
     """
-    finished, seconds, log = runs.fit(model, config, batches(config, patches), run, validate)
+    decay = getattr(config, "average_decay", 0.0)
+    average = WeightAverage(decay) if decay else None
+    finished, seconds, log = runs.fit(model, config, batches(config, patches), run, validate, average=average)
     if not finished:
         return None
+    if average:
+        runs.set_model_arrays(model, average.arrays, run.checkpoint)
     about = {"steps": config.steps, "training_seconds": seconds, "data": patches.digests, "log": log}
     return model, about
 

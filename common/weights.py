@@ -98,8 +98,8 @@ def _noted_digest(path: Path) -> str | None:
 
 
 def check_config(weights: Weights, config: Any) -> None:
-    """Raise RelicError unless the weights were trained with `config`."""
-    runs.check_config(weights.config, config, weights.path)
+    """Raise RelicError unless the weights are of the network of `config`; the recipe may be an earlier one."""
+    runs.check_config(weights.config, config, weights.path, recipe=False)
 
 
 def shipped(paper: str, preset: str) -> list[tuple[str, int, Path]]:

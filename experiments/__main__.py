@@ -13,20 +13,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import pkgutil
 import runpy
 import sys
 from collections import Counter
 from typing import Any, NoReturn
 
-import experiments
 from common import runs, tables
 from common.errors import RelicError, run_main
-
-
-def names() -> list[str]:
-    """Return the names of the experiments in alphabetical order."""
-    return sorted(module.name for module in pkgutil.iter_modules(experiments.__path__) if module.name != "__main__")
+from experiments import names
 
 
 def describe(name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ MINUTES = 0.5
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Compute everything anew on the test pictures."""
-    from papers.deshmukh_irm import audit
+    from papers.deshmukh_irm.reproduction import audit
 
     return audit.reproduce(options)
 

@@ -19,7 +19,7 @@ MINUTES = 0.5
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Compute everything anew on the test pictures."""
-    from papers.donis_convlstm import audit
+    from papers.donis_convlstm.reproduction import audit
 
     return audit.reproduce(options)
 

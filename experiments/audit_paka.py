@@ -19,7 +19,7 @@ MINUTES = 1.5
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Compute everything anew on the test pictures."""
-    from papers.paka_autoencoder import audit
+    from papers.paka_autoencoder.reproduction import audit
 
     return audit.reproduce(options)
 

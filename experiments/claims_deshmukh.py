@@ -8,21 +8,28 @@ Networks that differ in one thing, on Kodak scaled to 200x200. Positive is what 
 from __future__ import annotations
 
 from common import tables
+from common.config import presets
 from papers.deshmukh_irm import config
 
 TABLE = "deshmukh_irm/claims"
 ROWS: dict[str, str] = {}
 # A scale with these is the default; of the other presets, those that are there are used.
 NETWORKS = {"grey": config.GREY, "grey_without_skips": config.GREY_WITHOUT_SKIPS}
+# What is compared beside them, for --train.
+FURTHER = {
+    name: preset
+    for name, preset in presets(config).items()
+    if name.startswith(("grey", "baseline")) and preset not in (config.GREY_DILATION2,) or name == "rgb"
+}
 MINUTES = 3
 
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Measure on the test pictures, read the logs and judge."""
-    from papers.deshmukh_irm import claims
+    from papers.deshmukh_irm.reproduction import claims
 
     return claims.reproduce(options)
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS, further=FURTHER)

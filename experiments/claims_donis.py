@@ -20,7 +20,7 @@ MINUTES = 2
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Measure on the test pictures, read the logs and judge."""
-    from papers.donis_convlstm import claims
+    from papers.donis_convlstm.reproduction import claims
 
     return claims.reproduce(options)
 

@@ -22,7 +22,7 @@ MINUTES = 3
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Measure and judge on the test pictures."""
-    from papers.zhao_mixedres import claims
+    from papers.zhao_mixedres.reproduction import claims
 
     return claims.reproduce(options)
 

@@ -25,7 +25,7 @@ MINUTES = 3
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Measure JPEG and all networks on Set12 and classic5."""
-    from papers.zhao_mixedres import figure2
+    from papers.zhao_mixedres.reproduction import figure2
 
     return figure2.reproduce(options)
 

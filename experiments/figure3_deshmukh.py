@@ -19,9 +19,9 @@ MINUTES = 2
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Code the pictures, count all files, and draw their sizes."""
-    from papers.deshmukh_irm import file_sizes
+    from papers.deshmukh_irm.reproduction import figure3
 
-    return file_sizes.figure3(options)
+    return figure3.figure3(options)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ MINUTES = 1
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Write and read all files, and draw their sizes and the quality of what is restored."""
-    from papers.deshmukh_irm import file_formats
+    from papers.deshmukh_irm.reproduction import figure4
 
-    return file_formats.figure4(options)
+    return figure4.figure4(options)
 
 
 if __name__ == "__main__":

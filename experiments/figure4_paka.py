@@ -22,9 +22,9 @@ MINUTES = 0.1
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Count the layers of the paper's network."""
-    from papers.paka_autoencoder import complexity
+    from papers.paka_autoencoder.reproduction import figure4
 
-    return complexity.figure4(config.AUTOENCODER)
+    return figure4.figure4(config.AUTOENCODER)
 
 
 if __name__ == "__main__":

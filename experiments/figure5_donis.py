@@ -19,9 +19,9 @@ MINUTES = 0.2
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Read and draw the curves."""
-    from papers.donis_convlstm import curves
+    from papers.donis_convlstm.reproduction import figures2to5
 
-    return curves.reproduce(options, curves.PSNR)
+    return figures2to5.reproduce(options, figures2to5.PSNR)
 
 
 if __name__ == "__main__":

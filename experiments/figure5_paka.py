@@ -16,9 +16,9 @@ MINUTES = 0.3
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Reconstruct our test pictures."""
-    from papers.paka_autoencoder import gallery
+    from papers.paka_autoencoder.reproduction import figures5to8
 
-    return gallery.figure5(options)
+    return figures5to8.figure5(options)
 
 
 if __name__ == "__main__":

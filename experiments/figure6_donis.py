@@ -18,9 +18,9 @@ MINUTES = 0.5
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Choose and draw pictures."""
-    from papers.donis_convlstm import examples
+    from papers.donis_convlstm.reproduction import figures6and7
 
-    return examples.reproduce(options, "highest")
+    return figures6and7.reproduce(options, "highest")
 
 
 if __name__ == "__main__":

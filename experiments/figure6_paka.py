@@ -16,9 +16,9 @@ MINUTES = 0.1
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Read and draw the losses."""
-    from papers.paka_autoencoder import training_curve
+    from papers.paka_autoencoder.reproduction import figure6
 
-    return training_curve.figure6(options)
+    return figure6.figure6(options)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ MINUTES = 1
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Code the three pictures."""
-    from papers.paka_autoencoder import gallery
+    from papers.paka_autoencoder.reproduction import figures5to8
 
-    return gallery.figure7(options)
+    return figures5to8.figure7(options)
 
 
 if __name__ == "__main__":

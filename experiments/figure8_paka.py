@@ -20,9 +20,9 @@ MINUTES = 1.5
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Measure the four codecs on our test pictures."""
-    from papers.paka_autoencoder import gallery
+    from papers.paka_autoencoder.reproduction import figures5to8
 
-    return gallery.figure8(options)
+    return figures5to8.figure8(options)
 
 
 if __name__ == "__main__":

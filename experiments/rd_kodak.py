@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import Sequence
 
 import papers
-from common import comparison
+from common.comparison import command
 from common.config import Curve
 
-TABLE = comparison.TABLE
+TABLE = command.TABLE
 MINUTES = 14
 
 
@@ -25,4 +25,4 @@ def curves() -> dict[str, Sequence[Curve]]:
 
 
 if __name__ == "__main__":
-    comparison.main(curves(), papers.load)
+    command.main(curves(), papers.load)

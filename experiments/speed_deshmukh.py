@@ -26,7 +26,7 @@ MINUTES = 3
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Time every pair of works."""
-    from papers.deshmukh_irm import speed
+    from papers.deshmukh_irm.reproduction import speed
 
     return speed.reproduce(options)
 

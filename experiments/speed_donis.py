@@ -19,7 +19,7 @@ MINUTES = 4
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Time every pair of networks."""
-    from papers.donis_convlstm import speed
+    from papers.donis_convlstm.reproduction import speed
 
     return speed.reproduce(options)
 

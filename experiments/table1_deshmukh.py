@@ -27,9 +27,9 @@ MINUTES = 0.5
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Measure the codec on the named pictures."""
-    from papers.deshmukh_irm import quality
+    from papers.deshmukh_irm.reproduction import tables as paper_tables
 
-    return quality.reproduce(options, config.BASELINE_AS_WRITTEN, {"as Jiang et al.": config.BASELINE_JIANG})
+    return paper_tables.reproduce(options, config.BASELINE_AS_WRITTEN, {"as Jiang et al.": config.BASELINE_JIANG})
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ MINUTES = 3
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Measure the proposed codec and the others on our test pictures."""
-    from papers.paka_autoencoder import table1
+    from papers.paka_autoencoder.reproduction import table1
 
     return table1.reproduce(options)
 

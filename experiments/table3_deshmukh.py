@@ -28,9 +28,9 @@ MINUTES = 0.5
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Measure the codec on the named pictures."""
-    from papers.deshmukh_irm import quality
+    from papers.deshmukh_irm.reproduction import tables as paper_tables
 
-    return quality.reproduce(options, config.RGB)
+    return paper_tables.reproduce(options, config.RGB)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ MINUTES = 0.4
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Draw every picture, its code and its reconstruction."""
-    from papers.deshmukh_irm import quality
+    from papers.deshmukh_irm.reproduction import tables as paper_tables
 
-    return quality.gallery(options, config.RGB)
+    return paper_tables.gallery(options, config.RGB)
 
 
 if __name__ == "__main__":

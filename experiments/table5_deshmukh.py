@@ -29,9 +29,9 @@ MINUTES = 0.5
 
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Measure the codec on the named pictures."""
-    from papers.deshmukh_irm import quality
+    from papers.deshmukh_irm.reproduction import tables as paper_tables
 
-    return quality.reproduce(options, config.GREY)
+    return paper_tables.reproduce(options, config.GREY)
 
 
 if __name__ == "__main__":

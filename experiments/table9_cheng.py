@@ -29,14 +29,15 @@ MINUTES = 0.4
 def reproduce(options: tables.Options) -> tables.Reproduction:
     """Count every architecture at the paper's width, whatever the scale."""
     from papers.cheng_resnet import complexity
+    from papers.cheng_resnet.reproduction import tables8and9
 
     networks = {row: complexity.layers(settings) for row, settings in options.rows.items()}
     base = complexity.flops_as_printed(networks["Baseline-5"])
-    found = tables.Reproduction(claims=complexity.claims(networks), notes=list(complexity.NOTES))
+    found = tables.Reproduction(claims=tables8and9.claims(networks), notes=list(tables8and9.NOTES))
     for row, layers in networks.items():
         flops = complexity.flops_as_printed(layers)
         found.values[row] = {"Para": complexity.parameters(layers), "FLOPs": flops, "Relative": flops / base}
-        for column, measure in complexity.FURTHER_COLUMNS.items():
+        for column, measure in tables8and9.FURTHER_COLUMNS.items():
             found.further.setdefault(column, {})[row] = measure(layers)
     return found
 

@@ -60,7 +60,8 @@ def load(model: str, scale: str | None = None, seed: int | None = None, **coding
 
 def load_for(data: bytes) -> Any:
     """Return the codec that coded `data`, with the very weights its header names; raises RelicError if unknown."""
-    from common import container, weights
+    from common import weights
+    from common.coding import container
 
     header, _ = container.unpack(data, allow_missing_sections=True)
     paper, _ = split_id(header.model)

@@ -148,7 +148,7 @@ def _compress(arguments: argparse.Namespace) -> None:
 
 
 def _decompress(arguments: argparse.Namespace) -> None:
-    from common.pictures import read_file, write_png
+    from common.data.pictures import read_file, write_png
 
     data = read_file(arguments.file)
     codec = papers.load_for(data)
@@ -160,7 +160,7 @@ def _decompress(arguments: argparse.Namespace) -> None:
 
 def _what_is_missing(data: bytes) -> str:
     """Say how much of a file that was cut, and still decodes, is left."""
-    from common import container
+    from common.coding import container
 
     complete, total = container.section_counts(data)
     return "" if complete == total else f", from {complete} of {total} sections: the file was cut"

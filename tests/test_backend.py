@@ -136,10 +136,10 @@ def test_weights_have_the_same_names_shapes_and_order_on_every_stack(golden):
 
 
 def test_the_learning_rate_drops_where_its_shares_of_the_steps_begin():
-    rate = backend.piecewise_rate(0.5, [(0.6, 0.3), (0.85, 0.1)], 100)
+    rate = backend.learning_rate(0.5, [(0.6, 0.3), (0.85, 0.1)], 100)
     values = [float(backend.to_numpy(backend.ops.convert_to_tensor(rate(s)))) for s in (0, 60, 61, 85, 86, 1000)]
     np.testing.assert_allclose(values, [0.5, 0.5, 0.15, 0.15, 0.05, 0.05], rtol=1e-6)
-    assert backend.piecewise_rate(0.5, [], 100) == 0.5
+    assert backend.learning_rate(0.5, [], 100) == 0.5
 
 
 def test_mixed_precision_computes_in_bfloat16_and_keeps_float32_variables():

@@ -11,8 +11,9 @@ import pytest
 import shipped
 from narrow import narrow_model, picture, save
 
-from common import backend, container, metrics, weights
-from common.container import ContainerError, Header
+from common import backend, metrics, weights
+from common.coding import container
+from common.coding.container import ContainerError, Header
 from common.errors import RelicError
 from papers.cheng_resnet.codec import Codec, _padded
 

@@ -14,8 +14,9 @@ import PIL
 import pytest
 from PIL import Image, features
 
-from common import codecs, data, libraries
-from common.codecs import Avif, Bpg, HevcIntra, Jpeg, Jpeg2000, WebP
+from common import data
+from common.classical import codecs, libraries
+from common.classical.codecs import Avif, Bpg, HevcIntra, Jpeg, Jpeg2000, WebP
 from common.errors import RelicError
 from common.metrics import psnr
 

@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 
 import papers
-from common import codecs, comparison, comparison_text, data, metrics, rate_changes, runs
-from common.comparison import Options
+from common import data, metrics, runs
+from common.classical import codecs
+from common.comparison import changes as changes_module
+from common.comparison import command as command_module
+from common.comparison import text
+from common.comparison.command import Options
 from common.config import Curve
 from common.errors import RelicError
 from experiments import rd_kodak
@@ -44,7 +48,7 @@ def judged(*groups):
     groups = [[entry("JPEG", name) for name in NAMES], *groups]
     curves = [{"codec": group[0]["codec"], "settings": list(map(str, group[0]["bpp"]))} for group in groups]
     document = {"curves": curves, "points": [one for group in groups for one in group]}
-    found = rate_changes.judge(document)
+    found = changes_module.judge(document)
     return {c["codec"]: c for c in found["changes"]}, {t["codec"]: t for t in found["times"]}
 
 
@@ -88,7 +92,7 @@ def test_a_codec_with_some_pictures_is_compared_with_jpeg_on_those_alone():
     few = [entry("few", name, 0.5 * RATES, RATES) for name in NAMES[:5]]
     every = [entry("every", name, 0.5 * RATES, RATES) for name in NAMES]
     curves = [{"codec": c, "settings": list(RATES)} for c in ("JPEG", "few", "every")]
-    found = rate_changes.judge({"curves": curves, "points": others + few + every})["changes"]
+    found = changes_module.judge({"curves": curves, "points": others + few + every})["changes"]
     assert found[0]["psnr"] == {"percent": -50, "interval": [-50, -50], "pictures": 5}
     assert found[1]["psnr"]["percent"] == pytest.approx((5 * -50 - 87.5) / 6, abs=1e-3)
 
@@ -110,11 +114,11 @@ def test_a_single_point_beyond_jpegs_qualities_is_not_extrapolated():
 
 def test_a_point_that_another_one_beats_is_left_out_of_its_curve():
     one = {"bpp": [0.4, 0.1, 0.2, 0.3, 0.3, 0.5], "psnr": [33.0, 30.0, 32.0, 31.0, 32.5, None]}
-    rates, quality = rate_changes.rising(one, "psnr")
+    rates, quality = changes_module.rising(one, "psnr")
     assert rates == [0.1, 0.2, 0.3, 0.4] and quality == [30.0, 32.0, 32.5, 33.0]
-    rates, quality = rate_changes.rising({"bpp": [1.0, 2.0], "ms_ssim": [0.9, 1.0]}, "ms_ssim")
+    rates, quality = changes_module.rising({"bpp": [1.0, 2.0], "ms_ssim": [0.9, 1.0]}, "ms_ssim")
     assert rates == [1.0] and quality == pytest.approx([10.0])
-    assert rate_changes.rising({"bpp": [1.0], "psnr": [None]}, "psnr") == ([], [])
+    assert changes_module.rising({"bpp": [1.0], "psnr": [None]}, "psnr") == ([], [])
 
 
 def test_times_are_medians_of_ratios_on_the_same_picture():
@@ -156,7 +160,7 @@ def suite(tmp_path, monkeypatch):
     absent = SimpleNamespace(name="BPG", grid=(30,), missing=lambda: "bpgenc is not installed.")
     monkeypatch.setattr(codecs, "FAMILIES", (jpeg, absent))
     monkeypatch.setattr(codecs, "family", {"JPEG": jpeg, "BPG": absent}.__getitem__)
-    monkeypatch.setattr(comparison, "JOBS", 1)
+    monkeypatch.setattr(command_module, "JOBS", 1)
     # The real one imports a framework.
     monkeypatch.setattr(runs, "provenance", lambda: {"command": "a command", "commit": "c0ffee"})
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "results"))
@@ -176,7 +180,7 @@ def load(model, scale, seed, quality):
 
 
 def compare(**options):
-    return comparison.compare(Options(**options), CURVES, load)
+    return command_module.compare(Options(**options), CURVES, load)
 
 
 @pytest.fixture
@@ -225,10 +229,10 @@ def test_a_curve_without_a_picture_that_it_may_be_measured_on_is_not_run(picture
 
 def test_a_point_without_weights_is_left_out(suite):
     curve = Curve("Some", [("net", {}), ("none", {}), ("net", {"quality": 3})])
-    points = comparison.points_of("half", curve, None)
+    points = command_module.points_of("half", curve, None)
     assert [(p.setting, p.scale, p.seed) for p in points] == [("net", "small", 1), ("net, quality 3", "small", 1)]
-    assert [p.scale for p in comparison.points_of("half", curve, "smoke")] == ["smoke", "smoke"]
-    assert comparison.points_of("half", curve, "medium") == []
+    assert [p.scale for p in command_module.points_of("half", curve, "smoke")] == ["smoke", "smoke"]
+    assert command_module.points_of("half", curve, "medium") == []
 
 
 def test_chosen_codecs_are_measured_beside_jpeg(pictures):
@@ -245,30 +249,30 @@ def test_two_processes_measure_what_one_does(pictures, monkeypatch):
     options = Options(data=pictures, codecs=["WebP"], scale="smoke")
     found = []
     for jobs in (1, 2):
-        monkeypatch.setattr(comparison, "JOBS", jobs)
-        found.append(comparison.compare(options, {}, load))
+        monkeypatch.setattr(command_module, "JOBS", jobs)
+        found.append(command_module.compare(options, {}, load))
     assert without_times(found[0]["points"]) == without_times(found[1]["points"])
     assert [(p["codec"], len(p["bpp"])) for p in found[0]["points"]] == [("JPEG", 4)] * 2 + [("WebP", 4)] * 2
 
 
 def test_only_what_another_run_has_not_measured_is_measured(pictures, monkeypatch):
     known = json.loads(json.dumps(compare(data=pictures)))
-    measured, measure = [], comparison._measure_points
-    monkeypatch.setattr(comparison, "_measure_points", lambda *of: measured.append(of[0]) or measure(*of))
-    again = comparison.compare(Options(data=pictures), CURVES, load, known)
+    measured, measure = [], command_module._measure_points
+    monkeypatch.setattr(command_module, "_measure_points", lambda *of: measured.append(of[0]) or measure(*of))
+    again = command_module.compare(Options(data=pictures), CURVES, load, known)
     assert not measured and again["points"] == known["points"]
     assert again["provenance"]["reused"] == (
         "JPEG, Half, Some (1 picture): measured by an earlier run (a command, commit c0ffee)"
     )
     one_other = json.loads(json.dumps(known).replace("half/net, scale small, seed 1", "half/net, scale small, seed 2"))
-    comparison.compare(Options(data=pictures), CURVES, load, one_other)
-    comparison.compare(Options(data=pictures, images=1), CURVES, load, known)
+    command_module.compare(Options(data=pictures), CURVES, load, one_other)
+    command_module.compare(Options(data=pictures, images=1), CURVES, load, known)
     assert measured[:1] == ["Half"] and len(measured) > 1
 
 
 def test_there_must_be_a_comparison_to_reuse(suite, monkeypatch):
     with pytest.raises(RelicError, match="no comparison to reuse in .*rd_kodak.json: leave out --reuse"):
-        comparison_text.read()
+        text.read()
 
 
 def test_without_kodak_the_embedded_pictures_stand_in_and_that_is_said(suite):
@@ -284,29 +288,29 @@ def test_without_kodak_the_embedded_pictures_stand_in_and_that_is_said(suite):
 def test_a_part_never_replaces_the_complete_comparison(suite):
     document = {"table": "rd_kodak", "scale": "suite", "complete": True}
     results = suite / "results"
-    assert comparison_text.place(document) == results / "suite/rd_kodak.json"
+    assert text.place(document) == results / "suite/rd_kodak.json"
     for part in ({"complete": False}, {"complete": False, "scale": "small"}):
-        assert comparison_text.place({**document, **part}) == results / "runs/suite/rd_kodak.json"
-    assert comparison_text.place({**document, "complete": False, "scale": "smoke"}) == results / "smoke/rd_kodak.json"
+        assert text.place({**document, **part}) == results / "runs/suite/rd_kodak.json"
+    assert text.place({**document, "complete": False, "scale": "smoke"}) == results / "smoke/rd_kodak.json"
 
 
 @pytest.mark.parametrize("options", [{"images": 2}, {"codecs": ["half"]}, {"scale": "small"}])
 def test_only_a_run_of_everything_on_kodak_is_complete(suite, options, monkeypatch):
-    kodak = {"name": "kodak", "pictures": 24, "digest": comparison.KODAK_DIGEST}
+    kodak = {"name": "kodak", "pictures": 24, "digest": command_module.KODAK_DIGEST}
     few = [("kodim01", data.images("sample", 1)[0][1][:170, :170])]
-    monkeypatch.setattr(comparison, "_pictures", lambda asked: (few, kodak, []))
+    monkeypatch.setattr(command_module, "_pictures", lambda asked: (few, kodak, []))
     assert compare(data=Path("kodak"))["complete"] and not compare(**options)["complete"]
-    monkeypatch.setattr(comparison, "_pictures", lambda asked: (few, {**kodak, "digest": "another"}, []))
+    monkeypatch.setattr(command_module, "_pictures", lambda asked: (few, {**kodak, "digest": "another"}, []))
     assert not compare()["complete"]
 
 
 def test_the_files_say_the_same_as_the_json(pictures):
     document = compare(data=pictures)
-    path = comparison_text.write(document)
+    path = text.write(document)
     names = [f"rd_kodak{end}" for end in (".csv", ".json", ".md", ".png", "_curves.json")]
     assert sorted(p.name for p in path.parent.iterdir()) == names
     stored = json.loads(path.read_text())
-    assert stored == document and {**stored, **rate_changes.judge(stored)} == stored
+    assert stored == document and {**stored, **changes_module.judge(stored)} == stored
     lines = list(csv.DictReader(io.StringIO(path.with_suffix(".csv").read_text())))
     assert [(line["codec"], line["quality"]) for line in lines][:2] == [("Half", "PSNR"), ("Half", "MS-SSIM in dB")]
     assert float(lines[0]["percent"]) == document["changes"][0]["psnr"]["percent"]
@@ -319,12 +323,12 @@ def test_the_files_say_the_same_as_the_json(pictures):
     page = path.with_suffix(".md").read_text()
     percent = f"{document['changes'][0]['psnr']['percent']:+.1f} %"
     assert f"| Half | {percent} | 2 of 2 |" in page and "(rd_kodak.png)" in page and "relic train more/none" in page
-    assert percent in comparison_text.as_text(document)
+    assert percent in text.as_text(document)
 
 
 def test_the_plot_draws_means_in_decibels_over_the_rate(pictures):
     document = compare(data=pictures, codecs=["half"])
-    left, right = comparison_text.plot(document).axes
+    left, right = text.plot(document).axes
     points = [p for p in document["points"] if p["codec"] == "Half"]
     bpp, psnr, ms_ssim = (np.mean([p[field] for p in points], axis=0) for field in ("bpp", "psnr", "ms_ssim"))
     for axes, quality in ((left, psnr), (right, -10 * np.log10(1 - ms_ssim))):
@@ -336,10 +340,10 @@ def test_the_plot_draws_means_in_decibels_over_the_rate(pictures):
 @pytest.mark.skipif(not COMMITTED.exists(), reason="results/suite/rd_kodak.json is not there")
 def test_the_committed_comparison_is_recomputed_from_its_own_points():
     document = json.loads(COMMITTED.read_text())
-    assert document["complete"] and {**document, **rate_changes.judge(document)} == document
-    assert COMMITTED.with_suffix(".csv").read_text() == comparison_text.as_csv(document)
-    assert COMMITTED.with_suffix(".md").read_text() == comparison_text.as_markdown(document)
-    assert json.loads(COMMITTED.with_name("rd_kodak_curves.json").read_text()) == comparison_text.curves(document)
+    assert document["complete"] and {**document, **changes_module.judge(document)} == document
+    assert COMMITTED.with_suffix(".csv").read_text() == text.as_csv(document)
+    assert COMMITTED.with_suffix(".md").read_text() == text.as_markdown(document)
+    assert json.loads(COMMITTED.with_name("rd_kodak_curves.json").read_text()) == text.curves(document)
 
 
 # --- the command line ----------------------------------------------------------------------------------------------
@@ -347,7 +351,7 @@ def test_the_committed_comparison_is_recomputed_from_its_own_points():
 
 def command(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["rd_kodak", *map(str, arguments)])
-    comparison.main(CURVES, load)
+    command_module.main(CURVES, load)
 
 
 def test_the_command_writes_and_prints_the_comparison(pictures, monkeypatch, capsys):

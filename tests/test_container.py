@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from common.container import ContainerError, Header, header_size, pack, payload_size, section_counts, unpack
+from common.coding.container import ContainerError, Header, header_size, pack, payload_size, section_counts, unpack
 from common.errors import RelicError
 
 DIGEST = bytes.fromhex("0123456789abcdef")

@@ -21,10 +21,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common import data, fetch, pictures
+from common import data
+from common.data import __main__ as data_command
+from common.data import fetch, pictures
+from common.data import prepared as prepared_sets
+from common.data import sets as data_sets
 from common.errors import RelicError, run_main
 
-ROOT = Path(data.__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def noise(height=20, width=30, channels=3, seed=0):
@@ -356,7 +360,7 @@ def test_the_digest_of_a_set_depends_on_every_byte_and_on_no_name(tmp_path):
 def test_a_set_that_memory_cannot_hold_asks_for_a_limit(tmp_path, monkeypatch):
     for seed in range(3):
         write(tmp_path / "own" / "big" / f"{seed}.png", noise(seed=seed))
-    monkeypatch.setattr(data, "MAX_SET_BYTES", 4000)
+    monkeypatch.setattr(data_sets, "MAX_SET_BYTES", 4000)
     with pytest.raises(RelicError, match="give a smaller limit"):
         data.images("big")
     assert len(data.images("big", limit=2)) == 2
@@ -501,23 +505,23 @@ def server(monkeypatch):
 
 
 def test_kodak_is_fetched_into_the_cache_and_found_there(server, tmp_path, capsys):
-    data.fetch("kodak", server.url)
+    data_command.fetch("kodak", server.url)
     assert [stem for stem, _ in data.images("kodak")] == ["kodim01", "kodim02", "kodim03"]
     assert sorted(path.name for path in (tmp_path / "cache" / "data").iterdir()) == ["kodak"]
     assert "3/3 kodim03.png" in capsys.readouterr().out
-    data.fetch("kodak", server.url)
+    data_command.fetch("kodak", server.url)
     assert len(server.asked) == 3  # nothing is asked for twice
 
 
 def test_an_interrupted_fetch_is_resumed_and_half_a_set_is_never_found(server):
     third = server.files.pop("kodim03.png")
     with pytest.raises(RelicError, match="cannot download .*kodim03.png .*Not Found.*RELIC_DATA/kodak"):
-        data.fetch("kodak", server.url)
+        data_command.fetch("kodak", server.url)
     with pytest.raises(RelicError, match="no data set kodak"):
         data.images("kodak")
     server.files["kodim03.png"] = third
     server.asked.clear()
-    data.fetch("kodak", server.url)
+    data_command.fetch("kodak", server.url)
     assert server.asked == ["kodim03.png"] and len(data.images("kodak")) == 3
 
 
@@ -525,22 +529,22 @@ def test_an_interrupted_fetch_is_resumed_and_half_a_set_is_never_found(server):
 def test_a_file_that_is_not_the_original_is_refused_and_not_kept(server, tmp_path, change):
     server.files["kodim02.png"] = change(server.files["kodim02.png"])
     with pytest.raises(RelicError, match="refused http://.*kodim02.png: its sha256 is not the original's"):
-        data.fetch("kodak", server.url)
+        data_command.fetch("kodak", server.url)
     assert [path.name for path in (tmp_path / "cache").rglob("*.png")] == ["kodim01.png"]
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(server, tmp_path):
-    data.fetch("kodak", server.url)
+    data_command.fetch("kodak", server.url)
     (tmp_path / "cache" / "data" / "kodak" / "kodim01.png").write_bytes(b"damaged")
     server.asked.clear()
-    data.fetch("kodak", server.url)
+    data_command.fetch("kodak", server.url)
     assert server.asked == ["kodim01.png"] and len(data.images("kodak")) == 3
 
 
 def test_without_a_network_fetching_ends_in_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["data", "fetch", "kodak", "--url", "http://127.0.0.1:9/"])
     with pytest.raises(SystemExit) as stop:
-        run_main(data.main)
+        run_main(data_command.main)
     assert str(stop.value).startswith("error: cannot download http://127.0.0.1:9/kodim01.png (")
 
 
@@ -552,7 +556,7 @@ def test_the_table_of_originals_has_24_pictures():
 
 def test_a_set_that_cannot_be_fetched_says_how_to_get_it():
     with pytest.raises(RelicError, match=r"set12 cannot be fetched: put its pictures into \$RELIC_DATA/set12"):
-        data.fetch("set12")
+        data_command.fetch("set12")
 
 
 def test_the_command_line_lists_the_sets_with_terms_and_places(tmp_path):
@@ -569,7 +573,7 @@ def test_the_command_line_lists_the_sets_with_terms_and_places(tmp_path):
 
 def prepare(builder):
     """Prepare a set without asking the network for a prepared one."""
-    config = data.tensorflow_datasets().download.DownloadConfig(try_download_gcs=False)
+    config = prepared_sets.tensorflow_datasets().download.DownloadConfig(try_download_gcs=False)
     builder.download_and_prepare(download_config=config)
 
 
@@ -577,7 +581,7 @@ def prepare(builder):
 def prepared(tmp_path_factory):
     """Return a folder with a small set that tensorflow-datasets prepared as array_record, and its builder's class."""
     pytest.importorskip("tensorflow_datasets")
-    tfds = data.tensorflow_datasets()
+    tfds = prepared_sets.tensorflow_datasets()
 
     class TinyPictures(tfds.core.GeneratorBasedBuilder):
         """Five pictures to train on and two to test on."""
@@ -644,10 +648,10 @@ def test_a_tfrecord_set_is_read_through_tensorflow(prepared, monkeypatch, tmp_pa
 
 
 def test_fetching_a_set_that_tensorflow_datasets_knows_prepares_it(prepared, capsys):
-    data.fetch("tiny_pictures")
+    data_command.fetch("tiny_pictures")
     check_tiny_pictures()
     with pytest.raises(RelicError, match="knows no set no_such_set"):
-        data.fetch("no_such_set")
+        data_command.fetch("no_such_set")
 
 
 def test_without_tensorflow_datasets_a_prepared_set_says_what_is_missing(tmp_path, monkeypatch):
@@ -663,10 +667,10 @@ def test_without_tensorflow_datasets_a_prepared_set_says_what_is_missing(tmp_pat
 def test_kodak_has_a_builder_that_verifies_its_downloads(server, tmp_path, monkeypatch):
     pytest.importorskip("tensorflow_datasets")
     monkeypatch.setattr(fetch, "KODAK_URL", server.url)
-    monkeypatch.delitem(sys.modules, "common.kodak_builder", raising=False)
-    builder = importlib.import_module("common.kodak_builder").Kodak(
+    monkeypatch.delitem(sys.modules, "common.data.kodak_builder", raising=False)
+    builder = importlib.import_module("common.data.kodak_builder").Kodak(
         data_dir=tmp_path / "prepared", file_format="array_record")
-    monkeypatch.delitem(sys.modules, "common.kodak_builder")
+    monkeypatch.delitem(sys.modules, "common.data.kodak_builder")
     second = server.files["kodim02.png"]
     server.files["kodim02.png"] = encoded(noise(seed=9), "PNG")
     with pytest.raises(Exception, match="(?i)checksum"):

@@ -11,9 +11,9 @@ from narrow import picture
 from common import data, join, metrics, published
 from common.errors import RelicError
 from common.tables import Options
-from papers.deshmukh_irm import audit, floors
-from papers.deshmukh_irm.floors import PSNR, SSIM, Quality, printed, printed_rows, table_of
-from papers.deshmukh_irm.pictures import SIDE, bicubic, scaled
+from papers.deshmukh_irm.reproduction import audit, references
+from papers.deshmukh_irm.reproduction.references import PSNR, SSIM, Quality, printed, printed_rows, table_of
+from papers.deshmukh_irm.reproduction.test_pictures import SIDE, bicubic, scaled
 
 stack = pytest.mark.stack
 RANDOM = np.random.default_rng(5)
@@ -46,7 +46,7 @@ def test_the_abstracts_numbers_are_those_of_tables_5_and_3():
 
 
 def test_averages_are_those_of_the_cells_but_for_table_3s_psnr():
-    means = {table: floors.mean_of(list(printed_rows(table).values())) for table in floors.TABLES}
+    means = {table: references.mean_of(list(printed_rows(table).values())) for table in references.TABLES}
     assert means["Table 3"].psnr == pytest.approx(28.459225) and means["Table 3"].ssim == pytest.approx(0.8075)
     assert means["Table 5"].psnr == pytest.approx(28.484) and means["Table 5"].ssim == pytest.approx(0.862)
     assert means["Table 1"].ssim == pytest.approx(0.56)
@@ -107,19 +107,19 @@ def test_eq_1_as_printed_of_a_flat_picture_is_the_sum_of_two_inverses():
 # --- measures ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", floors.WAYS)
+@pytest.mark.parametrize("way", references.WAYS)
 def test_a_picture_is_degraded_to_just_below_a_psnr(way):
     x = scaled(data.images("sample", 1)[0][1], 1)
-    found = floors.degraded(x, 28.0, way)
+    found = references.degraded(x, 28.0, way)
     assert 26.8 < found.psnr <= 28.0 and 0 < found.ssim < 1
-    change, settings = floors.WAYS[way]
+    change, settings = references.WAYS[way]
     levels = [metrics.psnr(x, change(x, setting)) for setting in settings]
     assert min(levels) < 28.0 < max(levels) and found.psnr in levels
 
 
 def test_white_noise_has_the_psnr_of_its_deviation_and_the_ssim_of_flat_pictures():
     flat = np.full((SIDE, SIDE), 128, np.uint8)
-    found = floors.degraded(flat, 28.0, "noise")
+    found = references.degraded(flat, 28.0, "noise")
     assert found.psnr == pytest.approx(28.0, abs=0.15)
     sigma2, c2 = 255**2 / 10**2.8, 7.65**2
     # The window takes a little of the noise's variance for its mean: the sum of its squared weights.
@@ -130,20 +130,20 @@ def test_white_noise_has_the_psnr_of_its_deviation_and_the_ssim_of_flat_pictures
 
 def test_filters_differ_only_where_there_is_something_to_alias():
     flat = [("flat", np.full((400, 600, 3), 90, np.uint8))]
-    assert {quality.psnr for quality in floors.floors_of(flat).values()} == {math.inf}
+    assert {quality.psnr for quality in references.floors_of(flat).values()} == {math.inf}
     stripes = np.zeros((400, 400), np.uint8)
     stripes[:, ::2] = 255
-    found = floors.floors_of([("stripes", stripes)])
+    found = references.floors_of([("stripes", stripes)])
     assert found["grey", "areas"].psnr == math.inf  # pairs of columns are all the same grey
     assert found["grey", "nearest"].psnr == math.inf  # one column of each pair, always the same one
 
 
 def test_codes_of_noise_take_what_8_bits_take_and_rates_are_of_the_picture():
     x = noise_picture()
-    found = floors.costs_of([("noise", x)])
+    found = references.costs_of([("noise", x)])
     assert (found["grey"].raw, found["colour"].raw) == (2.0, 6.0)
-    flat = floors.costs_of([("noise", x), ("flat", np.full((SIDE, SIDE), 9, np.uint8))])["grey"]
-    half = floors.costs_of([("flat", np.full((SIDE, SIDE), 9, np.uint8))])["grey"]
+    flat = references.costs_of([("noise", x), ("flat", np.full((SIDE, SIDE), 9, np.uint8))])["grey"]
+    half = references.costs_of([("flat", np.full((SIDE, SIDE), 9, np.uint8))])["grey"]
     # Of 10,000 equal values the first takes 8 bits, every other one 1.
     assert half.coded == pytest.approx((8 + 9999) / 40_000, abs=8 / 40_000)
     assert flat.coded == pytest.approx((half.coded + found["grey"].coded) / 2)
@@ -153,7 +153,7 @@ def test_codes_of_noise_take_what_8_bits_take_and_rates_are_of_the_picture():
 def test_printed_values_are_counted_against_plain_bicubic_and_the_worst_filter():
     def entry(row, ours, plain, worst):
         qualities = (Quality(value, value / 100) for value in (ours, plain))
-        return floors.Entry("Table 3", row, "", *qualities, {"noise": 0.5}, Quality(worst, worst / 100))
+        return references.Entry("Table 3", row, "", *qualities, {"noise": 0.5}, Quality(worst, worst / 100))
 
     entries = [entry("a", 28.0, 30.0, 27.0), entry("b", 28.0, 27.0, 26.0), entry("c", 28.0, 31.0, 29.0)]
     for measure in (PSNR, SSIM):
@@ -166,7 +166,7 @@ def test_printed_values_are_counted_against_plain_bicubic_and_the_worst_filter()
 
 
 def test_networks_have_the_counts_of_the_text_and_of_the_layers():
-    found = floors.counts()
+    found = references.counts()
     names = [name for name, part in found if part == "irm"]
     total = [found[name, "icm"].parameters + found[name, "irm"].parameters for name in names]
     assert total == [396_245, 398_661, 706_498, 557_205]
@@ -201,14 +201,14 @@ def test_without_the_named_pictures_the_sample_stands_in_and_their_claims_are_le
 
 def test_named_pictures_are_compared_as_the_tables_print_them():
     try:
-        originals = floors.named([*(file for _, rows in floors.TABLES.values() for file in rows.values())])
+        originals = references.named([*(file for _, rows in references.TABLES.values() for file in rows.values())])
     except RelicError:
         pytest.skip("Kodak, Set12 and Set14 are not all here")
-    originals[floors.KODIM23] = floors.named([floors.KODIM23])[floors.KODIM23]
-    entries = floors.entries_of(originals)
+    originals[references.KODIM23] = references.named([references.KODIM23])[references.KODIM23]
+    entries = references.entries_of(originals)
     assert len(entries) == 12 and [e.row for e in entries if not e.legible] == ["Peppers"]
     for entry in entries:
-        x = scaled(originals[entry.file], floors.TABLES[entry.table][0])
+        x = scaled(originals[entry.file], references.TABLES[entry.table][0])
         assert entry.plain.psnr == metrics.psnr(x, bicubic(x)[1]) >= entry.hardest.psnr
     judged = audit.of_named(entries, originals)
     assert len(judged) == 10 and {one["verdict"] for one in judged} == {"does not hold"}

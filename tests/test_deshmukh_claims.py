@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import codecs, join, metrics, published, runs, statistics, tables, trained
+from common import join, metrics, published, runs, statistics, tables, trained
+from common.classical import codecs
 from common.config import find_preset, presets
-from papers.deshmukh_irm import claims, config, convergence
-from papers.deshmukh_irm.claims import COMPARISONS, PLAIN, PRESETS, Comparison
-from papers.deshmukh_irm.pictures import bicubic, scaled
+from papers.deshmukh_irm import config
+from papers.deshmukh_irm.reproduction import claims, claims_learning
+from papers.deshmukh_irm.reproduction.claims import COMPARISONS, PLAIN, PRESETS, Comparison
+from papers.deshmukh_irm.reproduction.test_pictures import bicubic, scaled
 
 stack = pytest.mark.stack
 TABLE = "deshmukh_irm/claims"
@@ -268,9 +270,9 @@ FALLING = log_of(1000.0 - np.arange(1, 101))
 
 
 def test_means_are_over_five_rows_and_stand_at_the_last_of_them():
-    steps, errors = convergence.smoothed(log_of([10, 20, 30, 40, 50, 110, 20]))
+    steps, errors = claims_learning.smoothed(log_of([10, 20, 30, 40, 50, 110, 20]))
     assert steps.tolist() == [50, 60, 70] and errors == pytest.approx([30, 50, 50])
-    steps, errors = convergence.smoothed(log_of([10, 20, 60]))
+    steps, errors = claims_learning.smoothed(log_of([10, 20, 60]))
     assert steps.tolist() == [30] and errors == pytest.approx([30])
 
 
@@ -278,15 +280,15 @@ def test_means_are_over_five_rows_and_stand_at_the_last_of_them():
 def test_the_share_of_the_steps_that_is_saved_is_how_far_the_errors_are_ahead(ahead, saved):
     """Both fall by 1 from row to row, one of them so many rows ahead."""
     ours = log_of(1000.0 - np.arange(1, 101) - ahead - (0.5 * np.sign(ahead)))
-    assert convergence.share_saved(ours, FALLING) == pytest.approx(saved)
-    assert convergence.share_saved(FALLING, ours) == pytest.approx(-saved)
+    assert claims_learning.share_saved(ours, FALLING) == pytest.approx(saved)
+    assert claims_learning.share_saved(FALLING, ours) == pytest.approx(-saved)
 
 
 def test_a_single_lucky_row_reaches_nothing():
     errors = np.full(100, 1000.0)
     errors[20] = 700.0
     errors[80:] = 800.0
-    assert convergence.share_saved(log_of(errors), FALLING) == pytest.approx(17.0)  # the third row of those
+    assert claims_learning.share_saved(log_of(errors), FALLING) == pytest.approx(17.0)  # the third row of those
 
 
 def logs_of(ahead, others=("grey_without_skips",)):
@@ -303,7 +305,7 @@ def logs_of(ahead, others=("grey_without_skips",)):
     [((49, 50, 51), HOLDS), ((-49, -50, -51), FAILS), ((50, -50, 10), UNDECIDED), ((50,), UNDECIDED)],
 )
 def test_steps_are_saved_where_all_trainings_save_some(ahead, verdict):
-    (found,) = convergence.claims(logs_of(ahead))
+    (found,) = claims_learning.claims(logs_of(ahead))
     assert found["verdict"] == verdict and found["found"] == pytest.approx(np.mean(ahead), abs=1e-4)
     assert found["note"].startswith(f"By seed {', '.join(map(str, ahead))} %;") and "19.65 % faster" in found["claim"]
     if len(ahead) > 1:
@@ -313,23 +315,23 @@ def test_steps_are_saved_where_all_trainings_save_some(ahead, verdict):
 def test_only_trainings_of_both_presets_are_compared_and_presets_without_logs_are_left_out():
     logs = logs_of((10, 20, 30), others=("grey_without_skips", "baseline_as_written"))
     del logs["grey_without_skips", 1], logs["grey", 2]
-    first, second = convergence.claims(logs)
+    first, second = claims_learning.claims(logs)
     assert "without skip connections" in first["claim"] and first["found"] == 10.0
     assert "the baseline" in second["claim"] and second["found"] == 15.0
-    assert convergence.claims({key: log for key, log in logs.items() if key[0] != "grey"}) == []
+    assert claims_learning.claims({key: log for key, log in logs.items() if key[0] != "grey"}) == []
 
 
 def test_the_turning_point_lies_between_the_parts_of_a_log():
     log = log_of([900, 1, 2, 3, 4, 5], part="by_batches") + log_of([5, 6, 7, 8, 9, 900], part="settled")
-    assert convergence.turning_point(log) == (3.0, 7.0)
-    assert convergence.turning_point(log[:6]) is None and convergence.turning_point(log[6:]) is None
+    assert claims_learning.turning_point(log) == (3.0, 7.0)
+    assert claims_learning.turning_point(log[:6]) is None and claims_learning.turning_point(log[6:]) is None
 
 
 def test_what_the_running_means_change_is_said_in_decibels():
     log = log_of([0.01] * 6, part="by_batches") + log_of([0.001] * 6, part="settled")
-    (note,) = convergence.notes({("grey", 0): log, ("rgb", 0): log_of([0.5] * 12, part="settled")})
+    (note,) = claims_learning.notes({("grey", 0): log, ("rgb", 0): log_of([0.5] * 12, part="settled")})
     assert "stays at 20.0 dB, and is at 30.0 dB" in note
-    assert convergence.notes({("rgb", 0): log, ("grey", 0): log[:6]}) == []
+    assert claims_learning.notes({("rgb", 0): log, ("grey", 0): log[:6]}) == []
 
 
 # --- starts --------------------------------------------------------------------------------------------------------
@@ -339,8 +341,9 @@ def test_what_the_running_means_change_is_said_in_decibels():
 def test_glorots_start_is_uniform_within_its_limits(shape):
     limit = np.sqrt(6 / (shape[0] * shape[1] * (shape[2] + shape[3])))
     generator = np.random.default_rng(1)
-    drawn = np.concatenate([convergence.glorot(generator, shape).ravel() for _ in range(40000 // np.prod(shape) + 1)])
-    assert drawn.dtype == np.float32 and convergence.glorot(generator, shape).shape == shape
+    count = 40000 // np.prod(shape) + 1
+    drawn = np.concatenate([claims_learning.glorot(generator, shape).ravel() for _ in range(count)])
+    assert drawn.dtype == np.float32 and claims_learning.glorot(generator, shape).shape == shape
     assert 0.99 * limit < np.abs(drawn).max() <= limit * (1 + 1e-6)
     assert drawn.var() == pytest.approx(limit**2 / 3, rel=0.03) and abs(drawn.mean()) < 0.02 * limit
 
@@ -354,23 +357,28 @@ def test_starts_that_are_positive_live_and_starts_that_are_negative_are_dead(map
     def start(generator, shape):
         return np.full(shape, next(signs) / (9 * shape[2]), np.float32)
 
-    monkeypatch.setattr(convergence, "glorot", start)
-    assert [convergence.dead_share(1, maps, x) for _ in range(2)] == [0, 1]
+    monkeypatch.setattr(claims_learning, "glorot", start)
+    assert [claims_learning.dead_share(1, maps, x) for _ in range(2)] == [0, 1]
     signs = iter([1, 1, 1, -1, -1, -1, 1, 1, 1, 1, 1, 1])
-    assert convergence.dead_share(4, maps, x) == 0.25
+    assert claims_learning.dead_share(4, maps, x) == 0.25
 
 
 @stack
 def test_no_start_carries_a_picture_without_contrast():
-    assert convergence.dead_share(3, 64, np.full((24, 28), 128, np.uint8)) == 1
+    assert claims_learning.dead_share(3, 64, np.full((24, 28), 128, np.uint8)) == 1
 
 
 @pytest.mark.parametrize("share, verdict", [(0.0, HOLDS), (0.0833333, FAILS)])
 def test_one_dead_start_is_enough_for_the_sentence_not_to_hold(share, verdict, monkeypatch):
     asked = []
     shares = {3: share, 64: 0.25}
-    monkeypatch.setattr(convergence, "dead_share", lambda count, maps, x: asked.append((count, maps)) or shares[maps])
-    (found,) = convergence.of_starts(300, np.zeros((8, 8), np.uint8))
+
+    def dead_share(count, maps, x):
+        asked.append((count, maps))
+        return shares[maps]
+
+    monkeypatch.setattr(claims_learning, "dead_share", dead_share)
+    (found,) = claims_learning.of_starts(300, np.zeros((8, 8), np.uint8))
     assert (found["found"], found["verdict"]) == (round(share, 4), verdict) and asked == [(300, 3), (300, 64)]
     assert found["note"] == "Of 300 starts; a code that varies by less than one level. With 64 maps 25%."
 
@@ -397,7 +405,7 @@ def of_no_starts(count, x):
 @pytest.fixture
 def whole(monkeypatch):
     """Return what is judged of fabricated entries and logs."""
-    monkeypatch.setattr(convergence, "of_starts", of_no_starts)
+    monkeypatch.setattr(claims_learning, "of_starts", of_no_starts)
     logs = logs_of((10, 20), others=("grey_without_skips", "baseline_as_written"))
     return claims.judged(everything(), logs, 7, picture(30, 30))
 
@@ -427,7 +435,7 @@ def test_means_stand_beside_by_row_and_field(whole):
 
 
 def test_what_has_no_weights_is_left_out_of_the_claims(monkeypatch):
-    monkeypatch.setattr(convergence, "of_starts", of_no_starts)
+    monkeypatch.setattr(claims_learning, "of_starts", of_no_starts)
     measured = [entry for entry in everything(("grey", "rgb")) if entry.pop("srgan_psnr", 1)]
     found = claims.judged(measured, {}, 7, picture(30, 30))
     texts = [one["claim"] for one in found.claims]
@@ -436,7 +444,7 @@ def test_what_has_no_weights_is_left_out_of_the_claims(monkeypatch):
 
 
 def test_fewer_than_five_pictures_are_measured_and_not_judged(monkeypatch):
-    monkeypatch.setattr(convergence, "of_starts", of_no_starts)
+    monkeypatch.setattr(claims_learning, "of_starts", of_no_starts)
     first = PICTURES[:4]
     measured = [entry for entry in everything(("grey", "rgb")) if entry["picture"] in first]
     found = claims.judged(measured, {}, 7, picture(30, 30))
@@ -454,14 +462,14 @@ def test_the_figure_has_a_point_for_every_training():
 @stack
 def test_smoke_measures_two_presets_and_says_which_pictures_stand_in(monkeypatch):
     monkeypatch.setattr(claims.codec_module, "load", lambda preset, scale, seed: Shifted(seed))
-    monkeypatch.setattr(claims.quality, "srgan_of", lambda options: (None, {}))
+    monkeypatch.setattr(claims.tables, "srgan_of", lambda options: (None, {}))
     named = [(name, picture(30, 40, seed=i)) for i, name in enumerate(PICTURES[:2])]
     monkeypatch.setattr(trained, "pictures_of", lambda options, paper: (named, {"name": "sample"}, "a stand-in"))
     monkeypatch.setattr(trained, "seeds_of", lambda options, preset, train: [0] if preset == config.GREY else [])
     monkeypatch.setattr(trained, "log", lambda preset, scale, seed: FALLING)
     monkeypatch.setattr(trained, "network", lambda preset, scale, seeds: {"seeds": str(seeds)})
-    monkeypatch.setattr(claims.quality, "how_to_train", lambda preset, scale: f"train at {scale}")
-    monkeypatch.setattr(convergence, "of_starts", of_no_starts)
+    monkeypatch.setattr(claims.tables, "how_to_train", lambda preset, scale: f"train at {scale}")
+    monkeypatch.setattr(claims_learning, "of_starts", of_no_starts)
     found = claims.reproduce(tables.Options(TABLE, {}, "smoke"))
     assert found.missing == {"grey_without_skips": "train at smoke"} and found.notes[-1] == "a stand-in"
     assert found.provenance == {"test_set": {"name": "sample"}, "networks": {"grey": {"seeds": "[0]"}}}
@@ -498,6 +506,6 @@ def test_the_committed_claims_about_steps_follow_from_the_shipped_logs(committed
     seeds = {row: sorted({e["seed"] for e in committed["pictures"] if e["row"] == row}) for row in PRESETS}
     every = [(preset, seed) for preset in PRESETS for seed in seeds[preset]]
     logs = {(p, seed): trained.log(find_preset(config, p), committed["scale"], seed) for p, seed in every}
-    again = convergence.claims(logs)
+    again = claims_learning.claims(logs)
     assert again and [one for one in committed["claims"] if one["claim"].startswith("Fewer steps")] == again
     assert committed["notes"][: len(claims.notes([], logs))] == claims.notes([], logs)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from narrow import known_arrays, picture
 
-from common import backend, container, range_coder, runs, weights
-from common.container import ContainerError
+from common import backend, runs, weights
+from common.coding import container, range_coder
+from common.coding.container import ContainerError
 from common.errors import RelicError
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, entropy_coders, huffman, model

@@ -11,12 +11,13 @@ import pytest
 from narrow import picture
 from PIL import Image
 
-from common import codecs, join, metrics, published, runs, tables, weights
+from common import join, metrics, published, runs, tables, weights
+from common.classical import codecs
 from common.errors import RelicError
 from papers.deshmukh_irm import codec as codec_module
-from papers.deshmukh_irm import config, file_formats, file_sizes, huffman
-from papers.deshmukh_irm import pictures as pictures_module
-from papers.deshmukh_irm.file_formats import FINEST_JPEG, LOSSLESS, PILLOW, WAYS
+from papers.deshmukh_irm import config, huffman
+from papers.deshmukh_irm.reproduction import figure3, figure4, test_pictures
+from papers.deshmukh_irm.reproduction.figure4 import FINEST_JPEG, LOSSLESS, PILLOW, WAYS
 
 NAMES = ("figure3", "figure4")
 LOSSY = {"JPEG", "WebP", "JPEG, OpenCV", "JPEG2000, OpenCV", FINEST_JPEG}
@@ -52,7 +53,7 @@ def verdicts_of(found):
 @pytest.fixture
 def known(codec, monkeypatch):
     """Let the figures find the narrow codec."""
-    monkeypatch.setattr(file_sizes.quality, "network", lambda options, preset: (codec, {"preset": "narrow"}))
+    monkeypatch.setattr(figure3.tables, "network", lambda options, preset: (codec, {"preset": "narrow"}))
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def four(known, tmp_path):
     """Return Figure 4 of two pictures in a folder."""
     for seed in range(2):
         Image.fromarray(picture(220, 260, seed=seed)).save(tmp_path / f"{seed}.png")
-    return file_formats.figure4(options_of("figure4", data=tmp_path))
+    return figure4.figure4(options_of("figure4", data=tmp_path))
 
 
 @pytest.mark.stack
@@ -131,25 +132,25 @@ def test_figure_4_counts_three_files_in_each_format_and_restores_the_code_that_w
     by_row = {row: [e for e in four.pictures if e["row"] == row] for row in PILLOW}
     for row in set(PILLOW) & set(LOSSLESS):
         assert [e["psnr_written"] for e in by_row[row]] == [e["psnr"] for e in by_row["PNG"]]
-    x = pictures_module.scaled(picture(220, 260, seed=0), 3)
+    x = test_pictures.scaled(picture(220, 260, seed=0), 3)
     file = codec.compress(x)
     assert by_row["PNG"][0]["psnr"] == pytest.approx(metrics.psnr(x, codec.decompress(file)), abs=1e-6)
     (same,) = (one for one in four.claims if "without loss" in one["claim"])
     assert same["verdict"] == "holds" and same["found"] == len(LOSSLESS)
-    sizes = [len(codec.compress(pictures_module.scaled(picture(220, 260, seed=seed), 3))) for seed in range(2)]
-    assert four.further["Compressed, bytes"][file_formats.RELIC] == pytest.approx(np.mean(sizes), abs=1e-4)
+    sizes = [len(codec.compress(test_pictures.scaled(picture(220, 260, seed=seed), 3))) for seed in range(2)]
+    assert four.further["Compressed, bytes"][figure4.RELIC] == pytest.approx(np.mean(sizes), abs=1e-4)
     assert set(four.figures) == {"", "quality"}
     assert four.provenance["test_set"]["name"] == tmp_path.name and four.provenance["test_set"]["pictures"] == 2
 
 
 def test_jpeg_takes_something_from_the_original_from_the_code_and_from_what_is_restored(codec):
-    x = pictures_module.scaled(picture(220, 260), 3)
-    jpeg, found = codecs.Jpeg(75), file_formats.measured(codec, WAYS["JPEG"], x)
+    x = test_pictures.scaled(picture(220, 260), 3)
+    jpeg, found = codecs.Jpeg(75), figure4.measured(codec, WAYS["JPEG"], x)
     code = codec.code(WAYS["JPEG"].decompress(WAYS["JPEG"].compress(x)))
     restored = codec.restored(jpeg.decompress(jpeg.compress(code)), x)
     assert found["psnr_unsaved"] == pytest.approx(metrics.psnr(x, codec.restored(code, x)), abs=1e-6)
     assert found["psnr"] == pytest.approx(metrics.psnr(x, restored), abs=0.02)  # the libraries' decoders may differ
-    assert found["psnr"] < found["psnr_unsaved"] < file_formats.measured(codec, WAYS["PNG"], x)["psnr"]
+    assert found["psnr"] < found["psnr_unsaved"] < figure4.measured(codec, WAYS["PNG"], x)["psnr"]
 
 
 def entries_of(cost, saving, compressed=50):
@@ -176,20 +177,20 @@ def entries_of(cost, saving, compressed=50):
     ],
 )
 def test_formats_differ_substantially_from_a_quarter_of_a_decibel_on(cost, saving, expected):
-    judged_claims = file_formats.claims(entries_of(cost, saving))
+    judged_claims = figure4.claims(entries_of(cost, saving))
     assert [one["verdict"] for one in judged_claims] == [*expected, "holds", "holds"]
     assert judged_claims[0]["found"] == abs(cost) and judged_claims[3]["found"] == saving
     assert "JPEG, PNG, BMP, WebP, TIFF, JPEG2000." in judged_claims[-1]["note"]
 
 
 def test_a_format_whose_compressed_file_is_no_smaller_is_counted():
-    last = file_formats.claims(entries_of(0.0, 0.0, compressed=100))[-1]
+    last = figure4.claims(entries_of(0.0, 0.0, compressed=100))[-1]
     assert (last["claimed"], last["found"], last["verdict"]) == (6, 0, "does not hold")
 
 
 def test_a_pillow_without_jpeg2000_leaves_one_row_out(known, monkeypatch, folder):
     monkeypatch.setattr(codecs.features, "check", lambda feature: False)
-    found = file_formats.figure4(options_of("figure4", data=folder / "below"))
+    found = figure4.figure4(options_of("figure4", data=folder / "below"))
     assert list(found.missing) == ["JPEG2000"] and "without JPEG2000" in found.missing["JPEG2000"]
     assert len(judged(found, "figure4")["cells"]) == 18 and len(found.pictures) == 5
 
@@ -199,7 +200,7 @@ def test_a_pillow_without_jpeg2000_leaves_one_row_out(known, monkeypatch, folder
 
 @pytest.mark.stack
 def test_figure_3_counts_the_files_as_they_are_on_disk_and_as_they_are_coded(known, codec, folder):
-    found = file_sizes.figure3(options_of("figure3", data=folder))
+    found = figure3.figure3(options_of("figure3", data=folder))
     paths = [folder / name for name in ("a.JPEG", "b.jpg", "below/c.jpg")]
     assert [entry["picture"] for entry in found.pictures] == ["a", "b", "c"]
     assert [entry["before_bytes"] for entry in found.pictures] == [path.stat().st_size for path in paths]
@@ -208,7 +209,7 @@ def test_figure_3_counts_the_files_as_they_are_on_disk_and_as_they_are_coded(kno
     second = found.pictures[1]
     assert second["after_bytes"] == len(codec.compress(x))
     assert second["range_coder_bytes"] == len(codec.at(1).compress(x))
-    small = pictures_module.bicubic(x)[0]
+    small = test_pictures.bicubic(x)[0]
     assert second["plain_bytes"] == sum(len(huffman.encode(np.ascontiguousarray(small[..., i]))) for i in range(3))
     (before, after) = judged(found, "figure3")["cells"]
     assert before["reproduced"] == pytest.approx(np.mean([path.stat().st_size for path in paths]))
@@ -217,8 +218,8 @@ def test_figure_3_counts_the_files_as_they_are_on_disk_and_as_they_are_coded(kno
 
 
 def test_one_picture_in_eight_is_decoded_and_compared_with_jpeg_of_its_psnr(known, codec, folder, monkeypatch):
-    monkeypatch.setattr(file_sizes, "EVERY", 2)
-    found = file_sizes.figure3(options_of("figure3", data=folder))
+    monkeypatch.setattr(figure3, "EVERY", 2)
+    found = figure3.figure3(options_of("figure3", data=folder))
     assert ["psnr" in entry for entry in found.pictures] == [True, False, True]
     x, last = np.asarray(Image.open(folder / "below/c.jpg")), found.pictures[-1]
     assert last["psnr"] == pytest.approx(metrics.psnr(x, codec.decompress(codec.compress(x))), abs=1e-6)
@@ -227,7 +228,7 @@ def test_one_picture_in_eight_is_decoded_and_compared_with_jpeg_of_its_psnr(know
     coarser = codecs.Jpeg(last["jpeg_quality"] - 1)
     assert metrics.psnr(x, coarser.decompress(coarser.compress(x))) < last["psnr"]
     assert metrics.psnr(x, jpeg.decompress(jpeg.compress(x))) >= last["psnr"] - 1e-6
-    assert found.further["of pictures"][file_sizes.OTHERS["jpeg_bytes"]] == 2
+    assert found.further["of pictures"][figure3.OTHERS["jpeg_bytes"]] == 2
 
 
 @pytest.mark.parametrize(
@@ -241,23 +242,23 @@ def test_one_picture_in_eight_is_decoded_and_compared_with_jpeg_of_its_psnr(know
 def test_a_reduction_is_judged_by_the_median_and_by_every_picture(after, expected):
     sizes = {"before_bytes": 100, "raw_bytes": 500, "plain_bytes": 100, "range_coder_bytes": 100, "jpeg_bytes": 100}
     entries = [{"after_bytes": size, **sizes} for size in after]
-    assert [one["verdict"] for one in file_sizes.claims(entries)] == expected
-    smaller = file_sizes.further(entries)["after is smaller, pictures"]
+    assert [one["verdict"] for one in figure3.claims(entries)] == expected
+    smaller = figure3.further(entries)["after is smaller, pictures"]
     assert smaller["JPEG of the data set"] == sum(size < 100 for size in after) and smaller["uncompressed"] == 3
 
 
 def test_a_psnr_that_jpeg_does_not_reach_is_left_out():
     x = np.random.RandomState(0).randint(0, 256, (40, 40, 3), np.uint8)
-    assert list(file_sizes._as_good(x, x ^ 1)) == ["psnr"]
+    assert list(figure3._as_good(x, x ^ 1)) == ["psnr"]
     entries = [{"after_bytes": 1, "before_bytes": 2, "raw_bytes": 4, "plain_bytes": 2, "range_coder_bytes": 2}]
-    assert len(file_sizes.claims(entries)) == 4
-    assert file_sizes.OTHERS["jpeg_bytes"] not in str(file_sizes.further(entries))
+    assert len(figure3.claims(entries)) == 4
+    assert figure3.OTHERS["jpeg_bytes"] not in str(figure3.further(entries))
 
 
 def test_a_folder_without_jpeg_files_is_one_clear_error(known, tmp_path):
     Image.fromarray(picture(8, 8)).save(tmp_path / "a.png")
     with pytest.raises(RelicError, match="no JPEG files in"):
-        file_sizes.figure3(options_of("figure3", data=tmp_path))
+        figure3.figure3(options_of("figure3", data=tmp_path))
 
 
 # --- both ---
@@ -265,10 +266,10 @@ def test_a_folder_without_jpeg_files_is_one_clear_error(known, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_fewer_pictures_may_be_asked_for_and_smoke_takes_two(name, known, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(file_formats, "WAYS", {row: WAYS[row] for row in ("JPEG", "PNG")})
+    monkeypatch.setattr(figure4, "WAYS", {row: WAYS[row] for row in ("JPEG", "PNG")})
     for seed in range(3):
         Image.fromarray(picture(60, 60, seed=seed)).save(tmp_path / f"{seed}.jpg", quality=95)
-    reproduce = getattr({"figure3": file_sizes, "figure4": file_formats}[name], name)
+    reproduce = getattr({"figure3": figure3, "figure4": figure4}[name], name)
     options = options_of(name, data=tmp_path if name == "figure4" else folder, images=1)
     for asked, count in ((options, 1), (dataclasses.replace(options, images=None, scale="smoke"), 2)):
         found = reproduce(asked)
@@ -279,21 +280,21 @@ def test_fewer_pictures_may_be_asked_for_and_smoke_takes_two(name, known, folder
 def test_where_the_pictures_are_not_here_the_embedded_ones_stand_in(name, known, monkeypatch, tmp_path):
     monkeypatch.setenv("RELIC_DATA", str(tmp_path))
     monkeypatch.setenv("RELIC_CACHE", str(tmp_path))
-    monkeypatch.setattr(file_formats, "WAYS", {row: WAYS[row] for row in ("JPEG", "PNG")})
-    reproduce = getattr({"figure3": file_sizes, "figure4": file_formats}[name], name)
+    monkeypatch.setattr(figure4, "WAYS", {row: WAYS[row] for row in ("JPEG", "PNG")})
+    reproduce = getattr({"figure3": figure3, "figure4": figure4}[name], name)
     found = reproduce(options_of(name, images=1))
     assert "sample" in found.notes[0] and "no absolute value is comparable" in found.notes[0].lower()
     assert {entry["picture"] for entry in found.pictures} == {"astronaut"}
     if name == "figure3":
-        (_, image), *_ = file_sizes.data.images("sample", 1)
+        (_, image), *_ = figure3.data.images("sample", 1)
         assert found.pictures[0]["before_bytes"] == len(codecs.Jpeg(90).compress(image))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_weights_it_says_how_to_make_them(name, monkeypatch, folder):
-    monkeypatch.setattr(file_sizes.quality, "network", lambda options, preset: (None, {}))
-    monkeypatch.setattr(file_sizes.quality.complexity, "training_flops", lambda *of: 1e15)
-    reproduce = getattr({"figure3": file_sizes, "figure4": file_formats}[name], name)
+    monkeypatch.setattr(figure3.tables, "network", lambda options, preset: (None, {}))
+    monkeypatch.setattr(figure3.tables.complexity, "training_flops", lambda *of: 1e15)
+    reproduce = getattr({"figure3": figure3, "figure4": figure4}[name], name)
     found = reproduce(options_of(name, data=folder / "below"))
     assert not found.pictures and not found.claims
     assert all("relic train deshmukh_irm/rgb --scale small" in reason for reason in found.missing.values())

@@ -10,10 +10,19 @@ from narrow import picture
 from common import backend, join, published, verdicts
 from common.tables import Options
 from experiments import speed_deshmukh
-from papers.deshmukh_irm import config, huffman, speed
-from papers.deshmukh_irm.pictures import bicubic
+from papers.deshmukh_irm import config, huffman
+from papers.deshmukh_irm.reproduction import speed
+from papers.deshmukh_irm.reproduction.speed import (
+    BASELINE,
+    COMPRESSING,
+    DECOMPRESSING,
+    PLAIN,
+    PROPOSED,
+    SRGAN,
+    TRAINING,
+)
+from papers.deshmukh_irm.reproduction.test_pictures import bicubic
 from papers.deshmukh_irm.scaling import scaled_down
-from papers.deshmukh_irm.speed import BASELINE, COMPRESSING, DECOMPRESSING, PLAIN, PROPOSED, SRGAN, TRAINING
 
 stack = pytest.mark.stack
 TABLE = "deshmukh_irm/speed"

@@ -18,10 +18,10 @@ from common import backend, data, join, metrics, published, runs, tables, weight
 from common.errors import RelicError
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman, model
-from papers.deshmukh_irm import pictures as pictures_module
-from papers.deshmukh_irm import quality
 from papers.deshmukh_irm.codec import Codec
-from papers.deshmukh_irm.pictures import AVERAGE, bicubic, scaled
+from papers.deshmukh_irm.reproduction import tables as paper_tables
+from papers.deshmukh_irm.reproduction import test_pictures
+from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, bicubic, scaled
 
 stack = pytest.mark.stack
 EXPERIMENTS = {number: importlib.import_module(f"experiments.table{number}_deshmukh") for number in range(1, 7)}
@@ -88,14 +88,14 @@ def known(monkeypatch):
         name = tables.preset_of(preset)[1]
         return codec_of(name), {"preset": f"deshmukh_irm/{name}", "device": "none"}
 
-    monkeypatch.setattr(quality, "network", network)
-    monkeypatch.setattr(quality, "srgan_of", lambda options: (None, {}))
-    monkeypatch.setattr(pictures_module, "SIDE", SIDE)
+    monkeypatch.setattr(paper_tables, "network", network)
+    monkeypatch.setattr(paper_tables, "srgan_of", lambda options: (None, {}))
+    monkeypatch.setattr(test_pictures, "SIDE", SIDE)
 
 
 @pytest.fixture
 def srgan(monkeypatch, known):
-    monkeypatch.setattr(quality, "srgan_of", lambda options: (codec_of("srgan"), {"preset": "deshmukh_irm/srgan"}))
+    monkeypatch.setattr(paper_tables, "srgan_of", lambda options: (codec_of("srgan"), {"preset": "deshmukh_irm/srgan"}))
     return codec_of("srgan")
 
 
@@ -153,7 +153,7 @@ def test_the_notes_name_the_file_that_each_row_takes(number):
 
 def test_rows_take_the_same_files_in_all_tables_of_colour_and_in_all_of_grey():
     for number in EXPERIMENTS:
-        files = pictures_module.COLOUR if number in (3, 4) else pictures_module.GREY
+        files = test_pictures.COLOUR if number in (3, 4) else test_pictures.GREY
         assert files_of(number).items() <= files.items()
     notes = [note for number in EXPERIMENTS for note in published.load(f"deshmukh_irm/table{number}").notes]
     named = {match[2]: set() for match in map(NAMED_FILE.match, notes) if match}
@@ -172,7 +172,7 @@ def test_the_published_digests_are_those_of_the_pictures(number):
         pytest.skip(f"the named pictures are not all here: {error}")
     for match in filter(None, map(NAMED_FILE.match, paper.notes)):
         assert found[match[2]][1] == match[3], match[2]
-    about = pictures_module.test_pictures(options_of(number), 1).about
+    about = test_pictures.test_pictures(options_of(number), 1).about
     assert about["digest"] == paper.texts["digest"], f"table {number}: {about['digest']}"
     assert join.is_published_set(paper, about)
 
@@ -206,7 +206,7 @@ def quality_of(number, **more):
 def test_the_average_counts_every_picture_once():
     rows = {"a": (30.0, 0.5), "b": (32.0, 0.75), "c": (37.0, 1.0)}
     entries = [{"row": row, "bicubic_psnr": psnr, "bicubic_ssim": ssim} for row, (psnr, ssim) in rows.items()]
-    found = quality.cells(entries)
+    found = paper_tables.cells(entries)
     assert list(found) == ["a", "b", "c", AVERAGE] and found["b"] == {"PSNR": 32.0, "SSIM": 0.75}
     assert found[AVERAGE] == {"PSNR": 33.0, "SSIM": 0.75}
 
@@ -237,7 +237,7 @@ def test_kodaks_parrots_stand_beside_those_of_set12_and_are_no_part_of_the_avera
     found = quality_of(number)
     other = "Parrots, kodim23"
     assert other not in found.values and other not in {entry["row"] for entry in found.pictures}
-    codec, x = codec_of(PRESETS[number]), scaled(original(quality.KODIM23), 1)
+    codec, x = codec_of(PRESETS[number]), scaled(original(paper_tables.KODIM23), 1)
     expected = metrics.psnr(x, bicubic(x)[1])
     psnr, sizes = found.further["plain bicubic, PSNR"], found.further["file, bytes"]
     assert psnr[other] == pytest.approx(expected, abs=1e-6) != psnr["Parrots"]
@@ -255,7 +255,7 @@ def test_without_kodak_its_parrots_are_left_out(known, drawn, monkeypatch):
     def named(names):
         raise RelicError("no data set kodak")
 
-    monkeypatch.setattr(quality, "named", named)
+    monkeypatch.setattr(paper_tables, "named", named)
     assert list(quality_of(5).further["file, bytes"]) == [*files_of(5), AVERAGE]
 
 
@@ -290,7 +290,7 @@ def entries_of(gains):
     ],
 )
 def test_only_pictures_that_are_better_than_plain_bicubic_count(gains, won, least, verdict):
-    count, smallest = quality.gate(entries_of(gains))
+    count, smallest = paper_tables.gate(entries_of(gains))
     assert (count["found"], count["claimed"], count["verdict"]) == (won, 3, verdict)
     assert (smallest["found"], smallest["claimed"], smallest["verdict"]) == (least[1], 0, verdict)
     assert f"(row {least[0]})" in smallest["claim"]
@@ -311,7 +311,7 @@ def test_the_gate_of_a_table_is_that_of_its_pictures(known, drawn):
 
 @stack
 def test_pictures_of_200x200_are_compared_with_jpeg_at_equal_rate(known, drawn, monkeypatch):
-    monkeypatch.setattr(pictures_module, "SIDE", 200)
+    monkeypatch.setattr(test_pictures, "SIDE", 200)
     found = quality_of(5, images=1)
     (entry,) = found.pictures
     (gate,) = document_of(5, found)["gate"]
@@ -334,7 +334,7 @@ def test_the_srgan_stands_beside_bicubic_up_sampling_and_changes_no_cell(srgan, 
     assert found.further["the SRGAN without IRM, PSNR"]["Baboon"] == pytest.approx(alone, abs=1e-6) != expected
     assert list(found.provenance["networks"]) == ["rgb", "srgan"]
     assert found.notes[-1].endswith("takes no part in training: it stands beside.")
-    monkeypatch.setattr(quality, "srgan_of", lambda options: (None, {}))
+    monkeypatch.setattr(paper_tables, "srgan_of", lambda options: (None, {}))
     assert quality_of(3, images=1).values == found.values
 
 
@@ -347,7 +347,7 @@ def test_without_weights_of_the_srgan_a_note_says_so(known, drawn):
 
 @stack
 def test_the_baseline_asks_for_no_srgan(known, drawn, monkeypatch):
-    monkeypatch.setattr(quality, "srgan_of", lambda options: pytest.fail("the baseline has bicubic up-sampling alone"))
+    monkeypatch.setattr(paper_tables, "srgan_of", lambda options: pytest.fail("the baseline has bicubic scaling alone"))
     assert "SRGAN" not in str(quality_of(1, images=1).notes)
 
 
@@ -378,7 +378,7 @@ def test_where_the_pictures_are_not_here_the_sample_stands_in_and_nothing_is_com
 @stack
 def test_the_named_pictures_are_comparable_at_scale_paper(known, drawn, monkeypatch):
     digest = published.load("deshmukh_irm/table5").texts["digest"]
-    monkeypatch.setattr(pictures_module.trained, "pixel_digest", lambda pictures: digest)
+    monkeypatch.setattr(test_pictures.trained, "pixel_digest", lambda pictures: digest)
     found = quality_of(5)
     document = document_of(5, found, "paper")
     assert {cell["verdict"] for cell in document["cells"]} <= {"exact", "within", "better", "differs"}
@@ -405,7 +405,7 @@ def test_fewer_pictures_may_be_asked_for_and_smoke_takes_two(known, drawn):
 @pytest.mark.parametrize("number, shape", [(3, (SIDE, SIDE, 3)), (5, (SIDE, SIDE))])
 def test_pictures_of_a_folder_take_the_rows_in_their_order(number, shape, folder, known, nothing):
     options = options_of(number, data=folder)
-    pictures = pictures_module.test_pictures(options, 3 if number == 3 else 1)
+    pictures = test_pictures.test_pictures(options, 3 if number == 3 else 1)
     assert list(pictures.names.items()) == list(zip(files_of(number), "012"))
     first = next(iter(files_of(number)))
     assert pictures.note.startswith(f"In the rows stand other pictures: 0 as {first}, 1 as ")
@@ -413,7 +413,7 @@ def test_pictures_of_a_folder_take_the_rows_in_their_order(number, shape, folder
     found = EXPERIMENTS[number].reproduce(options)
     assert [entry["picture"] for entry in found.pictures] == ["0", "1", "2"]
     assert "stands in" not in str(found.notes)
-    two = pictures_module.test_pictures(dataclasses.replace(options, images=2), 1)
+    two = test_pictures.test_pictures(dataclasses.replace(options, images=2), 1)
     assert list(two.names.values()) == ["0", "1"] and two.about["digest"] != pictures.about["digest"]
 
 
@@ -431,7 +431,7 @@ def test_pictures_are_scaled_to_200x200_by_areas_whatever_their_proportions():
 
 @pytest.mark.parametrize("number", EXPERIMENTS)
 def test_without_weights_every_row_says_how_to_train_them(number, nothing, drawn, monkeypatch):
-    monkeypatch.setattr(quality.complexity, "training_flops", lambda preset, scale: 2.5e15)
+    monkeypatch.setattr(paper_tables.complexity, "training_flops", lambda preset, scale: 2.5e15)
     found = quality_of(number)
     command = f"relic train deshmukh_irm/{PRESETS[number]} --scale small"
     assert list(found.missing) == list(EXPERIMENTS[number].ROWS)
@@ -443,9 +443,10 @@ def test_without_weights_every_row_says_how_to_train_them(number, nothing, drawn
 
 @stack
 def test_a_missing_preset_that_would_stand_beside_is_a_note(known, drawn, monkeypatch):
-    of_all = quality.network
-    monkeypatch.setattr(quality, "network", lambda o, p: (None, {}) if p == config.BASELINE_JIANG else of_all(o, p))
-    monkeypatch.setattr(quality.complexity, "training_flops", lambda preset, scale: 2.5e15)
+    of_all = paper_tables.network
+    jiang = config.BASELINE_JIANG
+    monkeypatch.setattr(paper_tables, "network", lambda o, p: (None, {}) if p == jiang else of_all(o, p))
+    monkeypatch.setattr(paper_tables.complexity, "training_flops", lambda preset, scale: 2.5e15)
     found = quality_of(1, images=1)
     assert "relic train deshmukh_irm/baseline_jiang --scale small" in found.notes[-1]
     assert found.notes[-1].startswith("as Jiang et al.: ") and list(found.values) == ["Lenna", AVERAGE]
@@ -471,10 +472,10 @@ def seen(nothing, monkeypatch):
         done.append(("loaded", preset, weights.scale_of(path), int(seed[len("seed") :])))
         return weights.Weights(path, preset, {}, {}, {}, bytes(8))
 
-    monkeypatch.setattr(quality.train, "train_preset", train)
+    monkeypatch.setattr(paper_tables.train, "train_preset", train)
     monkeypatch.setattr(weights, "load", load)
     monkeypatch.setattr(weights, "check_config", lambda stored, settings: None)
-    for module in (quality, codec_module):
+    for module in (paper_tables, codec_module):
         monkeypatch.setattr(module, "Codec", lambda stored, *coding: stored.model)
     return ship, done
 
@@ -484,31 +485,31 @@ def test_of_several_seeds_the_first_is_taken_and_nothing_is_trained(seen):
     for seed in (2, 1):
         ship("grey", "small", seed)
     ship("grey", "medium", 0)
-    codec, about = quality.network(options_of(5), config.GREY)
+    codec, about = paper_tables.network(options_of(5), config.GREY)
     assert codec == "grey" and (about["preset"], about["seeds"]) == ("deshmukh_irm/grey", "1")
-    assert quality.network(options_of(5, seeds=[2]), config.GREY)[1]["seeds"] == "2"
-    assert quality.network(options_of(5), config.RGB) == (None, {})
+    assert paper_tables.network(options_of(5, seeds=[2]), config.GREY)[1]["seeds"] == "2"
+    assert paper_tables.network(options_of(5), config.RGB) == (None, {})
     with pytest.raises(RelicError, match="one training: name one of the seeds"):
-        quality.network(options_of(5, seeds=[0, 2]), config.GREY)
+        paper_tables.network(options_of(5, seeds=[0, 2]), config.GREY)
     assert done == [("loaded", "grey", "small", 1), ("loaded", "grey", "small", 2)]
 
 
 def test_only_smoke_trains_what_is_missing(seen):
     ship, done = seen
-    assert quality.network(options_of(5, scale="smoke"), config.GREY)[0] == "grey"
-    assert quality.srgan_of(options_of(5, scale="smoke"))[0] == "srgan"
+    assert paper_tables.network(options_of(5, scale="smoke"), config.GREY)[0] == "grey"
+    assert paper_tables.srgan_of(options_of(5, scale="smoke"))[0] == "srgan"
     expected = [(what, preset, "smoke", 0) for preset in ("grey", "srgan") for what in ("trained", "loaded")]
     assert done == expected
 
 
 def test_the_srgan_is_that_of_the_scale_or_the_best_that_is_here(seen):
     ship, done = seen
-    assert quality.srgan_of(options_of(5)) == (None, {}) and done == []
+    assert paper_tables.srgan_of(options_of(5)) == (None, {}) and done == []
     ship("srgan", "medium", 3)
-    codec, about = quality.srgan_of(options_of(5))
+    codec, about = paper_tables.srgan_of(options_of(5))
     assert codec == "srgan" and about["seeds"] == "3"
     ship("srgan", "small", 0)
-    quality.srgan_of(options_of(5, seeds=[2]))  # the seeds of the table's own networks
+    paper_tables.srgan_of(options_of(5, seeds=[2]))  # the seeds of the table's own networks
     assert done == [("loaded", "srgan", "medium", 3), ("loaded", "srgan", "small", 0)]
 
 

@@ -10,11 +10,12 @@ import pytest
 from narrow import known_arrays, picture
 
 from common import backend, join, metrics, runs
-from common.codecs import Jpeg
+from common.classical.codecs import Jpeg
 from common.tables import Options
-from papers.donis_convlstm import audit, batch_sizes, complexity, config, crude, histories, speed
+from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.config import AS_RUN, at_scale
-from papers.donis_convlstm.crude import Crude
+from papers.donis_convlstm.reproduction import audit, authors_logs, batch_sizes, crude_codecs, speed
+from papers.donis_convlstm.reproduction.crude_codecs import Crude
 
 stack = pytest.mark.stack
 RANDOM = np.random.default_rng(8)
@@ -29,36 +30,36 @@ def pictures_of(count):
 
 def test_thumbnails_are_averages_of_blocks():
     x = RANDOM.integers(0, 256, (2, 32, 32, 3), np.uint8)
-    found = crude.thumbnails(x, 2, cv2.INTER_NEAREST)
+    found = crude_codecs.thumbnails(x, 2, cv2.INTER_NEAREST)
     for index, top, left in ((0, 0, 0), (1, 0, 16), (1, 16, 0)):
         block = x[index, top : top + 16, left : left + 16].reshape(-1, 3)
         mine = found[index, top : top + 16, left : left + 16].reshape(-1, 3)
         assert (mine == mine[0]).all() and np.abs(mine[0] - block.mean(axis=0)).max() <= 0.5
-    np.testing.assert_array_equal(crude.thumbnails(x, 32, cv2.INTER_CUBIC), x)
+    np.testing.assert_array_equal(crude_codecs.thumbnails(x, 32, cv2.INTER_CUBIC), x)
 
 
 def test_grey_pictures_have_the_luma_of_bt_601_in_all_channels():
     x = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [90, 90, 90]]]], np.uint8)
-    found = crude.grey(x)
+    found = crude_codecs.grey(x)
     np.testing.assert_array_equal(found[0, 0], np.repeat([[76], [150], [29], [90]], 3, axis=1))
 
 
 def test_of_a_jpeg_file_what_lies_behind_the_scans_header_is_counted():
     header = b"\xff\xd8" + b"tables" + b"\xff\xda" + b"\x00\x0c" + 10 * b"h"
-    assert crude.coefficients(header + 37 * b"c" + b"\xff\xd9") == 37
+    assert crude_codecs.coefficients(header + 37 * b"c" + b"\xff\xd9") == 37
     # A flat block of 8x8 is the DC's code and an end of block: 6 blocks of luma and chroma for 16x16 pixels.
     flat = np.full((32, 32, 3), 128, np.uint8)
-    assert crude.coefficients(Jpeg(50).compress(flat)) == math.ceil((16 * (2 + 4) + 8 * (2 + 2)) / 8)
+    assert crude_codecs.coefficients(Jpeg(50).compress(flat)) == math.ceil((16 * (2 + 4) + 8 * (2 + 2)) / 8)
     assert Jpeg(50).compress(flat)[-2:] == b"\xff\xd9"
 
 
 def test_rates_are_those_of_the_pixels_that_are_kept():
-    found = crude.all_of(pictures_of(3))
-    rates = {name: one.bpp for name, one in found.items() if one.group != crude.JPEG}
+    found = crude_codecs.all_of(pictures_of(3))
+    rates = {name: one.bpp for name, one in found.items() if one.group != crude_codecs.JPEG}
     assert rates["mean of all pictures"] == rates["mid-grey"] == 0 and rates["mean colour of each"] == 24 / 1024
     assert rates["8x8 pixels"] == rates["8x8 pixels, bicubic"] == 24 / 16 and rates["luma alone"] == 8
     assert rates["luma of 8x8 pixels, bicubic"] == 8 / 16
-    of_jpeg = [one.bpp for one in found.values() if one.group == crude.JPEG]
+    of_jpeg = [one.bpp for one in found.values() if one.group == crude_codecs.JPEG]
     assert of_jpeg == sorted(of_jpeg) and 0 < of_jpeg[0] < 1 < of_jpeg[-1] < 12
     assert all(one.x_hat.shape == (3, 32, 32, 3) and one.x_hat.dtype == np.uint8 for one in found.values())
 
@@ -67,7 +68,7 @@ def test_rates_are_those_of_the_pixels_that_are_kept():
 def test_flat_pictures_are_plotted_by_their_luminance():
     a, b = 51, 204
     x, x_hat = (np.full((3, 32, 32, 3), value, np.uint8) for value in (a, b))
-    found = crude.measured(x, Crude("", x_hat, 0.0))
+    found = crude_codecs.measured(x, Crude("", x_hat, 0.0))
     u, v = a / 255, b / 255
     luminance = {peak: (2 * u * v + (0.01 * peak) ** 2) / (u**2 + v**2 + (0.01 * peak) ** 2) for peak in (1, 2)}
     level = 20 * math.log10(255 / (b - a))
@@ -80,17 +81,19 @@ def test_flat_pictures_are_plotted_by_their_luminance():
 @stack
 def test_measures_are_means_over_pictures_and_a_picture_itself_has_the_highest():
     x = pictures_of(4)
-    same = crude.measured(x, Crude("", x, 24.0))
-    assert [same[name] for name in (crude.PLOTTED, crude.SSIM, crude.MS_SSIM)] == pytest.approx([1, 1, 1], abs=1e-6)
-    assert same[crude.PSNR] == pytest.approx(100) and same[crude.BPP] == 24
-    coded = crude.jpeg(x, 25)
-    found = crude.measured(x, coded)
+    same = crude_codecs.measured(x, Crude("", x, 24.0))
+    similarities = [same[name] for name in (crude_codecs.PLOTTED, crude_codecs.SSIM, crude_codecs.MS_SSIM)]
+    assert similarities == pytest.approx([1, 1, 1], abs=1e-6)
+    assert same[crude_codecs.PSNR] == pytest.approx(100) and same[crude_codecs.BPP] == 24
+    coded = crude_codecs.jpeg(x, 25)
+    found = crude_codecs.measured(x, coded)
     levels = [metrics.psnr(one, other) for one, other in zip(x, coded.x_hat)]
-    assert found[crude.PSNR] == pytest.approx(np.mean(levels), rel=1e-6)
-    assert found[crude.PLOTTED_PSNR] == pytest.approx(np.mean(np.square(levels)), rel=1e-6)
-    assert found[crude.SSIM] == pytest.approx(np.mean([metrics.ssim(*pair) for pair in zip(x, coded.x_hat)]), rel=1e-4)
-    assert found[crude.PLOTTED] == pytest.approx(1 - (1 - found[crude.SSIM_2]) ** 2)
-    assert found[crude.SSIM] < found[crude.SSIM_2] < found[crude.PLOTTED]
+    assert found[crude_codecs.PSNR] == pytest.approx(np.mean(levels), rel=1e-6)
+    assert found[crude_codecs.PLOTTED_PSNR] == pytest.approx(np.mean(np.square(levels)), rel=1e-6)
+    each = [metrics.ssim(*pair) for pair in zip(x, coded.x_hat)]
+    assert found[crude_codecs.SSIM] == pytest.approx(np.mean(each), rel=1e-4)
+    assert found[crude_codecs.PLOTTED] == pytest.approx(1 - (1 - found[crude_codecs.SSIM_2]) ** 2)
+    assert found[crude_codecs.SSIM] < found[crude_codecs.SSIM_2] < found[crude_codecs.PLOTTED]
 
 
 # --- batch sizes ---------------------------------------------------------------------------------------------------
@@ -140,7 +143,7 @@ def test_the_run_of_batches_of_32_had_64_and_so_had_the_size_study():
 
 def test_the_settings_that_the_histories_name_are_those_that_the_logs_tell():
     found = batch_sizes.settings()
-    assert histories.SETTINGS == {run: (size, count // 1000) for run, (count, size) in found.items()}
+    assert authors_logs.SETTINGS == {run: (size, count // 1000) for run, (count, size) in found.items()}
 
 
 def test_every_batch_came_as_asked_but_those_of_32_came_twice_as_large():
@@ -194,10 +197,10 @@ def test_without_cifar_tiles_of_the_sample_stand_in_and_every_claim_is_judged(tm
     assert join.recompute(document) == document and document["cells"] == []
     assert document["figures"] == ["audit.png", "audit_pictures.png"]
     assert len(document["claims"]) == 8 and {one["verdict"] for one in document["claims"]} == {"does not hold"}
-    plotted, similarity = (document["further"][name] for name in (crude.PLOTTED, crude.SSIM))
+    plotted, similarity = (document["further"][name] for name in (crude_codecs.PLOTTED, crude_codecs.SSIM))
     assert all(plotted[row] > similarity[row] for row in similarity)
     assert document["further"]["batch size"]["authors' ssim_batch_32"] == 64
-    assert plotted["authors' ssim_batch_512"] == round(1 - histories.logged("ssim_batch_512", "val_SSIMLoss")[-1], 6)
+    assert plotted["authors' ssim_batch_512"] == round(1 - authors_logs.logged("ssim_batch_512", "val_SSIMLoss")[-1], 6)
     assert document["provenance"]["test_set"]["pictures"] == 24
 
 

@@ -11,9 +11,10 @@ from test_donis_examples import options, results, ship  # noqa: F401  (results i
 
 from common import backend, join, published, training
 from experiments import claims_donis
-from papers.donis_convlstm import chance, claims, claims_logged, claims_measured, complexity, config, losses
-from papers.donis_convlstm.chance import Sentence, Source, Training
+from papers.donis_convlstm import complexity, config, losses
 from papers.donis_convlstm.learning import OneIteration
+from papers.donis_convlstm.reproduction import claims, claims_logged, claims_measured, training_spread
+from papers.donis_convlstm.reproduction.training_spread import Sentence, Source, Training
 
 stack = pytest.mark.stack
 RANDOM = np.random.default_rng(4)
@@ -37,14 +38,14 @@ def sentence(relation="above", **weights):
 
 def test_the_spread_is_pooled_over_settings_with_several_trainings():
     of = source(("a", "b", "c"), a=trained(0.1, 0.3), b=trained(0.5, 0.6, 0.7), c=trained(0.9))
-    deviation, degrees = chance.spread(of, claims_logged.last)
+    deviation, degrees = training_spread.spread(of, claims_logged.last)
     assert degrees == 3 and deviation == pytest.approx(math.sqrt((0.02 + 0.02) / 3))
-    assert chance.spread(source(("c",), c=trained(0.9)), claims_logged.last) is None
+    assert training_spread.spread(source(("c",), c=trained(0.9)), claims_logged.last) is None
 
 
 def test_an_interval_of_two_groups_is_students():
     of = source(("a", "b"), a=trained(0.7, 0.8, 0.9), b=trained(0.4, 0.6))
-    found = chance.effect(of, claims_logged.last, {"a": 1.0, "b": -1.0})
+    found = training_spread.effect(of, claims_logged.last, {"a": 1.0, "b": -1.0})
     s = math.sqrt((0.02 + 0.02) / 3)
     assert found.value == pytest.approx(0.3) and found.degrees == 3
     assert found.half == pytest.approx(3.1824 * s * math.sqrt(1 / 3 + 1 / 2))
@@ -55,17 +56,17 @@ def test_a_single_training_decides_what_is_larger_than_chance_and_nothing_else()
     half = 4.3027 * 0.02 * math.sqrt(4 / 3)
     for excess, verdict in ((0.99, "undecided"), (1.01, "holds"), (-1.01, "does not hold"), (-0.99, "undecided")):
         of = source(as_run=again, other=trained(0.62 + excess * half))
-        found = chance.judged(sentence(other=1.0, as_run=-1.0), of)
+        found = training_spread.judged(sentence(other=1.0, as_run=-1.0), of)
         assert found["verdict"] == verdict and found["found"] == pytest.approx(excess * half, abs=1e-6)
         assert "half the interval, 0.099, is what could be detected" in found["note"]
 
 
 def test_without_a_setting_that_was_trained_twice_or_with_a_group_missing_nothing_is_judged():
     single = source(as_run=trained(0.5), other=trained(0.9))
-    assert chance.judged(sentence(other=1.0, as_run=-1.0), single) is None
+    assert training_spread.judged(sentence(other=1.0, as_run=-1.0), single) is None
     several = source(as_run=trained(0.5, 0.6))
-    assert chance.judged(sentence(other=1.0, as_run=-1.0), several) is None
-    assert chance.judged(sentence(as_run=1.0), several)["verdict"] == "undecided"
+    assert training_spread.judged(sentence(other=1.0, as_run=-1.0), several) is None
+    assert training_spread.judged(sentence(as_run=1.0), several)["verdict"] == "undecided"
 
 
 def test_chance_alone_is_called_an_effect_in_one_of_twenty_cases():
@@ -73,25 +74,25 @@ def test_chance_alone_is_called_an_effect_in_one_of_twenty_cases():
     for _ in range(1000):
         values = RANDOM.normal(0.5, 0.1, 7).tolist()
         of = source(("a", "b"), a=trained(*values[:3]), b=trained(*values[3:6]), c=trained(values[6]))
-        decided += chance.judged(sentence(c=1.0, a=-0.5, b=-0.5), of)["verdict"] != "undecided"
+        decided += training_spread.judged(sentence(c=1.0, a=-0.5, b=-0.5), of)["verdict"] != "undecided"
     assert decided == pytest.approx(50, abs=25)
 
 
 def test_what_curves_show_is_judged_by_the_largest_of_the_others():
     of = replace(source((), a=trained(0.8), b=trained(0.7), c=trained(0.1)), observed=True)
     seen = replace(sentence(a=1.0, b=-0.5, c=-0.5), observed=True)
-    found = chance.judged(seen, of)
+    found = training_spread.judged(seen, of)
     assert found["found"] == pytest.approx(0.1) and found["verdict"] == "holds" and "interval" not in found
-    assert chance.standing_out({"a": 0.4}) == 0.4
+    assert training_spread.standing_out({"a": 0.4}) == 0.4
 
 
 def test_one_training_refutes_what_is_said_of_all_and_none_proves_it():
     always = replace(sentence("below", a=1.0), limit=0.5, always=True)
-    found = chance.judged(always, source(("a",), a=trained(0.1, 0.2, 0.6)))
+    found = training_spread.judged(always, source(("a",), a=trained(0.1, 0.2, 0.6)))
     assert found["verdict"] == "does not hold" and found["found"] == 0.6 and "interval" not in found
-    assert chance.judged(always, source(("a",), a=trained(0.1, 0.4)))["verdict"] == "undecided"
-    assert chance.judged(always, source(("a",), a=trained(0.10, 0.12, 0.11)))["verdict"] == "holds"
-    assert chance.judged(always, source((), a=trained(0.1))) is None
+    assert training_spread.judged(always, source(("a",), a=trained(0.1, 0.4)))["verdict"] == "undecided"
+    assert training_spread.judged(always, source(("a",), a=trained(0.10, 0.12, 0.11)))["verdict"] == "holds"
+    assert training_spread.judged(always, source((), a=trained(0.1))) is None
 
 
 def test_trainings_that_gave_one_picture_for_all_inputs_are_counted():
@@ -126,7 +127,7 @@ def test_a_log_is_plotted_by_its_loss_and_by_ssim_where_the_loss_is_another():
 def test_as_run_is_a_batch_size_and_a_training_set_but_its_seeds_count_once():
     mine = claims_logged.ours({"as_run": trained(0.5, 0.7), "relu": trained(0.6), "mae": []})
     assert mine.trainings["batch_64"] is mine.trainings["set_100k"] is mine.trainings["as_run"]
-    assert mine.repeats == ("as_run", "relu") and chance.spread(mine, claims_logged.last)[1] == 1
+    assert mine.repeats == ("as_run", "relu") and training_spread.spread(mine, claims_logged.last)[1] == 1
 
 
 def test_sentences_compare_groups_or_tell_of_one():
@@ -144,12 +145,13 @@ def test_the_first_epoch_over_the_plateau_is_counted_from_one():
 
 
 def test_the_authors_single_trainings_decide_no_difference():
-    found = [chance.judged(one, claims_logged.authors()) for one in claims_logged.SENTENCES if not one.observed]
+    sentences = [one for one in claims_logged.SENTENCES if not one.observed]
+    found = [training_spread.judged(one, claims_logged.authors()) for one in sentences]
     assert {one["verdict"] for one in found if one} == {"undecided"} and sum(one is not None for one in found) == 3
 
 
 def test_what_the_authors_curves_show_is_what_their_text_says_of_half_of_it():
-    found = [chance.judged(one, claims_logged.authors()) for one in claims_logged.SENTENCES if one.observed]
+    found = [training_spread.judged(one, claims_logged.authors()) for one in claims_logged.SENTENCES if one.observed]
     verdicts = {one["claim"].partition(" (")[0]: (one["verdict"], one["found"]) for one in found}
     assert verdicts["PSNR drops sharply at batch 512"] == ("holds", pytest.approx(19.47 - 15.03, abs=0.01))
     assert verdicts["PSNR rises sharply at batch 128"] == ("does not hold", pytest.approx(23.63 - 28.15, abs=0.01))
@@ -210,7 +212,7 @@ def test_mae_is_judged_by_the_variance_between_outputs():
     verdicts = {}
     for share in (0.0, 0.3, 0.69):
         mine = claims_logged.ours({"as_run": several, "mae": trained(0.5, between_kept=share)})
-        verdicts[share] = [chance.judged(one, mine)["verdict"] for one in claims_measured.SENTENCES[:2]]
+        verdicts[share] = [training_spread.judged(one, mine)["verdict"] for one in claims_measured.SENTENCES[:2]]
     assert verdicts[0.3] == ["does not hold", "holds"] and verdicts[0.69] == ["does not hold", "undecided"]
     assert verdicts[0.0] == ["undecided", "holds"]  # 0.01 is nearer to 0 than chance is wide
 

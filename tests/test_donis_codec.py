@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from narrow import known_arrays, picture
 
-from common import backend, container, runs, weights
+from common import backend, runs, weights
 from common.backend import ops
-from common.container import ContainerError
+from common.coding import container
+from common.coding.container import ContainerError
 from common.errors import RelicError
-from papers.donis_convlstm import bits
+from papers.donis_convlstm import bit_planes
 from papers.donis_convlstm import codec as codec_module
 from papers.donis_convlstm import config
 from papers.donis_convlstm.codec import Codec, load
@@ -60,30 +61,30 @@ def packed_size(maps):
 @pytest.mark.parametrize("name", MAPS)
 def test_bits_return(name):
     maps = MAPS[name]
-    sections = bits.encode(maps)
+    sections = bit_planes.encode(maps)
     assert len(sections) == len(maps)
-    np.testing.assert_array_equal(bits.decode(sections, maps.shape[1:]), maps)
-    assert bits.encode(maps.astype(np.uint8)) == sections
+    np.testing.assert_array_equal(bit_planes.decode(sections, maps.shape[1:]), maps)
+    assert bit_planes.encode(maps.astype(np.uint8)) == sections
 
 
 @pytest.mark.parametrize("name", [name for name in MAPS if name != "none"])
 def test_a_section_is_range_coded_only_where_that_is_smaller(name):
     maps = MAPS[name]
-    for section, one in zip(bits.encode(maps), maps):
+    for section, one in zip(bit_planes.encode(maps), maps):
         assert len(section) <= 1 + packed_size(maps)
-        is_packed = section == bytes([bits.PACKED]) + np.packbits(one).tobytes()
-        assert is_packed == (len(section) == 1 + packed_size(maps)) == (section[0] == bits.PACKED)
+        is_packed = section == bytes([bit_planes.PACKED]) + np.packbits(one).tobytes()
+        assert is_packed == (len(section) == 1 + packed_size(maps)) == (section[0] == bit_planes.PACKED)
 
 
 def test_random_bits_are_packed_and_others_are_not():
-    modes = {name: [section[0] for section in bits.encode(maps)] for name, maps in MAPS.items()}
-    assert set(modes["random"]) == set(modes["one position"]) == {bits.PACKED}
-    assert set(modes["rare ones"]) == set(modes["smooth"]) == {bits.ADAPTIVE}
-    assert modes["random, then rare"] == [bits.PACKED, bits.ADAPTIVE]
+    modes = {name: [section[0] for section in bit_planes.encode(maps)] for name, maps in MAPS.items()}
+    assert set(modes["random"]) == set(modes["one position"]) == {bit_planes.PACKED}
+    assert set(modes["rare ones"]) == set(modes["smooth"]) == {bit_planes.ADAPTIVE}
+    assert modes["random, then rare"] == [bit_planes.PACKED, bit_planes.ADAPTIVE]
 
 
 def test_constant_bits_cost_next_to_nothing():
-    assert max(map(len, bits.encode(MAPS["constant"]))) < packed_size(MAPS["constant"]) / 6
+    assert max(map(len, bit_planes.encode(MAPS["constant"]))) < packed_size(MAPS["constant"]) / 6
 
 
 def test_bits_that_follow_from_those_before_cost_little():
@@ -95,7 +96,7 @@ def test_bits_that_follow_from_those_before_cost_little():
         "two iterations before": np.tile(noise[:2], (2, 1, 1, 1)),
     }
     packed = packed_size(noise)
-    sizes = {how: [len(section) / packed for section in bits.encode(maps)] for how, maps in alike.items()}
+    sizes = {how: [len(section) / packed for section in bit_planes.encode(maps)] for how, maps in alike.items()}
     assert max(sizes["above"]) < 0.25
     assert max(sizes["one iteration before"][1:]) < 0.25 and sizes["one iteration before"][0] > 0.99
     assert max(sizes["two iterations before"][2:]) < 0.25 and min(sizes["two iterations before"][:2]) > 0.99
@@ -129,8 +130,8 @@ def counted_length(maps):
 def test_the_range_coder_reaches_the_length_of_its_counts():
     maps = np.concatenate([smooth_maps(3, 24, 15)[..., :4], np.zeros((2, 24, 15, 4), bool)])
     lengths = counted_length(maps)
-    for section, length in zip(bits.encode(maps), lengths):
-        assert section[0] == bits.ADAPTIVE
+    for section, length in zip(bit_planes.encode(maps), lengths):
+        assert section[0] == bit_planes.ADAPTIVE
         assert length / 8 - 4 < len(section) - 1 < 1.01 * length / 8 + 4  # the coder's last word may be left out
 
 
@@ -139,34 +140,34 @@ def test_the_bytes_of_bits_never_change():
     numbers = np.cumsum(np.full(3 * 12 * 10 * CHANNELS, 40503, np.uint64)) * np.uint64(2654435761) % np.uint64(2**32)
     maps = (numbers < np.uint64(2**30)).reshape(3, 12, 10, CHANNELS)
     maps[0] &= maps[1]
-    joined = b"".join(bits.encode(maps))
+    joined = b"".join(bit_planes.encode(maps))
     assert hashlib.sha256(joined).hexdigest()[:16] == "9b6c1e1c44784e2d"
 
 
 def test_a_section_depends_on_those_before_it_alone():
     maps = MAPS["smooth"]
-    assert bits.encode(maps[:2]) == bits.encode(maps)[:2]
-    np.testing.assert_array_equal(bits.decode(bits.encode(maps)[:1], maps.shape[1:]), maps[:1])
+    assert bit_planes.encode(maps[:2]) == bit_planes.encode(maps)[:2]
+    np.testing.assert_array_equal(bit_planes.decode(bit_planes.encode(maps)[:1], maps.shape[1:]), maps[:1])
     with pytest.raises(ContainerError):
-        bits.decode(bits.encode(maps)[1:], maps.shape[1:])
+        bit_planes.decode(bit_planes.encode(maps)[1:], maps.shape[1:])
 
 
 @pytest.mark.parametrize("name", ["random", "smooth", "no whole bytes"])
 def test_sections_of_a_wrong_length_or_mode_are_refused(name):
     maps = MAPS[name]
-    section = bits.encode(maps[:1])[0]
+    section = bit_planes.encode(maps[:1])[0]
     wrong = [b"", section[:1], section + b"\0", section + bytes(5), bytes([2]) + section[1:]]
     wrong += [bytes([1 - section[0]]) + section[1:], section[:1] + bytes(packed_size(maps) + 1)]
     for damaged in wrong:
         with pytest.raises(ContainerError, match="damaged"):
-            bits.decode([damaged], maps.shape[1:])
+            bit_planes.decode([damaged], maps.shape[1:])
 
 
 def test_bits_beyond_the_last_one_are_refused():
-    section = bytearray(bits.encode(MAPS["no whole bytes"])[0])
+    section = bytearray(bit_planes.encode(MAPS["no whole bytes"])[0])
     section[-1] |= 1
     with pytest.raises(ContainerError, match="damaged"):
-        bits.decode([bytes(section)], MAPS["no whole bytes"].shape[1:])
+        bit_planes.decode([bytes(section)], MAPS["no whole bytes"].shape[1:])
 
 
 @pytest.mark.parametrize("mode", [0, 1, 2, 255])
@@ -174,17 +175,17 @@ def test_garbage_is_refused(mode):
     for length in (0, 1, 7, 100, 1000, 1537):
         garbage = bytes([mode]) + np.random.RandomState(length).bytes(length)
         with pytest.raises(ContainerError, match="damaged"):
-            bits.decode([garbage], (16, 24, CHANNELS))
+            bit_planes.decode([garbage], (16, 24, CHANNELS))
 
 
 def test_cuts_and_flipped_bits_give_other_bits_or_an_error_but_no_crash():
     maps, refused = MAPS["smooth"], 0
-    first, section, last = bits.encode(maps)
+    first, section, last = bit_planes.encode(maps)
     flipped = [section[:i] + bytes([section[i] ^ 0x40]) + section[i + 1 :] for i in range(1, len(section), 9)]
     cut = [section[:-i] for i in range(1, 20)]
     for damaged in flipped + cut:
         try:
-            assert (bits.decode([first, damaged, last], maps.shape[1:]) != maps).any()
+            assert (bit_planes.decode([first, damaged, last], maps.shape[1:]) != maps).any()
         except ContainerError:
             refused += 1
     assert refused > 0.9 * len(flipped + cut)
@@ -257,7 +258,7 @@ def test_coding_is_deterministic_and_the_networks_are_no_constants(stored, codec
 def maps_of(file):
     """Return the bits of a file, uint8 (iterations, h, w, 32)."""
     header, sections = container.unpack(file)
-    return bits.decode(sections, (-(-header.height // 16), -(-header.width // 16), CHANNELS))
+    return bit_planes.decode(sections, (-(-header.height // 16), -(-header.width // 16), CHANNELS))
 
 
 def test_a_file_cut_at_any_byte_gives_the_picture_of_its_whole_iterations_or_is_refused(codec_of):

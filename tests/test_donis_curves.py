@@ -12,11 +12,12 @@ import pytest
 
 from common import join, published, tables, trained, verdicts
 from common.errors import RelicError
-from papers.donis_convlstm import config, curves, histories
+from papers.donis_convlstm import config
+from papers.donis_convlstm.reproduction import authors_logs, figures2to5
 
 EXPERIMENTS = [importlib.import_module(f"experiments.figure{number}_donis") for number in (2, 3, 4, 5)]
 FIGURE2, FIGURE3, FIGURE4, FIGURE5 = EXPERIMENTS
-QUANTITIES = dict(zip(EXPERIMENTS, (curves.MS_SSIM, curves.PSNR, curves.MS_SSIM, curves.PSNR)))
+QUANTITIES = dict(zip(EXPERIMENTS, (figures2to5.MS_SSIM, figures2to5.PSNR, figures2to5.MS_SSIM, figures2to5.PSNR)))
 by_figure = pytest.mark.parametrize("figure", EXPERIMENTS, ids=lambda figure: figure.TABLE.rpartition("/")[2])
 COLUMNS = "step loss psnr psnr_squared mae validation_loss validation_psnr validation_psnr_squared validation_ssim "
 COLUMNS += "validation_ssim_range_2 validation_mae seconds"
@@ -55,7 +56,7 @@ def row_of(epoch, steps, similarity, level):
 
 def reproduced(figure, scale="small", seeds=None, rows=None):
     options = tables.Options(figure.TABLE, rows or figure.ROWS, scale, seeds=seeds)
-    return curves.reproduce(options, QUANTITIES[figure])
+    return figures2to5.reproduce(options, QUANTITIES[figure])
 
 
 def judged(figure, **chosen):
@@ -70,17 +71,18 @@ def judged(figure, **chosen):
 def batch_over_expected(run, part):
     """Return the batch that came over the one in the authors' program: from its squared and its mean absolute error."""
     n = int(run.rpartition("_")[2]) if "_n_" in run else 1
-    return n * math.sqrt(histories.logged(run, f"{part}residual_loss")[-1]) / histories.logged(run, f"{part}mae")[-1]
+    residual, mae = (authors_logs.logged(run, part + name)[-1] for name in ("residual_loss", "mae"))
+    return n * math.sqrt(residual) / mae
 
 
-@pytest.mark.parametrize("run", histories.SETTINGS)
+@pytest.mark.parametrize("run", authors_logs.SETTINGS)
 def test_a_batch_is_as_large_as_the_authors_program_thought_but_for_batch_32(run):
     assert batch_over_expected(run, "") == pytest.approx(2.0 if run == "ssim_batch_32" else 1.0, abs=0.0025)
 
 
-@pytest.mark.parametrize("run", histories.SETTINGS)
+@pytest.mark.parametrize("run", authors_logs.SETTINGS)
 def test_the_last_batch_of_validation_tells_how_large_the_authors_batches_were(run):
-    batch, thousands = histories.SETTINGS[run]
+    batch, thousands = authors_logs.SETTINGS[run]
     measured = batch_over_expected(run, "val_") / (2 if run == "ssim_batch_32" else 1)
 
     def expected(size):
@@ -93,7 +95,7 @@ def test_the_last_batch_of_validation_tells_how_large_the_authors_batches_were(r
 
 
 def test_three_and_five_of_the_authors_trainings_are_of_one_setting():
-    assert histories.repeated() == {
+    assert authors_logs.repeated() == {
         (64, 100): ["ssim_batch_64", "ssim_batch_32", "ssim_train_100000"],
         (512, 100): ["ssim_batch_512", "ssim_n_1", "ssim_n_5", "ssim_n_9", "ssim_n_15"],
     }
@@ -115,19 +117,20 @@ def test_three_and_five_of_the_authors_trainings_are_of_one_setting():
     ],
 )
 def test_the_authors_curves_end_where_their_logs_were_read_before(run, training, validation, level):
-    assert verdicts.same_digits(1 - histories.logged(run, "SSIMLoss")[-1], training)
-    assert verdicts.same_digits(1 - histories.logged(run, "val_SSIMLoss")[-1], validation)
-    assert verdicts.same_digits(math.sqrt(histories.logged(run, "val_PSNRLoss")[-1]), level)
+    assert verdicts.same_digits(1 - authors_logs.logged(run, "SSIMLoss")[-1], training)
+    assert verdicts.same_digits(1 - authors_logs.logged(run, "val_SSIMLoss")[-1], validation)
+    assert verdicts.same_digits(math.sqrt(authors_logs.logged(run, "val_PSNRLoss")[-1]), level)
 
 
 def test_there_are_twelve_runs_of_fifteen_epochs_with_values_that_their_definitions_allow():
-    table = published.load(histories.HISTORIES)
+    table = published.load(authors_logs.HISTORIES)
     runs = list(dict.fromkeys(row.partition(",")[0] for row in table.rows))
-    assert len(runs) == 12 and set(runs) == set(histories.SETTINGS) > set(histories.RUNS.values())
+    assert len(runs) == 12 and set(runs) == set(authors_logs.SETTINGS) > set(authors_logs.RUNS.values())
     assert table.rows == [f"{run}, {epoch}" for run in runs for epoch in range(1, EPOCHS + 1)]
     for run in runs:
         for part in ("", "val_"):
-            losses, levels, mae = (np.array(histories.logged(run, part + c)) for c in ("SSIMLoss", "PSNRLoss", "mae"))
+            logged = (authors_logs.logged(run, part + c) for c in ("SSIMLoss", "PSNRLoss", "mae"))
+            losses, levels, mae = map(np.array, logged)
             assert (0 < losses).all() and (losses < 1).all()
             # The mean absolute error is at most the root of the mean square, which the mean PSNR does not exceed.
             assert (mae < 10 ** (-np.sqrt(levels) / 20) * 1.2).all()
@@ -136,7 +139,7 @@ def test_there_are_twelve_runs_of_fifteen_epochs_with_values_that_their_definiti
 def test_a_run_or_column_that_the_authors_have_not_logged_is_one_sentence():
     for run, column in (("ssim_batch_256", "SSIMLoss"), ("ssim_batch_512", "val_SSIM")):
         with pytest.raises(RelicError, match=f"have no 15 epochs of {column} of '{run}'"):
-            histories.logged(run, column)
+            authors_logs.logged(run, column)
 
 
 @by_figure
@@ -144,7 +147,7 @@ def test_published_numbers_are_the_last_ones_of_the_authors_logs(figure):
     table = published.load(figure.TABLE)
     for panel, column in zip(QUANTITIES[figure].plotted[:2], ("Training", "Validation")):
         for row in table.rows:
-            assert verdicts.same_digits(curves.authors_curve(panel, row)[-1], table.printed(row, column))
+            assert verdicts.same_digits(figures2to5.authors_curve(panel, row)[-1], table.printed(row, column))
 
 
 @by_figure
@@ -164,16 +167,16 @@ def test_rows_are_those_of_the_figure_and_their_labels_are_their_settings(figure
 
 @pytest.mark.parametrize("similarity", [-0.2, 0.0, 0.3, 1.0])
 def test_the_derived_ssim_undoes_the_loss(similarity):
-    assert curves.ssim_of((1 - similarity) ** 2) == pytest.approx(similarity)
-    assert curves.complement((1 - similarity) ** 2) == pytest.approx(2 * similarity - similarity**2)
+    assert figures2to5.ssim_of((1 - similarity) ** 2) == pytest.approx(similarity)
+    assert figures2to5.complement((1 - similarity) ** 2) == pytest.approx(2 * similarity - similarity**2)
 
 
 def test_derived_of_means_the_ssim_is_at_most_the_mean_and_the_psnr_at_least():
     batches = np.random.default_rng(0).uniform(0.2, 0.9, 40)
-    derived = curves.ssim_of(float(((1 - batches) ** 2).mean()))
+    derived = figures2to5.ssim_of(float(((1 - batches) ** 2).mean()))
     assert batches.mean() - 0.1 < derived < batches.mean()
     levels = np.random.default_rng(1).normal(18, 2, 400)
-    derived = curves.PSNR.correct[1].shown(float((levels**2).mean()))
+    derived = figures2to5.PSNR.correct[1].shown(float((levels**2).mean()))
     assert levels.mean() < derived == pytest.approx(math.hypot(levels.mean(), levels.std()))
 
 
@@ -209,7 +212,7 @@ def test_every_seed_is_a_curve_in_the_colour_of_its_row(ours):
     np.testing.assert_array_equal(mine[0].get_xdata(), range(1, EPOCHS + 1))
     reached = np.linspace(1, EPOCHS, EPOCHS) / EPOCHS * 0.5
     np.testing.assert_allclose(mine[0].get_ydata(), 1 - (1 - reached) ** 2, atol=1e-6)
-    expected = [1 - loss for loss in histories.logged("ssim_train_50000", "val_SSIMLoss")]
+    expected = [1 - loss for loss in authors_logs.logged("ssim_train_50000", "val_SSIMLoss")]
     np.testing.assert_allclose(theirs[0].get_ydata(), expected)
 
 
@@ -218,12 +221,12 @@ def test_correct_axes_show_what_our_logs_measured_and_what_follows_from_the_auth
     ssim = reproduced(FIGURE2).figures["correct"]
     ends = [axes.lines[-1].get_ydata()[-1] for axes in ssim.axes]
     assert ends[2:] == pytest.approx([0.5, 0.6, 0.3])  # training 0.1 lower; range 1 is half of range 2 in these logs
-    expected = 1 - math.sqrt(histories.logged("ssim_batch_1024", "val_SSIMLoss")[-1])
+    expected = 1 - math.sqrt(authors_logs.logged("ssim_batch_1024", "val_SSIMLoss")[-1])
     assert ends[1] == pytest.approx(expected)
     psnr = reproduced(FIGURE3).figures["correct"]
     ends = [axes.lines[-1].get_ydata()[-1] for axes in psnr.axes]
     assert ends[2:] == pytest.approx([15.9, 16.0])  # and not the root of the mean square, which is higher
-    assert ends[1] == pytest.approx(math.sqrt(histories.logged("ssim_batch_1024", "val_PSNRLoss")[-1]))
+    assert ends[1] == pytest.approx(math.sqrt(authors_logs.logged("ssim_batch_1024", "val_PSNRLoss")[-1]))
 
 
 def test_the_spread_shows_every_training_and_the_authors_other_runs(ours):
@@ -355,7 +358,7 @@ def test_a_smoke_run_trains_rows_and_compares_nothing(monkeypatch, tmp_path):
     assert not found.missing and [p["row"] for p in found.pictures] == ["100 thousand", "200 thousand"]
     assert all(0 < p[part] < 1 for p in found.pictures for part in ("training", "validation"))
     log = trained.log(config.AS_RUN, "smoke", 0)
-    assert len(log) == 1 and found.pictures[0]["training"] == round(1 - log[0]["loss"], curves.DIGITS)
+    assert len(log) == 1 and found.pictures[0]["training"] == round(1 - log[0]["loss"], figures2to5.DIGITS)
     document = join.join(FIGURE4.TABLE, "smoke", FIGURE4.REFERENCE, found)
     verdict = {d["row"]: d["verdict"] for d in document["differences"]}
     assert verdict == {"50 thousand": "not run", "200 thousand": "not comparable"}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from narrow import gradients
 
-from common import entropy, range_coder
 from common.backend import assign, to_numpy, variables
+from common.coding import entropy, range_coder
 
 pytestmark = pytest.mark.stack
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common import evaluate, metrics
-from common.container import Header, pack
+from common.coding.container import Header, pack
 from common.errors import RelicError
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import os
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import experiments
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = sorted(m.name for m in pkgutil.iter_modules(experiments.__path__) if m.name != "__main__")
+NAMES = experiments.names()
 BACKENDS = ("tensorflow", "keras", "jax", "torch", "tensorflow_compression")
 
 

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from common.coding.integer_network import EXACT_LIMIT, OUTPUT_LIMIT, IntegerNetwork, Layer, layers_of, scale_indexes
+from common.coding.range_coder import SCALE_LEVELS
 from common.errors import RelicError
-from common.integer_network import EXACT_LIMIT, OUTPUT_LIMIT, IntegerNetwork, Layer, layers_of, scale_indexes
-from common.range_coder import SCALE_LEVELS
 
 UNIT = IntegerNetwork.output_scale
 
@@ -141,7 +141,7 @@ def test_summing_channels_in_another_order_changes_no_bit():
 OUTPUT_DIGEST = """
 import hashlib
 import numpy as np
-from common.integer_network import IntegerNetwork, Layer
+from common.coding.integer_network import IntegerNetwork, Layer
 rng = np.random.default_rng(3)
 up = Layer("transpose", 2, rng.normal(0, 0.05, (5, 5, 96, 64)), None, True)
 layers = [up, Layer("conv", 1, rng.normal(0, 0.05, (3, 3, 96, 96)), None, False)]

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ("common", "experiments", "papers")
 FRAMEWORKS = {"jax", "keras", "tensorflow", "tensorflow_compression", "torch"}
-DATA_MODULES = {"common/data.py", "common/kodak_builder.py"}
+JUDGES = ("common.comparison", "common.tables")  # and a paper's own reproduction/
 PAPERS_DOORS = {"papers/__init__.py", "papers/__main__.py"}
 MAX_FUNCTION, MAX_EXPERIMENT = 60, 60
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME)\b")
@@ -46,14 +46,17 @@ def forbidden(path: str, name: str) -> str | None:
     top, layer = name.split(".")[0], path.split("/")[0]
     if top in FRAMEWORKS and path != "common/backend.py":
         return "only common/backend.py knows a framework"
-    if top == "tensorflow_datasets" and path not in DATA_MODULES:
-        return "only common/data.py loads through tensorflow-datasets"
+    if top == "tensorflow_datasets" and path != "common/data/prepared.py":
+        return "only common/data/prepared.py loads through tensorflow-datasets"
     if top == "experiments" and layer in ("common", "papers"):
         return "experiments see papers, not the other way round"
     if top == "papers" and layer == "common":
         return "common holds no paper"
+    own = ".".join(path.split("/")[:2])
+    if layer == "papers" and path not in PAPERS_DOORS and path.split("/")[2] != "reproduction":
+        if any(f"{name}.".startswith(f"{module}.") for module in (*JUDGES, f"{own}.reproduction")):
+            return "a codec does not import what judges it"
     if top == "papers" and layer == "papers" and path not in PAPERS_DOORS:
-        own = ".".join(path.split("/")[:2])
         if name != own and not name.startswith(own + "."):
             return "a paper imports only itself and common"
     return "the project does not need its tests" if top == "tests" else None
@@ -111,6 +114,13 @@ def test_nothing_is_marked_as_unfinished(path):
         ("papers/cheng_resnet/model.py", "from ..other import model"),
         ("papers/cheng_resnet/model.py", "from papers.cheng_resnet_too import model"),
         ("papers/cheng_resnet/train.py", "import experiments.table4_cheng"),
+        ("papers/cheng_resnet/train.py", "from common import tables"),
+        ("papers/cheng_resnet/codec.py", "def f():\n    from common.tables import Options"),
+        ("papers/cheng_resnet/codec.py", "from common.comparison.changes import judge"),
+        ("papers/cheng_resnet/config.py", "from papers.cheng_resnet import reproduction"),
+        ("papers/cheng_resnet/complexity.py", "from papers.cheng_resnet.reproduction.tables8and9 import claims"),
+        ("papers/cheng_resnet/complexity.py", "from .reproduction import tables8and9"),
+        ("papers/cheng_resnet/reproduction/table1.py", "from papers.other.reproduction import claims"),
         ("papers/__main__.py", "from experiments import table4_cheng"),
         ("papers/cheng_resnet/train.py", "from tests import conftest"),
         ("experiments/table1_x.py", "import jax"),
@@ -127,10 +137,13 @@ def test_the_check_itself_finds_a_broken_rule(path, source):
     "path, source",
     [
         ("common/backend.py", "import keras, jax, torch\nimport tensorflow_compression as tfc"),
-        ("common/data.py", "def f():\n    import tensorflow_datasets as tfds"),
+        ("common/data/prepared.py", "def f():\n    import tensorflow_datasets as tfds"),
         ("common/layers.py", "from common.backend import keras, ops\nimport numpy"),
         ("papers/cheng_resnet/model.py", "from papers.cheng_resnet import config\nfrom . import train\nimport common"),
         ("papers/__init__.py", "import importlib\nfrom papers.cheng_resnet import codec"),
+        ("papers/cheng_resnet/reproduction/table1.py", "from common import tables\nimport papers.cheng_resnet"),
+        ("papers/cheng_resnet/reproduction/claims.py", "from papers.cheng_resnet.reproduction import table1"),
+        ("papers/cheng_resnet/codec.py", "from common import tables_of_another_name"),
         ("experiments/table1_x.py", "from common import tables\nfrom papers.cheng_resnet import config"),
         ("experiments/table1_x.py", "x = 1\n" * (MAX_EXPERIMENT - 1)),
         ("experiments/__main__.py", "x = 1\n" * 2 * MAX_EXPERIMENT),

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from narrow import gradients
 
-from common import backend
+from common import backend, convolutions
 from common.backend import keras, ops
+from common.convolutions import TapwiseConv2D, TapwiseConv2DTranspose
 from common.layers import (
     PhaseConv2DTranspose,
     SingleChannelConv2D,
@@ -144,5 +145,43 @@ def test_in_mixed_precision_phases_are_keras_within_the_rounding_of_bfloat16():
 
 def test_phases_are_used_in_jax_and_for_a_stride_of_two_alone():
     kinds = {stride: type(transposed_convolution(4, 3, stride, "up")) for stride in (1, 2)}
-    assert kinds[1] is keras.layers.Conv2DTranspose
-    assert kinds[2] is (PhaseConv2DTranspose if backend.BACKEND == "jax" else keras.layers.Conv2DTranspose)
+    other = TapwiseConv2DTranspose if backend.computes_on_cpu_in_tensorflow() else keras.layers.Conv2DTranspose
+    assert kinds[1] is other
+    assert kinds[2] is (PhaseConv2DTranspose if backend.BACKEND == "jax" else other)
+
+
+# --- filter gradients as matrix products ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("size, stride", [(1, 1), (3, 1), (3, 2), (5, 1), (5, 2), (9, 2), (4, 2)])
+@pytest.mark.parametrize("height, width", [(8, 12), (9, 7)])
+def test_a_filter_gradient_by_matrix_products_is_keras_own(transposed, size, stride, height, width, monkeypatch):
+    monkeypatch.setattr(convolutions, "is_worthwhile", lambda *_: True)
+    kinds = (TapwiseConv2D, keras.layers.Conv2D)
+    if transposed:
+        kinds = (TapwiseConv2DTranspose, keras.layers.Conv2DTranspose)
+    ours, theirs = (kind(5, size, strides=stride, padding="same", name="last") for kind in kinds)
+    rng = np.random.RandomState(3)
+    for layer in (ours, theirs):
+        layer.build((None, None, None, 4))
+    for one, other in zip(ours.weights, theirs.weights):
+        value = rng.normal(0, 0.3, tuple(other.shape)).astype(np.float32)
+        backend.assign(one, value)
+        backend.assign(other, value)
+    x = maps(height, width, 4)
+    upstream = rng.normal(size=backend.to_numpy(theirs(x)).shape).astype(np.float32)
+    found, expected = gradients(ours, x, upstream, ours), gradients(theirs, x, upstream, theirs)
+    np.testing.assert_allclose(found[0], expected[0], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=1e-5)
+    for name, gradient in expected[2].items():
+        np.testing.assert_allclose(found[2][name], gradient, rtol=0, atol=1e-5 * np.abs(gradient).max(), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "channels_in, channels_out, dtype, worthwhile",
+    [(128, 128, "float32", True), (32, 128, "float32", True), (32, 32, "float32", False), (3, 2000, "float32", False),
+     (128, 128, "bfloat16", False)],
+)  # fmt: skip
+def test_matrix_products_are_for_many_channels_in_float32(channels_in, channels_out, dtype, worthwhile):
+    assert convolutions.is_worthwhile(channels_in, channels_out, dtype) == worthwhile

@@ -11,8 +11,9 @@ import pytest
 from narrow import known_arrays, picture
 from PIL import Image
 
-from common import backend, container, data, metrics, runs, weights
-from common.container import ContainerError
+from common import backend, data, metrics, runs, weights
+from common.coding import container
+from common.coding.container import ContainerError
 from common.errors import RelicError
 from papers.paka_autoencoder import codec as codec_module
 from papers.paka_autoencoder import config, pictures, quantiser, train

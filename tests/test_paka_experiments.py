@@ -9,18 +9,19 @@ import pytest
 
 from common import data, figures, join, metrics, tables
 from common.errors import RelicError
-from papers.paka_autoencoder import (
+from papers.paka_autoencoder import complexity, config
+from papers.paka_autoencoder.reproduction import (
     audit,
-    columns,
-    complexity,
-    config,
-    gallery,
-    losses,
-    mismatch,
-    mistakes,
+    audit_losses,
+    audit_mismatch,
+    audit_mistakes,
+    figure4,
+    figure6,
+    figures5to8,
+    published_codecs,
     table1,
-    training_curve,
 )
+from papers.paka_autoencoder.reproduction.published_codecs import CODECS, PROPOSED
 
 RANDOM = np.random.default_rng(5)
 
@@ -40,18 +41,18 @@ def judged(found, table, scale="small", **provenance):
 
 
 def test_printed_columns_have_the_means_that_were_computed_from_the_paper():
-    means = {column: np.mean(columns.printed(column)) for column in (columns.PROPOSED, *columns.CODECS)}
+    means = {column: np.mean(published_codecs.printed(column)) for column in (PROPOSED, *CODECS)}
     expected = {"Proposed": 25.5979, "JPEG": 11.0431, "JPEG2000": 11.5188, "BPG": 11.8596}
     assert means == pytest.approx(expected, abs=5e-5)
 
 
 def test_the_two_rows_with_slips_are_left_out_of_the_printed_differences():
-    assert columns.printed_range() == (7.6641064, 13.656495)
-    without = columns.printed_differences()
+    assert published_codecs.printed_range() == (7.6641064, 13.656495)
+    without = published_codecs.printed_differences()
     assert without == pytest.approx([0.053153, 0.0038216, 0.015226, 0.028299, 0.021673], abs=1e-9)
-    slips = [d for d in columns.printed_differences(slips=True) if d not in without]
+    slips = [d for d in published_codecs.printed_differences(slips=True) if d not in without]
     assert slips == pytest.approx([0.999774, 1.263434])
-    assert "plus 0.99977" in columns.slips() and "within 0.00008 dB" in columns.slips()
+    assert "plus 0.99977" in published_codecs.slips() and "within 0.00008 dB" in published_codecs.slips()
 
 
 def test_bpg_is_stood_for_by_what_is_installed(monkeypatch):
@@ -64,13 +65,13 @@ def test_bpg_is_stood_for_by_what_is_installed(monkeypatch):
         def missing(self):
             return gone[self.name]
 
-    monkeypatch.setattr(columns.codecs, "family", Fake)
-    assert columns.family_of("BPG").name == "BPG"
+    monkeypatch.setattr(published_codecs.codecs, "family", Fake)
+    assert published_codecs.family_of("BPG").name == "BPG"
     gone["BPG"] = "bpgenc is not here"
-    assert columns.family_of("BPG").name == "HEVC intra"
+    assert published_codecs.family_of("BPG").name == "HEVC intra"
     gone["HEVC intra"] = "pip install pillow-heif"
     with pytest.raises(RelicError, match="pip install pillow-heif"):
-        columns.family_of("BPG")
+        published_codecs.family_of("BPG")
 
 
 # --- Figure 4 ---
@@ -78,7 +79,7 @@ def test_bpg_is_stood_for_by_what_is_installed(monkeypatch):
 
 @pytest.mark.stack
 def test_figure_4_is_met_to_the_last_digit_and_its_code_is_larger_than_the_picture():
-    document = judged(complexity.figure4(config.AUTOENCODER), "paka_autoencoder/figure4", "exact")
+    document = judged(figure4.figure4(config.AUTOENCODER), "paka_autoencoder/figure4", "exact")
     assert len(document["cells"]) == 45 and {cell["verdict"] for cell in document["cells"]} == {"exact"}
     further = document["further"]
     assert further["times the input's values"]["conv2d_3"] == pytest.approx(8 / 3)
@@ -103,39 +104,40 @@ def test_the_papers_thousand_epochs_take_1e15_operations():
 def test_psnr_of_all_pairs_is_the_psnr_of_each():
     originals, others = [noise(70, 8) for _ in range(3)], [noise(70, 8) for _ in range(2)]
     expected = [[metrics.psnr(x, y) for y in others] for x in originals]
-    np.testing.assert_allclose(mismatch.psnr_between(originals, others), expected, rtol=1e-12)
-    levels = mismatch.psnr_between(originals, originals)
-    assert np.isinf(mismatch.right(levels)).all() and len(mismatch.wrong(levels)) == 6
-    assert np.isfinite(mismatch.wrong(levels)).all()
+    np.testing.assert_allclose(audit_mismatch.psnr_between(originals, others), expected, rtol=1e-12)
+    levels = audit_mismatch.psnr_between(originals, originals)
+    assert np.isinf(audit_mismatch.right(levels)).all() and len(audit_mismatch.wrong(levels)) == 6
+    assert np.isfinite(audit_mismatch.wrong(levels)).all()
 
 
 def test_a_flat_picture_of_the_mean_colour_has_the_variance_as_error():
     picture = noise()
     picture[:, :18] = 255 - picture[:, 18:]  # the mean is 127.5 in every channel, the rounded one half a level off
-    assert mismatch.flat(picture).std() == 0
+    assert audit_mismatch.flat(picture).std() == 0
     error = picture.reshape(-1, 3).var(axis=0).mean() + 0.25
-    assert metrics.psnr(picture, mismatch.flat(picture)) == pytest.approx(10 * math.log10(255**2 / error), rel=1e-12)
+    expected = 10 * math.log10(255**2 / error)
+    assert metrics.psnr(picture, audit_mismatch.flat(picture)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_orders_that_leave_no_picture_in_its_place_are_all_counted():
-    assert [len(mismatch.means_of_derangements(np.zeros((n, n)))) for n in (2, 3, 4, 5)] == [1, 2, 9, 44]
+    assert [len(audit_mismatch.means_of_derangements(np.zeros((n, n)))) for n in (2, 3, 4, 5)] == [1, 2, 9, 44]
     levels = np.array([[99.0, 1.0, 2.0], [4.0, 99.0, 8.0], [16.0, 32.0, 99.0]])
-    assert sorted(mismatch.means_of_derangements(levels)) == pytest.approx([(1 + 8 + 16) / 3, (2 + 4 + 32) / 3])
+    assert sorted(audit_mismatch.means_of_derangements(levels)) == pytest.approx([(1 + 8 + 16) / 3, (2 + 4 + 32) / 3])
 
 
 def test_random_sevens_have_the_mean_of_all_wrong_pairs():
     levels = RANDOM.normal(11, 2, (12, 12)) + 1000 * np.eye(12)  # a picture in its place would be seen
-    means = mismatch.random_sevens(levels)["any 7 of them"]
-    assert len(means) == mismatch.DRAWS and means.max() < 20
-    assert means.mean() == pytest.approx(mismatch.wrong(levels).mean(), abs=0.1)
-    assert mismatch.random_sevens(levels[:7, :7]) == {}
+    means = audit_mismatch.random_sevens(levels)["any 7 of them"]
+    assert len(means) == audit_mismatch.DRAWS and means.max() < 20
+    assert means.mean() == pytest.approx(audit_mismatch.wrong(levels).mean(), abs=0.1)
+    assert audit_mismatch.random_sevens(levels[:7, :7]) == {}
 
 
 def test_two_codecs_differ_on_the_right_picture_by_their_errors_and_hardly_on_wrong_ones():
     pictures = [np.full((64, 64, 3), level, np.uint8) for level in (20, 120, 220)]
-    one = mismatch.Coded([picture + 1 for picture in pictures], 1.0)
-    other = mismatch.Coded([picture + 4 for picture in pictures], 1.0)
-    on_right, on_wrong = mismatch.differences(pictures, one, other)
+    one = audit_mismatch.Coded([picture + 1 for picture in pictures], 1.0)
+    other = audit_mismatch.Coded([picture + 4 for picture in pictures], 1.0)
+    on_right, on_wrong = audit_mismatch.differences(pictures, one, other)
     assert on_right == pytest.approx([20 * math.log10(4)] * 3)
     assert len(on_wrong) == 6 and on_wrong.max() == pytest.approx(20 * math.log10(99 / 96))
 
@@ -156,7 +158,7 @@ def test_two_codecs_differ_on_the_right_picture_by_their_errors_and_hardly_on_wr
 )
 def test_a_mistake_makes_of_a_grey_picture_what_can_be_computed(name, expected):
     grey = np.full((512, 768, 3), 100, np.uint8)
-    found = mistakes.psnr(name, [grey], [grey])
+    found = audit_mistakes.psnr(name, [grey], [grey])
     assert found == pytest.approx([expected])
 
 
@@ -165,13 +167,14 @@ def test_mistakes_of_the_formula_shift_or_wrap_the_psnr():
     x[0, 0] = 200
     y = x + 20
     right = 20 * math.log10(255 / 20)
-    found = {name: float(mistakes.psnr(name, [x], [y])[0]) for name in mistakes.MISTAKES if name != "transposed"}
+    names = [name for name in audit_mistakes.MISTAKES if name != "transposed"]
+    found = {name: float(audit_mistakes.psnr(name, [x], [y])[0]) for name in names}
     assert found["MAX 1 on values to 255"] == pytest.approx(right - 20 * math.log10(255))
     assert found["MAX the largest value of the picture"] == pytest.approx(20 * math.log10(200 / 20))
     wrapped = (256 - 20) ** 2 % 256  # the difference x - y is 236 in 8 bits, its square keeps the lowest 8
     assert found["differences and squares in 8 bits"] == pytest.approx(10 * math.log10(255**2 / wrapped))
     square = np.tile(x, (32, 48, 1))
-    turned = mistakes.psnr("transposed", [square], [square])[0]
+    turned = audit_mistakes.psnr("transposed", [square], [square])[0]
     assert turned < right
 
 
@@ -179,12 +182,12 @@ def test_mistakes_of_the_formula_shift_or_wrap_the_psnr():
 
 
 def signs(floor, on_right, mistake):
-    printed = columns.printed("JPEG")
+    printed = published_codecs.printed("JPEG")
     apart = np.full(7, mistake)
-    return mismatch.Signs(
+    return audit_mismatch.Signs(
         floors={
-            **{f"{columns.family_of(column).name}, coarsest": np.array([floor, 30.0]) for column in columns.CODECS},
-            mismatch.FLAT: np.array([14.0, 15.0, 16.0]),
+            **{f"{published_codecs.family_of(column).name}, coarsest": np.array([floor, 30.0]) for column in CODECS},
+            audit_mismatch.FLAT: np.array([14.0, 15.0, 16.0]),
         },
         pairs=np.array([5.0, 10.0, 11.0, 12.0]),
         pairs_apart=np.full(4, 0.02),
@@ -224,7 +227,7 @@ def test_jpeg_reaches_a_mean_at_the_first_quality_that_does(monkeypatch):
     text = audit.same_mean_by_jpeg([picture])
     quality = int(text.split("at quality ")[1].split(",")[0])
     levels = [
-        metrics.psnr(picture, mismatch.code(audit.codecs.family("JPEG").make(q), [picture]).pictures[0])
+        metrics.psnr(picture, audit_mismatch.code(audit.codecs.family("JPEG").make(q), [picture]).pictures[0])
         for q in (quality - 1, quality)
     ]
     assert levels[0] < 27 <= levels[1] and f"{levels[1]:.2f} dB" in text
@@ -234,7 +237,7 @@ def test_jpeg_reaches_a_mean_at_the_first_quality_that_does(monkeypatch):
 
 
 def test_only_the_squared_error_grows_with_the_second_power():
-    powers = {name: losses.power(loss) for name, loss in losses.LOSSES.items()}
+    powers = {name: audit_losses.power(loss) for name, loss in audit_losses.LOSSES.items()}
     assert {name: powers[name] for name in ("MSE", "MAE", "RMSE", "MAPE")} == pytest.approx(
         {"MSE": 2, "MAE": 1, "RMSE": 1, "MAPE": 1}
     )
@@ -242,28 +245,29 @@ def test_only_the_squared_error_grows_with_the_second_power():
 
 
 def test_one_neuron_has_the_three_minima_that_least_squares_gives():
-    squared = losses.surface(losses.LOSSES["MSE"])
-    places = losses.minima(squared)
-    found = [(losses.AXIS[i], losses.AXIS[j], squared[i, j]) for i, j in places]
-    x, y = losses.INPUTS, losses.TARGETS
+    squared = audit_losses.surface(audit_losses.LOSSES["MSE"])
+    places = audit_losses.minima(squared)
+    found = [(audit_losses.AXIS[i], audit_losses.AXIS[j], squared[i, j]) for i, j in places]
+    x, y = audit_losses.INPUTS, audit_losses.TARGETS
     all_four = (x @ y / (x @ x), y.mean(), np.mean((x * (x @ y) / (x @ x) + y.mean() - y) ** 2))
     right_arm, left_arm = (2.0, 0.5, np.square(y[:2]).mean() / 2), (-2.0, 0.0, np.square(y[2:]).mean() / 2)
     np.testing.assert_allclose(found, [all_four, right_arm, left_arm], atol=1e-12)
-    assert places == losses.minima(losses.surface(losses.LOSSES["RMSE"]))
+    assert places == audit_losses.minima(audit_losses.surface(audit_losses.LOSSES["RMSE"]))
 
 
 def test_minima_are_strict_and_not_at_the_edge():
     bowl = np.add.outer(np.arange(-3, 4) ** 2, np.arange(-2, 5) ** 2).astype(float)
-    assert losses.minima(bowl) == [(3, 2)]
-    assert losses.minima(np.zeros((5, 5))) == [] and losses.minima(np.add.outer(np.arange(5.0), np.arange(5.0))) == []
+    assert audit_losses.minima(bowl) == [(3, 2)]
+    plane = np.add.outer(np.arange(5.0), np.arange(5.0))
+    assert audit_losses.minima(np.zeros((5, 5))) == audit_losses.minima(plane) == []
 
 
 def test_gradient_descent_ends_in_the_global_minimum_from_some_starts_only():
-    ends = losses.descend()
-    squared = losses.surface(losses.LOSSES["MSE"])
-    for place in losses.minima(squared):
+    ends = audit_losses.descend()
+    squared = audit_losses.surface(audit_losses.LOSSES["MSE"])
+    for place in audit_losses.minima(squared):
         assert np.isclose(ends, squared[place], atol=1e-3).any()
-    assert verdicts_of(losses.claims()) == ["does not hold"] * 3
+    assert verdicts_of(audit_losses.claims()) == ["does not hold"] * 3
 
 
 # --- Table 1 ---
@@ -271,8 +275,8 @@ def test_gradient_descent_ends_in_the_global_minimum_from_some_starts_only():
 
 def entry(row, psnr=30.0, bpp=20.0, others=0.5):
     measured = {"psnr": psnr, "psnr_uncoded": psnr, "psnr_ycbcr": psnr + 3, "bpp": bpp, "huffman_bpp": bpp + 3}
-    measured.update({f"{column}_lowest": 18.0 for column in columns.CODECS})
-    measured.update({f"{column}_{key}": v for column in columns.CODECS for key, v in (("bpp", others), ("setting", 9))})
+    measured.update({f"{column}_lowest": 18.0 for column in CODECS})
+    measured.update({f"{column}_{key}": v for column in CODECS for key, v in (("bpp", others), ("setting", 9))})
     return {"row": row, "seed": 0, "picture": f"picture {row}", **measured}
 
 
@@ -325,7 +329,7 @@ def test_a_codec_that_cannot_reach_the_proposed_psnr_loses(monkeypatch):
     def unreachable(family, picture, psnr):
         raise RelicError("no setting reaches it")
 
-    monkeypatch.setattr(table1.rates, "setting_for_psnr", unreachable)
+    monkeypatch.setattr(table1.operating_points, "setting_for_psnr", unreachable)
     assert table1.matching(noise(), 60.0) == {}
     entries = [{k: v for k, v in entry("1").items() if not k.startswith("JPEG_")}]
     assert verdicts_of(table1.claims(entries))[1:4] == ["holds", "does not hold", "does not hold"]
@@ -366,7 +370,7 @@ class Halved:
 def two_pictures(monkeypatch):
     pictures = [(name, np.kron(noise(64, 96), np.ones((8, 8, 1), np.uint8))) for name in ("first", "second")]
     used = {"name": "kodak", "pictures": 2, "digest": ""}
-    for module in (gallery, table1):
+    for module in (figures5to8, table1):
         monkeypatch.setattr(module, "test_pictures", lambda options, wanted=(): (pictures, used, ""))
         monkeypatch.setattr(module, "network", lambda options, preset: (Halved(), {"preset": "halved"}))
     return [picture for _, picture in pictures]
@@ -378,15 +382,15 @@ def options_of(name, *rows):
 
 
 def test_figure_5_sets_each_picture_beside_its_reconstruction(two_pictures):
-    found = gallery.figure5(options_of("figure5", "first", "second"))
+    found = figures5to8.figure5(options_of("figure5", "first", "second"))
     expected = [metrics.psnr(picture, picture // 2 + 64) for picture in two_pictures]
     assert [row["Reconstructed"] for row in found.values.values()] == pytest.approx(expected, abs=1e-6)
     assert len(found.figures[""].images) == 4
 
 
 def test_pictures_that_stand_in_for_others_are_drawn_but_give_no_values(two_pictures, monkeypatch):
-    monkeypatch.setattr(gallery, "family_of", lambda column: columns.codecs.family("JPEG"))
-    for draw, name in ((gallery.figure5, "figure5"), (gallery.figure7, "figure7")):
+    monkeypatch.setattr(figures5to8, "family_of", lambda column: published_codecs.codecs.family("JPEG"))
+    for draw, name in ((figures5to8.figure5, "figure5"), (figures5to8.figure7, "figure7")):
         found = draw(options_of(name))
         assert not found.values and not found.further and found.figures[""].images
         assert "first stands in for it" in found.missing[list(options_of(name).rows)[0]]
@@ -395,57 +399,58 @@ def test_pictures_that_stand_in_for_others_are_drawn_but_give_no_values(two_pict
 
 
 def test_figure_7_brings_every_codec_to_the_proposed_psnr(two_pictures, monkeypatch):
-    monkeypatch.setattr(gallery, "family_of", lambda column: columns.codecs.family("JPEG"))  # the others take longer
-    found = gallery.figure7(options_of("figure7", "first", "second"))
+    jpeg = published_codecs.codecs.family("JPEG")  # the others take longer
+    monkeypatch.setattr(figures5to8, "family_of", lambda column: jpeg)
+    found = figures5to8.figure7(options_of("figure7", "first", "second"))
     for of_row in list(found.values.values())[:2]:
-        assert all(of_row[column] >= of_row["Proposed"] for column in columns.CODECS)
-    assert len(found.figures[""].images) == 2 * (3 + len(columns.CODECS))
+        assert all(of_row[column] >= of_row["Proposed"] for column in CODECS)
+    assert len(found.figures[""].images) == 2 * (3 + len(CODECS))
     sizes = {image.get_array().shape for image in found.figures[""].images}
-    assert sizes == {(gallery.CROP, gallery.CROP, 3)}
+    assert sizes == {(figures5to8.CROP, figures5to8.CROP, 3)}
     assert found.further["proposed, 8 bits, bpp"]["first"] == pytest.approx(24, abs=0.01)
 
 
 def test_figure_8_has_the_printed_curves_and_ours(two_pictures, monkeypatch):
-    monkeypatch.setattr(gallery, "_at_same_rate", lambda column, picture: 40.0)
-    monkeypatch.setattr(gallery, "lowest", lambda picture: {f"{column}_lowest": 20.0 for column in columns.CODECS})
-    found = gallery.figure8(options_of("figure8"))
+    monkeypatch.setattr(figures5to8, "_at_same_rate", lambda column, picture: 40.0)
+    monkeypatch.setattr(figures5to8, "lowest", lambda picture: {f"{column}_lowest": 20.0 for column in CODECS})
+    found = figures5to8.figure8(options_of("figure8"))
     printed, here = (found.figures[name].axes[0].lines for name in ("", "here"))
-    assert [list(line.get_ydata()) for line in printed] == [columns.printed(c) for c in ("Proposed", *columns.CODECS)]
+    assert [list(line.get_ydata()) for line in printed] == [published_codecs.printed(c) for c in ("Proposed", *CODECS)]
     assert len(here) == 7 and {len(line.get_ydata()) for line in here} == {2}
 
 
 def test_figures_say_how_to_train_what_is_missing(two_pictures, monkeypatch):
-    monkeypatch.setattr(gallery, "network", lambda options, preset: (None, {}))
+    monkeypatch.setattr(figures5to8, "network", lambda options, preset: (None, {}))
     monkeypatch.setattr(complexity, "training_flops", lambda preset, scale: 1e15)
-    for draw, name in ((gallery.figure5, "figure5"), (gallery.figure7, "figure7")):
+    for draw, name in ((figures5to8.figure5, "figure5"), (figures5to8.figure7, "figure7")):
         found = draw(options_of(name))
         assert not found.figures and set(found.missing) == set(options_of(name).rows)
         assert "relic train paka_autoencoder/autoencoder --scale small" in found.missing["kodim09"]
 
 
 def test_an_epoch_is_one_step_for_each_training_picture():
-    assert training_curve.epochs(14_000, config.AUTOENCODER) == pytest.approx(1000)
+    assert figure6.epochs(14_000, config.AUTOENCODER) == pytest.approx(1000)
     smaller = dataclasses.replace(config.AUTOENCODER, batch_size=3)
-    assert training_curve.epochs(28, smaller) == pytest.approx(1)
+    assert figure6.epochs(28, smaller) == pytest.approx(1)
 
 
 def test_figure_6_is_drawn_from_the_log(monkeypatch, tmp_path):
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
     folder = tmp_path / "models/small/paka_autoencoder/autoencoder/seed0"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(training_curve.trained, "seeds_of", lambda options, preset, train: [0])
+    monkeypatch.setattr(figure6.trained, "seeds_of", lambda options, preset, train: [0])
     (folder / "log.csv").write_text("step,loss,validation_loss,seconds\n50,0.01,0.02,1\n100,0.001,0.002,2\n")
-    found = training_curve.figure6(options_of("figure6"))
+    found = figure6.figure6(options_of("figure6"))
     assert found.values == {"Training": {"Loss": 0.001}, "Validation": {"Loss": 0.002}}
     assert found.further["as PSNR in YCbCr, dB"] == {"Training": 30.0, "Validation": 26.99}
     lines = found.figures[""].axes[0].lines
     assert [list(line.get_ydata()) for line in lines] == [[0.01, 0.001], [0.02, 0.002]]
     (folder / "log.csv").write_text("step,loss,validation_loss,seconds\n")
     with pytest.raises(RelicError, match="is empty"):
-        training_curve.figure6(options_of("figure6"))
+        figure6.figure6(options_of("figure6"))
     (folder / "log.csv").unlink()
     with pytest.raises(RelicError, match="train the preset again"):
-        training_curve.figure6(options_of("figure6"))
+        figure6.figure6(options_of("figure6"))
 
 
 def test_a_mean_curve_counts_bits_and_averages_psnr(two_pictures):

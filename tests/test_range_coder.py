@@ -8,9 +8,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from common import range_coder
-from common.errors import RelicError
-from common.range_coder import (
+from common.coding import range_coder
+from common.coding.range_coder import (
     LOG_SCALE_MIN,
     LOG_SCALE_STEP,
     SCALE_LEVELS,
@@ -21,6 +20,7 @@ from common.range_coder import (
     gaussian_tables,
     scale_index,
 )
+from common.errors import RelicError
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 SMALL = FrequencyTables(

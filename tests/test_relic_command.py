@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import papers
-from common import container, metrics, runs
+from common import metrics, runs
+from common.coding import container
+from common.coding.container import Header
 from common.config import Setting
-from common.container import Header
 from common.data import read_image, write_png
 from common.errors import RelicError
 from papers import __main__ as command

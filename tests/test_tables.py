@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import json
 import math
-import pkgutil
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ import pytest
 
 import experiments
 import papers
-from common import codecs, data, join
-from common import pictures as picture_files
-from common import published, runs, statistics, table_text, tables, trained, verdicts
+from common import data, join, published, runs, statistics, table_text, tables, trained, verdicts
+from common.classical import codecs
+from common.data import pictures as picture_files
 from common.errors import RelicError
 
 HEADER = """# citation: Somebody: Something
@@ -35,7 +34,7 @@ first,26.266,0.9591,0.1690
 second,26.378,0.9605,0.1704
 """
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = sorted(m.name for m in pkgutil.iter_modules(experiments.__path__) if m.name != "__main__")
+NAMES = experiments.names()
 # What concerns all papers has no published file, and a TABLE without a paper.
 EXPERIMENTS = [name for name in NAMES if "/" in importlib.import_module(f"experiments.{name}").TABLE]
 COMMITTED = [

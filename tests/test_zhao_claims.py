@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import codecs, join, metrics, published, runs, statistics, tables, trained, weights
+from common import join, metrics, published, runs, statistics, tables, trained, weights
+from common.classical import codecs
 from common.config import presets
 from common.errors import RelicError
-from papers.zhao_mixedres import claims, claims_drawn, config, equal_rate, points
-from papers.zhao_mixedres.claims import Comparison, Plan
+from papers.zhao_mixedres import config
 from papers.zhao_mixedres.config import FULL, LOW
-from papers.zhao_mixedres.equal_rate import Curve, Curves
+from papers.zhao_mixedres.reproduction import claims, claims_figures, equal_rate, points
+from papers.zhao_mixedres.reproduction.claims import Comparison, Plan
+from papers.zhao_mixedres.reproduction.equal_rate import Curve, Curves
 
 TABLE = "zhao_mixedres/claims"
 GREY = np.full((32, 32), 100, np.uint8)
@@ -409,5 +411,5 @@ def test_what_is_missing_is_left_out_of_claims_and_figures(stubs):
 
 def test_a_strip_has_a_point_for_every_picture_and_training_and_a_mean():
     measured = entries(ONE, [[1, 2, 3], [4, 5, 6]])
-    lines = claims_drawn.strips(measured, ["L2"]).axes[0].lines
+    lines = claims_figures.strips(measured, ["L2"]).axes[0].lines
     assert [list(line.get_ydata()) for line in lines] == [[1, 2, 3], [4, 5, 6], [3.5]]

@@ -11,8 +11,10 @@ import pytest
 from narrow import picture
 from PIL import Image
 
-from common import backend, codecs, container, metrics, runs, weights
-from common.container import ContainerError
+from common import backend, metrics, runs, weights
+from common.classical import codecs
+from common.coding import container
+from common.coding.container import ContainerError
 from common.errors import RelicError
 from papers.zhao_mixedres import codec as codec_module
 from papers.zhao_mixedres import config

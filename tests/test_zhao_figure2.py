@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import codecs, join, metrics, published, runs, table_text, tables, weights
+from common import join, metrics, published, runs, table_text, tables, weights
+from common.classical import codecs
 from common.config import find_preset
 from common.errors import RelicError
 from experiments import figure2_zhao
-from papers.zhao_mixedres import comparators, config, curves, figure2, points
-from papers.zhao_mixedres.comparators import COMPARATORS
-from papers.zhao_mixedres.curves import JPEG, PRESETS
-from papers.zhao_mixedres.points import Point
+from papers.zhao_mixedres import config
+from papers.zhao_mixedres.reproduction import comparators, figure2, figure2_curves, points
+from papers.zhao_mixedres.reproduction.comparators import COMPARATORS
+from papers.zhao_mixedres.reproduction.figure2_curves import JPEG, PRESETS
+from papers.zhao_mixedres.reproduction.points import Point
 
 stack = pytest.mark.stack
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,8 +97,8 @@ def test_cells_are_the_bd_psnr_of_the_figures_pictures_and_are_not_judged():
 def test_proposed_is_the_upper_envelope_of_its_two_resolutions():
     one = curves_of(low=1.5, full=0.5)
     low, full = (one[label] for label in PRESETS if "Proposed" in label)
-    assert curves.envelope(one, "Proposed") == [*low, *full[1:]]  # at 0.2 bpp low resolution is 1 dB better
-    drawn = {line.label: (line.x, line.y) for line in curves.lines(one, "psnr")}
+    assert figure2_curves.envelope(one, "Proposed") == [*low, *full[1:]]  # at 0.2 bpp low resolution is 1 dB better
+    drawn = {line.label: (line.x, line.y) for line in figure2_curves.lines(one, "psnr")}
     assert drawn["Proposed"] == ([0.1, 0.15, 0.3, 0.4, 0.8, 1.2], [point.psnr for point in [*low, *full[1:]]])
     assert drawn["Proposed, low resolution"][0] == [0.1, 0.15, 0.3]
     assert drawn["JPEG"][0] == [0.2, 0.4, 0.8]  # 1.6 is more than 1.3 times as high as anything else
@@ -106,9 +108,9 @@ def test_each_quality_has_its_own_envelope():
     one = curves_of(low=1.5, full=0.5)  # in PSNR low resolution is better up to 0.3 bpp
     low, full = (label for label in PRESETS if "Proposed" in label)
     one[low] = [dataclasses.replace(point, ssim=point.ssim - 0.015) for point in one[low]]
-    similarities = {line.label: line.y for line in curves.lines(one, "ssim")}
+    similarities = {line.label: line.y for line in figure2_curves.lines(one, "ssim")}
     assert similarities["Proposed"] == [point.ssim for point in (*one[low][:2], *one[full])]
-    further = curves.further(one)
+    further = figure2_curves.further(one)
     assert further["SSIM over JPEG at least"] == pytest.approx(0.01, abs=1e-6)  # low resolution alone: -0.005
     assert further["PSNR over JPEG at least, dB"] == pytest.approx(0.5, abs=1e-6)
 
@@ -120,9 +122,9 @@ def test_below_jpegs_lowest_rate_its_smallest_file_is_compared_with():
     assert further["PSNR over JPEG at the lowest rate, dB"]["lena"] == pytest.approx(1.5 - SLOPE, abs=1e-6)
     assert further["SSIM over JPEG at the lowest rate"]["lena"] == pytest.approx(0.01 - 0.02, abs=1e-6)
     assert further["PSNR over JPEG at least, dB"]["lena"] == pytest.approx(0.5, abs=1e-6)
-    assert curves.gain(one[JPEG], 0.3, 40.0) == pytest.approx(40 - at(0, 0.3).psnr, abs=1e-9)
-    assert curves.gain(one[JPEG], 2.0, 40.0) is None
-    assert curves.least_gain(one[JPEG], [at(0, 0.1), at(1, 0.15)]) is None  # no rate in common
+    assert figure2_curves.gain(one[JPEG], 0.3, 40.0) == pytest.approx(40 - at(0, 0.3).psnr, abs=1e-9)
+    assert figure2_curves.gain(one[JPEG], 2.0, 40.0) is None
+    assert figure2_curves.least_gain(one[JPEG], [at(0, 0.1), at(1, 0.15)]) is None  # no rate in common
 
 
 def test_full_resolution_is_better_from_the_rate_where_the_extended_curves_cross():
@@ -139,7 +141,7 @@ def test_full_resolution_is_better_from_the_rate_where_the_extended_curves_cross
     without = document_of(measured_of(house=curves_of(low=0.5, full=0.75)))
     assert "Proposed, full resolution is better from, bpp" not in without["further"]
     assert without["claims"][-1]["found"] == 0 and "full is better on house" in without["claims"][-1]["note"]
-    assert {line.label for line in curves.lines(one, "psnr")} == {JPEG, "Proposed", "Jiang", *PRESETS}
+    assert {line.label for line in figure2_curves.lines(one, "psnr")} == {JPEG, "Proposed", "Jiang", *PRESETS}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_a_mean_curve_has_mean_rate_and_quality_of_the_settings_that_all_picture
     for one in pictures:
         one["Proposed, low resolution, at other qualities"] = [at(40, 0.9)]
     first, second = (dataclasses.astuple(point) for point in (pictures[0][JPEG][1], pictures[1][JPEG][0]))
-    means = curves.mean_curves(pictures)
+    means = figure2_curves.mean_curves(pictures)
     (mean,) = means.pop(JPEG)
     assert means == {}
     assert dataclasses.astuple(mean) == pytest.approx([(a + b) / 2 for a, b in zip(first, second)], abs=1e-6)

@@ -18,7 +18,7 @@ from common.config import presets
 from common.errors import RelicError
 from papers.zhao_mixedres import complexity, config, losses, model, patches, train
 from papers.zhao_mixedres.learning import Networks, SubProblem, clipped
-from papers.zhao_mixedres.standard import coded, standard_codec
+from papers.zhao_mixedres.standard_codec import coded, standard_codec
 
 stack = pytest.mark.stack
 ZHAO = config.LOW + config.FULL

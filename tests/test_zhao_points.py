@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import codecs, container, metrics
-from papers.zhao_mixedres import points
-from papers.zhao_mixedres.points import Point
+from common import metrics
+from common.classical import codecs
+from common.coding import container
+from papers.zhao_mixedres.reproduction import points
+from papers.zhao_mixedres.reproduction.points import Point
 
 GREY = np.full((32, 32), 100, np.uint8)
 

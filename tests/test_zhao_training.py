@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from narrow import known_arrays, picture
 
-from common import backend, codecs, metrics, runs, weights
+from common import backend, metrics, runs, weights
+from common.classical import codecs
 from common.errors import RelicError
 from papers.zhao_mixedres import config, train
 from papers.zhao_mixedres.learning import Networks

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from common import backend, container, entropy, range_coder, runs, weights
+from common import backend, runs, weights
+from common.coding import container, entropy, range_coder
+from common.coding.container import ContainerError
+from common.coding.integer_network import IntegerNetwork, layers_of, scale_indexes
+from common.coding.range_coder import FrequencyTables, channel_indexes
 from common.config import find_preset, restored
-from common.container import ContainerError
-from common.integer_network import IntegerNetwork, layers_of, scale_indexes
-from common.pictures import padded
-from common.range_coder import FrequencyTables, channel_indexes
+from common.data.pictures import padded
 from papers.cheng_resnet import config
 from papers.cheng_resnet.config import Config, at_scale
 from papers.cheng_resnet.model import Model

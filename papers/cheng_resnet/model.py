@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from common import entropy
 from common.backend import GDN, keras, leaky_relu, loss_trackers, ops, uniform_noise
+from common.coding import entropy
+from common.convolutions import convolution
 from common.layers import Decimate, DepthToSpace, transposed_convolution
 from common.metrics import ms_ssim_tensor
 from papers.cheng_resnet.config import Config
@@ -24,7 +25,7 @@ layers = keras.layers
 
 
 def _conv(x, filters, kernel, name, stride=1, bias=True):
-    return layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=bias, name=name)(x)
+    return convolution(filters, kernel, stride, name, bias)(x)
 
 
 def _tconv(x, filters, kernel, name, stride=1):
@@ -177,6 +178,7 @@ class Model(keras.Model):
         num_pixels = self.config.batch_size * patch**2
         y = self.analysis_transform(x)
         y_tilde = y + uniform_noise(ops.shape(y), 2 * self.seed, step)
+        mu: Any = 0.0
         if self.hyper_analysis_transform is None:
             bits = entropy.rate(self.prior(y_tilde), num_pixels)
         else:
@@ -185,7 +187,18 @@ class Model(keras.Model):
             mu, raw = ops.split(self.hyper_synthesis_transform(z_tilde), 2, axis=-1)
             likelihood = entropy.gaussian_likelihood(y_tilde, mu, entropy.bounded_log_scale(raw))
             bits = entropy.rate(likelihood, num_pixels) + entropy.rate(self.prior(z_tilde), num_pixels)
+        if self.config.rounded_share:
+            y_tilde, bits = self._rounded_at_the_end(y, y_tilde, mu, bits, step)
         return {"x": x, "x_hat": self.synthesis_transform(y_tilde), "rate_estimate": bits, "step": step}
+
+    def _rounded_at_the_end(self, y, y_tilde, mu, bits, step):
+        """Return what the main decoder sees and the rate, from which in the last steps nothing but it learns."""
+        noisy = ops.cast(step < int((1 - self.config.rounded_share) * self.config.steps), "float32")
+        y_hat = ops.stop_gradient(ops.round(y - mu) + mu)
+        return (
+            noisy * y_tilde + (1.0 - noisy) * y_hat,
+            noisy * bits + (1.0 - noisy) * ops.stop_gradient(bits),
+        )
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return J of Eq. 1 and update the running means."""
@@ -197,11 +210,16 @@ class Model(keras.Model):
         return loss
 
     def _distortion(self, x, x_hat, step):
-        """Return d of Eq. 1, and the weighted squared error that the first steps of a short training add."""
+        """Return d of Eq. 1, and what a short training adds to its lmbda-fold: the weighted squared error.
+
+        In the warm-up that has a weight of its own, and MS-SSIM may have less.
+        """
         config = self.config
         squared_error = ops.mean(ops.square(x - x_hat))
         if config.distortion == "mse":
             return squared_error * config.mse_peak**2, 0.0
         distortion = 1.0 - ops.mean(ms_ssim_tensor(x, x_hat, max_val=1.0, floor=config.ms_ssim_floor))
         warming_up = ops.cast(step < int(config.warmup_share * config.steps), "float32")
-        return distortion, warming_up * config.warmup_weight * squared_error
+        weight = warming_up * config.warmup_weight + (1.0 - warming_up) * config.squared_error_weight
+        without = warming_up * (1.0 - config.warmup_ms_ssim) * config.lmbda
+        return distortion, weight * squared_error - without * distortion

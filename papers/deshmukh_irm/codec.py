@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from common import backend, container, runs, weights
+from common import backend, runs, weights
+from common.coding import container
+from common.coding.container import ContainerError
+from common.coding.range_coder import FrequencyTables
 from common.config import find_preset, restored
-from common.container import ContainerError
 from common.errors import RelicError
 from common.metrics import check_picture
-from common.range_coder import FrequencyTables
-from common.strips import apply_by_strips
+from common.tiling import apply_by_strips
 from papers.deshmukh_irm import config, entropy_coders
 from papers.deshmukh_irm.config import CODING, FACTOR, Compression, Config, SuperResolution, at_scale
 from papers.deshmukh_irm.entropy_coders import HUFFMAN

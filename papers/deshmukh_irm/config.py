@@ -147,3 +147,11 @@ def at_scale(config: Config, scale: str) -> Config:
 def kind_of(fields: Mapping[str, Any]) -> type:
     """Return the class of the Config whose fields a weights file has kept."""
     return SuperResolution if "num_blocks" in fields else Compression
+
+
+def total_steps(config: Config) -> int:
+    """Return the steps of the whole training of a config that is at its scale, of its two parts."""
+    if isinstance(config, SuperResolution):
+        return config.steps + config.adversarial_steps
+    assert isinstance(config, Compression)
+    return config.steps + config.settled_steps

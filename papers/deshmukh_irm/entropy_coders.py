@@ -5,10 +5,10 @@ from typing import Sequence
 
 import numpy as np
 
-from common import range_coder
-from common.container import ContainerError
+from common.coding import range_coder
+from common.coding.container import ContainerError
+from common.coding.range_coder import FrequencyTables
 from common.errors import RelicError
-from common.range_coder import FrequencyTables
 from papers.deshmukh_irm import huffman
 
 HUFFMAN, RANGE_CODER = 0, 1

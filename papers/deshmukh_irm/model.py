@@ -12,7 +12,7 @@ from typing import Any
 
 from common.backend import keras, loss_trackers, ops
 from common.layers import Decimate
-from papers.deshmukh_irm import losses, start
+from papers.deshmukh_irm import initial_weights, losses
 from papers.deshmukh_irm.config import Compression
 from papers.deshmukh_irm.scaling import Bicubic
 
@@ -110,7 +110,7 @@ class Model(keras.Model):
         self.config = config
         self.icm, self.irm = icm(config), irm(config)
         if config.start == "interpolation":
-            start.as_interpolation(config, self.icm, self.irm)
+            initial_weights.as_interpolation(config, self.icm, self.irm)
         self.upsample = Bicubic(config.stride, name="bicubic")
         self.settled = False  # whether batch normalisation has its running means in training too
         self.trackers = loss_trackers("squared_error", "penalty")

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 from common.backend import keras, ops
-from common.interpolation import cubic
+from common.layers import cubic
 
 REACH = 2  # samples on both sides that a cubic kernel sees
 

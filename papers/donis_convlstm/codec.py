@@ -12,14 +12,14 @@ from typing import Any, Iterator, Sequence
 
 import numpy as np
 
-from common import backend, container, runs, weights
+from common import backend, runs, weights
 from common.backend import ops
+from common.coding import container
+from common.coding.container import ContainerError
 from common.config import find_preset, restored
-from common.container import ContainerError
+from common.data.pictures import padded
 from common.errors import RelicError
-from common.pictures import padded
-from papers.donis_convlstm import bits as bits_module
-from papers.donis_convlstm import config, model
+from papers.donis_convlstm import bit_planes, config, model
 from papers.donis_convlstm.config import CODING, MAX_ITERATIONS, Config, Iterative, at_scale
 from papers.donis_convlstm.learning import OneIteration, Unrolled
 from papers.donis_convlstm.model import STRIDE, binarized
@@ -118,11 +118,11 @@ class IterativeCode:
         maps = np.empty(shape, np.uint8)
         for rows, columns in tiles(*shape[1:3]):
             maps[:, rows, columns] = self._encoded(x[pixels(rows), pixels(columns)], iterations)
-        return bits_module.encode(maps)
+        return bit_planes.encode(maps)
 
     def pictures(self, sections: Sequence[bytes], shape: tuple[int, int, int], last: int) -> np.ndarray:
         """Return the uint8 pictures (last, H, W, 3) after the last iterations of a code of some shape (h, w, C)."""
-        maps = bits_module.decode(sections, shape)
+        maps = bit_planes.decode(sections, shape)
         pictures = np.empty((last, shape[0] * STRIDE, shape[1] * STRIDE, 3), np.uint8)
         for rows, columns in tiles(*shape[:2]):
             for i, x_hat in enumerate(self._decoded(maps[:, rows, columns]), last - len(maps)):
@@ -190,7 +190,7 @@ class TiledCode:
     def sections(self, x: np.ndarray, iterations: int = 1) -> list[bytes]:
         """Return the one section of a uint8 picture (H, W, 3) of whole tiles."""
         code = joined(self.encoded(cut(x, self.multiple)), x.shape[1] // self.multiple)
-        return bits_module.encode(code[None] > 0) if self.is_binary else [code.astype("<f4").tobytes()]
+        return bit_planes.encode(code[None] > 0) if self.is_binary else [code.astype("<f4").tobytes()]
 
     def pictures(self, sections: Sequence[bytes], shape: tuple[int, int, int], last: int = 1) -> np.ndarray:
         """Return the uint8 picture, as (1, H, W, 3), of a code of some shape (h, w, C)."""
@@ -201,7 +201,7 @@ class TiledCode:
     def _code(self, sections: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
         """Return the code of sections, float32 (h, w, C); raises ContainerError for damaged ones."""
         if self.is_binary:
-            return 2.0 * bits_module.decode(sections, shape)[0].astype(np.float32) - 1.0
+            return 2.0 * bit_planes.decode(sections, shape)[0].astype(np.float32) - 1.0
         if len(sections[0]) != 4 * np.prod(shape):
             raise _damaged()
         code = np.frombuffer(sections[0], "<f4").astype(np.float32)

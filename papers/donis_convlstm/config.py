@@ -151,3 +151,8 @@ _ITERATIVE_SCALES: dict[str, dict[str, Any]] = {
     "small": dict(**_SMALL, phases=_SMALL_PHASES, patch_size=64, batch_size=8),
     "medium": dict(phases=((4, 3000, 5e-4), (16, 1000, 2e-4))),
 }
+
+
+def total_steps(config: Config) -> int:
+    """Return the steps of the whole training of a config that is at its scale."""
+    return config.steps

@@ -11,13 +11,14 @@ from typing import Any
 import constriction
 import numpy as np
 
-from common import backend, container, entropy, range_coder, runs, weights
+from common import backend, runs, weights
+from common.coding import container, entropy, range_coder
+from common.coding.container import ContainerError
+from common.coding.range_coder import FrequencyTables, channel_indexes
 from common.config import find_preset, restored
-from common.container import ContainerError
+from common.data.pictures import padded
 from common.errors import RelicError
-from common.pictures import padded
-from common.range_coder import FrequencyTables, channel_indexes
-from common.strips import apply_by_strips
+from common.tiling import apply_by_strips
 from papers.paka_autoencoder import config, quantiser
 from papers.paka_autoencoder.config import CODING, Config, at_scale
 from papers.paka_autoencoder.model import Model

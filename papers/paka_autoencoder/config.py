@@ -120,3 +120,8 @@ def at_scale(config: Config, scale: str) -> Config:
     scales = _CHECK_SCALES if config.output_activation == "linear" else _AUTOENCODER_SCALES
     scales = _BOTTLENECK_SCALES if config.has_rate else scales
     return replace(config, **scales.get(check_scale(scale), {}))
+
+
+def total_steps(config: Config) -> int:
+    """Return the steps of the whole training of a config that is at its scale."""
+    return config.steps

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from common import entropy
 from common.backend import GDN, keras, loss_trackers, ops, uniform_noise
+from common.coding import entropy
 from papers.paka_autoencoder.config import Config
 from papers.paka_autoencoder.pictures import CENTRE, TO_YCBCR
 

@@ -6,7 +6,7 @@ from typing import Iterable, Mapping
 
 import numpy as np
 
-from common.range_coder import FrequencyTables
+from common.coding.range_coder import FrequencyTables
 
 ALL_BITS = range(1, 9)
 UNITS = 4096  # largest values are stored as whole multiples of 1 / UNITS

@@ -12,17 +12,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from common import backend, container, runs, weights
+from common import backend, runs, weights
+from common.coding import container
+from common.coding.container import ContainerError
 from common.config import find_preset, restored
-from common.container import ContainerError
 from common.errors import RelicError
 from common.metrics import check_picture
-from common.strips import apply_by_strips
+from common.tiling import apply_by_strips
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.config import Config, at_scale
 from papers.zhao_mixedres.learning import Networks
 from papers.zhao_mixedres.patches import rounded
-from papers.zhao_mixedres.standard import standard_codec
+from papers.zhao_mixedres.standard_codec import standard_codec
 
 STRIP_PIXELS = 2**19  # a picture goes through a network in strips of about so many pixels, for memory's sake
 HALO = 16  # rows of the representation around a strip: the layers of a network see 14 of them at most

@@ -17,7 +17,7 @@ class Config:
 
     stride: int = sourced(2, "Section 2.2, FDNN's second layer and PPNN's last: 2 in low resolution, 1 in full")
     quality: int = sourced(10, "Section 3.2: 5, 10, 20 in low resolution, 10, 20, 30, 40 in full")
-    standard_codec: str = sourced("JPEG", "Section 3.2, of OpenCV; the name of a family of common.codecs")
+    standard_codec: str = sourced("JPEG", "Section 3.2, of OpenCV; the name of a family of common.classical.codecs")
     num_maps: int = sourced(128, "Section 2.2; the ablations `half_...` choose 64")
     start: str = assumed("interpolation", "initial weights are not stated; as one linear filter, or 'random'")
     through: str = sourced("vcnn", "Section 2: the network that FDNN's gradient passes; Jiang's framework has ppnn")
@@ -112,3 +112,9 @@ def _small_schedule(config: Config) -> dict[str, Any]:
         return dict(steps=600, learning_rate=5e-4)
     steps = 300 if config.num_maps == HALF.num_maps else 400
     return dict(steps=steps, learning_rate=5e-4, alternations=1)
+
+
+def total_steps(config: Config) -> int:
+    """Return the steps of the whole training of a config that is at its scale: of every sub-problem in its turns."""
+    networks = 3 if config.through == "vcnn" else 2
+    return (networks * config.alternations + 1) * config.steps

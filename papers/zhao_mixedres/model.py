@@ -13,8 +13,7 @@ import numpy as np
 
 from common import backend
 from common.backend import keras
-from common.interpolation import cubic
-from common.layers import SingleChannelConv2D, SingleChannelConv2DTranspose
+from common.layers import SingleChannelConv2D, SingleChannelConv2DTranspose, cubic
 from papers.zhao_mixedres.config import Config
 
 layers = keras.layers

@@ -12,7 +12,7 @@ from papers.zhao_mixedres import config as config_module
 from papers.zhao_mixedres.config import Config
 from papers.zhao_mixedres.learning import FDNN, PPNN, VCNN, Networks, SubProblem
 from papers.zhao_mixedres.patches import Patches, rounded
-from papers.zhao_mixedres.standard import coded, standard_codec
+from papers.zhao_mixedres.standard_codec import coded, standard_codec
 
 BATCH = 64  # patches that a network is applied to at once
 REPORTED = 16  # whole training pictures that are coded after each alternation

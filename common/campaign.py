@@ -1,0 +1,80 @@
+"""The campaign's command line: the trainings of a list of experiments, one after the other, at low priority."""
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+import time
+from typing import Iterator, Sequence
+
+from common import runs, schedule, tables
+from common.campaign_lock import alone
+from common.errors import run_main
+from common.tables import Parser, minutes
+
+NICENESS = 10
+
+Entry = tuple  # experiment, scale, seeds
+
+
+def main(plan: Sequence[Entry]) -> None:
+    """Run the command line on a plan: entries of an experiment's name, a scale, and seeds."""
+    run_main(lambda: _main(plan))
+
+
+def _main(plan: Sequence[Entry]) -> None:
+    module = sys.modules["__main__"]
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog=runs.module_command(), description=module.__doc__, formatter_class=formatter)
+    parser.add_argument("--minutes", type=minutes, metavar="M", help="stop after so many; the same command goes on")
+    parser.add_argument("--status", action="store_true", help="print how far every training is, and train nothing")
+    arguments = parser.parse_args()
+    if arguments.status:
+        print("\n".join(status(plan)))
+        return
+    os.nice(NICENESS)
+    with alone():
+        work(plan, arguments.minutes)
+
+
+def work(plan: Sequence[Entry], limit: float | None = None) -> None:
+    """Train what the entries lack, in their order, for `limit` minutes at most; write the tables of complete ones."""
+    started = time.monotonic()
+    for name, scale, seeds in plan:
+        wanted = trainings(name, scale, seeds)
+        lacked = [training for training in wanted if not training.is_shipped]
+        left = None if limit is None else limit - (time.monotonic() - started) / 60
+        if lacked and (left is not None and left <= 0 or schedule.complete(wanted, left)):
+            print(f"out of time at {name}, scale {scale}: the same command goes on", file=sys.stderr)
+            return
+        if lacked or not _is_written(name, scale, wanted):
+            # A process of its own, as the record of a table names the command that wrote it.
+            subprocess.run([sys.executable, "-m", f"experiments.{name}", "--scale", scale], check=True)
+
+
+def trainings(name: str, scale: str, seeds: Sequence[int]) -> list[schedule.Training]:
+    """Return the trainings that an experiment's networks need at a scale."""
+    experiment = importlib.import_module(f"experiments.{name}")
+    configs = {**getattr(experiment, "NETWORKS", experiment.ROWS), **getattr(experiment, "FURTHER", {})}
+    return schedule.trainings(configs.values(), scale, seeds)
+
+
+def _is_written(name: str, scale: str, wanted: Sequence[schedule.Training]) -> bool:
+    """Return whether an experiment's table was measured with the weights that are there."""
+    path = runs.results_dir() / scale / f"{importlib.import_module(f'experiments.{name}').TABLE}.json"
+    networks = str(tables.read(path)["provenance"].get("networks")) if path.is_file() else ""
+    return all(training.about["weights_sha256"][: tables.SHOWN_DIGITS] in networks for training in wanted)
+
+
+def status(plan: Sequence[Entry]) -> Iterator[str]:
+    """Yield a heading, then one line for every training of a plan."""
+    yield f"{'preset':52} {'scale':6} {'seed':>4} {'steps':>17} {'seconds':>8}  device, shipped"
+    for training in dict.fromkeys(t for name, scale, seeds in plan for t in trainings(name, scale, seeds)):
+        run, about, (step, seconds) = training.run, training.about, training.progress
+        shipped = f"{about.get('device')}, {about.get('shipped', 'shipped')}" if training.is_shipped else "-"
+        if about and not training.is_shipped:
+            shipped = "- (weights of another recipe are there)"
+        done = f"{step} of {training.steps}"
+        yield f"{run.paper + '/' + run.preset:52} {run.scale:6} {run.seed:4} {done:>17} {seconds:8.0f}  {shipped}"

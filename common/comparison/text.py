@@ -1,0 +1,213 @@
+"""What a comparison of codecs writes: json, csv, a page with a plot of two panels, curves in the field's layout."""
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any, Mapping
+
+from common import runs, table_text
+from common.comparison.changes import ANCHOR, AT_EQUAL_QUALITY, BD_RATE, MEASURES, Document, mean_curves
+from common.errors import RelicError
+from common.table_text import Section
+
+NAMES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM in dB"}
+BETWEEN = " … "
+
+
+def write(document: Document, svg: bool = False) -> Path:
+    """Write `rd_kodak.json`, `.csv`, `.md`, `.png` (and `.svg`) and `rd_kodak_curves.json`; return the json's path."""
+    from common import figures
+
+    path = place(document)
+    runs.write_json(path, document)
+    for suffix, text in ((".csv", as_csv(document)), (".md", as_markdown(document))):
+        with runs.atomic_file(path.with_suffix(suffix)) as file:
+            file.write(text.encode())
+    runs.write_json(path.with_name(f"{path.stem}_curves.json"), curves(document))
+    figures.save(plot(document), path.with_suffix(""), svg)
+    return path
+
+
+def place(document: Document) -> Path:
+    """Return where a document's json belongs: `results/suite`, `results/smoke`, or for a part `results/runs/suite`."""
+    base = runs.results_dir()
+    folder = {"smoke": base / "smoke", "suite": base / "suite"}.get(document["scale"], base / "runs" / "suite")
+    is_part = not document["complete"] and document["scale"] != "smoke"
+    return (base / "runs" / "suite" if is_part else folder) / f"{document['table']}.json"
+
+
+def read() -> Document:
+    """Return the complete comparison that was written last; raises RelicError where there is none."""
+    path = runs.results_dir() / "suite" / "rd_kodak.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise RelicError(f"no comparison to reuse in {path}: leave out --reuse") from None
+
+
+# --- curves --------------------------------------------------------------------------------------------------------
+
+
+def curves(document: Document) -> list[dict[str, Any]]:
+    """Return the mean curves over pictures in the field's layout."""
+    about = f"{document['title']}; means over pictures at equal setting"
+    return [
+        {
+            "name": curve["codec"],
+            "description": f"{about}, {curve['pictures']} pictures; {_joined(curve)}",
+            "results": {
+                "bpp": curve["bpp"],
+                "psnr-rgb": curve["psnr"],
+                "ms-ssim-rgb": curve["ms_ssim"],
+                "encoding_time": curve["encoding_time"],
+                "decoding_time": curve["decoding_time"],
+            },
+        }
+        for curve in mean_curves(document)
+    ]
+
+
+def plot(document: Document) -> Any:
+    """Return the plot: PSNR and MS-SSIM in dB over bits per pixel, means over pictures at equal setting."""
+    from common import figures
+    from common.metrics import ms_ssim_db
+
+    panels: dict[str, list[figures.Line]] = {"PSNR (dB)": [], "MS-SSIM (dB)": []}
+    for curve in mean_curves(document):
+        ms_ssim = [None if value is None else ms_ssim_db(value) for value in curve["ms_ssim"]]
+        for lines, quality in zip(panels.values(), (curve["psnr"], ms_ssim)):
+            lines.append(figures.Line(curve["codec"], curve["bpp"], quality))
+    return figures.rate_distortion(panels, document["title"], log_x=True)
+
+
+# --- texts ---------------------------------------------------------------------------------------------------------
+
+
+def as_text(document: Document) -> str:
+    """Return the document for a terminal."""
+    return table_text.plain_text(document["title"], sections(document))
+
+
+def as_markdown(document: Document) -> str:
+    """Return the document as a markdown page."""
+    figure = f"![{document['title']}]({document['table']}.png)"
+    return table_text.markdown(document["title"], [figure], sections(document))
+
+
+def sections(document: Document) -> list[Section]:
+    """Return the parts of a document in reading order; empty ones are left out."""
+    missing = [f"{codec}: {why.rstrip('.')}." for codec, why in document["missing"].items()]
+    parts = [
+        _bd_rates(document),
+        _single_points(document),
+        _points(document),
+        _times(document),
+        Section("Not run", sentences=missing),
+        Section("Notes", sentences=document["notes"]),
+        Section("How it was made", sentences=_made_by(document) + table_text.provenance(document)),
+    ]
+    return [part for part in parts if part.rows or part.sentences]
+
+
+def _bd_rates(document: Document) -> Section:
+    changes = [change for change in document["changes"] if change["method"] == BD_RATE]
+    section = Section(f"Rate against {ANCHOR}: BD-rate", ["codec", *_columns()])
+    section.rows = [[change["codec"], *_cells(change)] for change in changes]
+    section.sentences = [
+        f"Negative: fewer bits than {ANCHOR} for the same quality. Per picture, then averaged, in brackets the 95 % "
+        "interval over pictures; pictures on which two curves share less than half of the narrower one's qualities are "
+        "left out."
+    ]
+    return section if changes else Section("")
+
+
+def _single_points(document: Document) -> Section:
+    changes = [change for change in document["changes"] if change["method"] == AT_EQUAL_QUALITY]
+    section = Section(f"Rate against {ANCHOR} at equal quality: codecs with too few points for a BD-rate")
+    section.header = ["codec", "point", *_columns()]
+    section.rows = [[change["codec"], change["setting"], *_cells(change)] for change in changes]
+    section.sentences = [
+        f"No BD-rate: against the rate of {ANCHOR} at the point's quality on the same picture, logarithms of rates "
+        f"linear between measured points; pictures on which {ANCHOR} has no such quality are left out."
+    ]
+    return section if changes else Section("")
+
+
+def _points(document: Document) -> Section:
+    """Return the points of the learned codecs; those of the classical ones stand in the plot and the json."""
+    section = Section("Points of the learned codecs", ["codec", "point", "bpp", "PSNR", "MS-SSIM", "pictures"])
+    for curve in mean_curves(document):
+        if curve["kind"] == "learned":
+            points = zip(curve["settings"], curve["bpp"], curve["psnr"], curve["ms_ssim"])
+            section.rows += [[curve["codec"], *map(_number, point), str(curve["pictures"])] for point in points]
+    section.sentences = ["Means over pictures."]
+    return section if section.rows else Section("")
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else value if isinstance(value, str) else f"{value:.4f}"
+
+
+def _columns() -> list[str]:
+    return [f"{name}{what}" for name in NAMES.values() for what in ("", ": pictures")]
+
+
+def _cells(change: Mapping[str, Any]) -> list[str]:
+    texts = []
+    for measure in MEASURES:
+        found = change[measure]
+        bounds = BETWEEN.join(f"{bound:+.1f}" for bound in found["interval"] or ())
+        percent = "-" if found["percent"] is None else f"{found['percent']:+.1f} %"
+        texts += [f"{percent} ({bounds})" if bounds else percent, f"{found['pictures']} of {change['pictures']}"]
+    return texts
+
+
+def _times(document: Document) -> Section:
+    section = Section("Time per picture", ["codec", "encoding", f"of {ANCHOR}'s", "decoding", f"of {ANCHOR}'s"])
+    for row in document["times"]:
+        cells = [_time(row, field) for field in ("encoding_time", "decoding_time")]
+        section.rows.append([row["codec"], *(text for cell in cells for text in cell)])
+    section.sentences = [
+        "Wall clock, two classical codecs at a time: medians over pictures of the mean over settings, and of its ratio "
+        f"to {ANCHOR}'s on the same picture."
+    ]
+    return section
+
+
+def _time(row: Mapping[str, Any], field: str) -> list[str]:
+    ratio = row[f"{field}_ratio"]
+    return [f"{1000 * row[field]:.1f} ms", f"{ratio:.0f} x" if ratio >= 100 else f"{ratio:.3g} x"]
+
+
+def _made_by(document: Document) -> list[str]:
+    return [f"{curve['codec']}: {_joined(curve)}." for curve in document["curves"]]
+
+
+def _joined(curve: Mapping[str, Any]) -> str:
+    """Return a curve's settings and what made it: of classical codecs one label, as only the setting differs."""
+    made_by = dict.fromkeys(curve["made_by"]) if curve["kind"] == "learned" else curve["made_by"][:1]
+    settings = [f"settings {' | '.join(curve['settings'])}"] if len(curve["settings"]) > 1 else []
+    return "; ".join([*settings, *made_by])
+
+
+def as_csv(document: Document) -> str:
+    """Return the changes of rate and the times as csv, one line for each change and measure of quality."""
+    names = ["codec", "setting", "method", "quality", "percent", "interval_low", "interval_high"]
+    names += ["pictures", "of_pictures", "encoding_time", "encoding_time_ratio", "decoding_time", "decoding_time_ratio"]
+    times = {row["codec"]: {name: row[name] for name in names[-4:]} for row in document["times"]}
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for change in document["changes"]:
+        for measure in MEASURES:
+            writer.writerow({**change, **_csv_cells(change, measure), **times[change["codec"]]})
+    return text.getvalue()
+
+
+def _csv_cells(change: Mapping[str, Any], measure: str) -> dict[str, Any]:
+    found = change[measure]
+    low, high = found["interval"] or (None, None)
+    cells = {"quality": NAMES[measure], "percent": found["percent"], "interval_low": low, "interval_high": high}
+    return {**cells, "pictures": found["pictures"], "of_pictures": change["pictures"]}

@@ -1,0 +1,22 @@
+"""Data sets by name, as uint8 arrays in memory, and the random patches that training draws from them.
+
+A name is a folder, `kodak` or `bsds500/train`, looked for in this order: `$RELIC_DATA/<name>`, the cache
+`$RELIC_CACHE/data/<name>` (default ~/.cache/relic), the sets that tensorflow-datasets has prepared, with their split
+where they have several: `cifar10/train`. `sample` is embedded: three photographs that scikit-image ships.
+`python -m common.data` lists and fetches them.
+"""
+from common.data.patches import TrainingPatches, refuse_test_set
+from common.data.pictures import read_image, write_png
+from common.data.places import roots
+from common.data.sets import images, load, named_entries
+
+__all__ = [
+    "TrainingPatches",
+    "images",
+    "load",
+    "named_entries",
+    "read_image",
+    "refuse_test_set",
+    "roots",
+    "write_png",
+]

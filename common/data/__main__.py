@@ -1,0 +1,61 @@
+"""List and fetch data sets.
+
+    python -m common.data list           # the sets known here, where they are found, and their terms
+    python -m common.data fetch kodak    # download into the cache, every file verified
+    python -m common.data fetch cifar10  # let tensorflow-datasets download and prepare a set
+"""
+from __future__ import annotations
+
+import argparse
+
+from common.data.fetch import KNOWN, KODAK_URL, fetch_kodak, how_to_get
+from common.data.places import cache_root, prepared_root, roots
+from common.data.prepared import prepare
+from common.errors import RelicError, run_main
+
+
+def fetch(name: str, url: str = KODAK_URL) -> None:
+    """Fetch a named set: Kodak into the cache, others through tensorflow-datasets; raise RelicError if it fails."""
+    known = KNOWN.get(name)
+    if name == "kodak":
+        fetch_kodak(cache_root() / name, url)
+    elif name == "sample":
+        print("sample needs no fetching: scikit-image ships it")
+    elif known is not None and not known.fetched:
+        raise RelicError(f"{name} cannot be fetched: {how_to_get(name)}")
+    else:
+        prepare(name)
+    print(f"{name}: {where(name)}")
+
+
+def where(name: str) -> str:
+    """Return the place a known set would be read from, or "-"."""
+    if name == "sample":
+        return "scikit-image"
+    found = [root / name for root in (*roots(), prepared_root()) if (root / name).is_dir()]
+    return str(found[0]) if found else "-"
+
+
+def print_sets() -> None:
+    """Print the sets known here: name, what they hold, where they are found, and their terms."""
+    for name, known in KNOWN.items():
+        print(f"{name:<18} {known.contents:<36} {where(name):<24} {known.terms}")
+
+
+def main() -> None:
+    """Run the command line: `list` or `fetch NAME`."""
+    parser = argparse.ArgumentParser(prog="python -m common.data", description="List and fetch data sets.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="the sets known here, where they are found, and their terms")
+    fetching = commands.add_parser("fetch", help="download a set")
+    fetching.add_argument("name", help="kodak, or a set that tensorflow-datasets knows")
+    fetching.add_argument("--url", default=KODAK_URL, help="where Kodak's files are (default %(default)s)")
+    arguments = parser.parse_args()
+    if arguments.command == "list":
+        print_sets()
+    else:
+        fetch(arguments.name, arguments.url)
+
+
+if __name__ == "__main__":
+    run_main(main)

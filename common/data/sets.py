@@ -1,0 +1,80 @@
+"""Data sets by name: read from the first place that has them, whole or in part, with one digest of what was read."""
+from __future__ import annotations
+
+import itertools
+from pathlib import Path, PurePosixPath
+from typing import Iterator, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from common.data.fetch import how_to_get
+from common.data.places import not_found, prepared_root, roots
+from common.data.prepared import read_prepared
+from common.data.sources import EMBEDDED, Entry, arrays_of, read_arrays, read_folder, sha256
+from common.errors import RelicError
+
+Picture = Tuple[str, np.ndarray]  # stem of the file's name, uint8 picture
+
+MAX_SET_BYTES = 2 ** 34
+
+
+def images(name: str, limit: Optional[int] = None, directory: Union[str, Path, None] = None) -> List[Picture]:
+    """Return a set's pictures as (stem, uint8 array (height, width, 3) or (height, width)), in order of their paths.
+
+    `limit` keeps the first ones; `directory` reads that folder, whatever the name. Raises RelicError where the set is
+    not found, saying how to get it, and for an empty folder or an unreadable picture.
+    """
+    return load(name, limit, directory)[0]
+
+
+def load(
+    name: str, limit: Optional[int] = None, directory: Union[str, Path, None] = None
+) -> Tuple[List[Picture], str]:
+    """Return what `images` returns, and one sha256 over the sorted sha256 of the files (or arrays) read."""
+    entries = read_entries(name, limit, directory)
+    return [(stem, image) for stem, _, image in entries], digest_of(entries)
+
+
+def read_entries(name: str, limit: Optional[int], directory: Union[str, Path, None] = None) -> List[Entry]:
+    """Return the entries that `images` returns the pictures of; its rules and errors hold here."""
+    if limit is not None and limit < 1:
+        raise RelicError(f"a limit of {limit} pictures leaves none: give 1 or more")
+    found = _find(name) if directory is None else read_folder(Path(directory).expanduser())
+    entries, size = [], 0
+    for entry in itertools.islice(found, limit):
+        entries.append(entry)
+        size += entry[2].nbytes
+        if size > MAX_SET_BYTES:
+            raise RelicError(f"{name} needs more than {MAX_SET_BYTES >> 30} GiB of memory: give a smaller limit")
+    return entries
+
+
+def named_entries(name: str, stems: Sequence[str]) -> List[Entry]:
+    """Return the entries of a set with these stems, in their order; raise RelicError that names a missing one."""
+    entries = {entry[0]: entry for entry in read_entries(name, None)}
+    missing = [stem for stem in stems if stem not in entries]
+    if missing:
+        raise RelicError(f"{name} lacks {missing[0]}: {how_to_get(name)}")
+    return [entries[stem] for stem in stems]
+
+
+def digest_of(entries: Sequence[Entry]) -> str:
+    """Return one sha256 over the sorted sha256 of entries."""
+    return sha256("\n".join(sorted(digest for _, digest, _ in entries)).encode())
+
+
+def _find(name: str) -> Iterator[Entry]:
+    """Read a named set from the first place that has it."""
+    if name in EMBEDDED:
+        return EMBEDDED[name]()
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or str(path) != name:
+        raise RelicError(f"{name!r} is no data set's name: write it like kodak or bsds500/train")
+    for root in roots():
+        if (root / name).is_dir():
+            return read_folder(root / name)
+        if arrays_of(root / name).is_file():
+            return read_arrays(arrays_of(root / name), path.name)
+    if (prepared_root() / path.parts[0]).is_dir():
+        return read_prepared(name)
+    raise not_found(name)

@@ -1,0 +1,133 @@
+"""What the networks of experiments still lack, and training it: in turn, so that a cut finds rows and seeds equal."""
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Iterable, Sequence
+
+from common import runs
+from common.config import differing_fields, preset_of
+from common.errors import RelicError
+from common.runs import Run
+
+TURN = 5.0  # minutes that one training goes on for before the next one's turn
+LARGE_GPU, TWO_CORES = 5e13, 1e11  # operations a second that trainings reach, for estimates
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """One preset's training with one seed: `config` is that of the scale."""
+
+    run: Run
+    config: Any
+    package: str  # of the paper
+
+    @property
+    def name(self) -> str:
+        """Preset, scale and seed in words."""
+        return f"{self.run.paper}/{self.run.preset} at scale {self.run.scale}, seed {self.run.seed}"
+
+    @property
+    def steps(self) -> int:
+        """Steps of all parts of the training."""
+        return sys.modules[type(self.config).__module__].total_steps(self.config)
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether weights of this very config are there."""
+        about = self.about
+        there = (self.run.shipped / "weights.safetensors").is_file()
+        return there and not differing_fields(about.get("config", {}), self.config)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What run.json says of the shipped weights, whatever their recipe; empty where there is none."""
+        path = self.run.shipped / "run.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def progress(self) -> tuple[int, float]:
+        """Return the steps done and the seconds they took."""
+        if self.is_shipped:
+            return self.about["steps"], self.about["training_seconds"]
+        kept = [runs.checkpoint_about(path) for path in self._checkpoints()] if self._can_resume() else []
+        return sum(about["step"] for about in kept), sum(about["seconds"] for about in kept)
+
+    def go_on(self, minutes: float | None = None) -> bool:
+        """Train for so many minutes, from the checkpoint where it is of this config; ship it when it is finished."""
+        import_module("common.backend").forget_models()
+        train_preset = import_module(f"{self.package}.train").train_preset
+        resume = self._can_resume()
+        run = self.run
+        return train_preset(run.preset, run.scale, run.seed, minutes=minutes, resume=resume, restart=not resume)
+
+    def _checkpoints(self) -> list[Path]:
+        return sorted(self.run.checkpoint.parent.glob("checkpoint*.npz"))
+
+    def _can_resume(self) -> bool:
+        """Return whether there are checkpoints and all are of this config; a part has its own steps and rate."""
+        own = {"steps", "learning_rate", "phases"}
+        kept = [runs.checkpoint_about(path)["config"] for path in self._checkpoints()]
+        single = len(kept) == 1 and self._checkpoints()[0] == self.run.checkpoint
+        differing = [set(differing_fields(config, self.config)) for config in kept]
+        return bool(kept) and not any(names if single else names - own for names in differing)
+
+
+def trainings(configs: Iterable[Any], scale: str, seeds: Sequence[int]) -> list[Training]:
+    """Return the trainings of presets at a scale, all presets of the first seed before those of the second."""
+    wanted = []
+    for seed in seeds:
+        for config in dict.fromkeys(configs):
+            package = type(config).__module__.rpartition(".")[0]
+            at_scale = sys.modules[type(config).__module__].at_scale
+            wanted.append(Training(Run(*preset_of(config), scale, seed), at_scale(config, scale), package))
+    return wanted
+
+
+def complete(wanted: Sequence[Training], minutes: float | None = None, turn: float = TURN) -> list[Training]:
+    """Train what is not shipped, always the one with the least share of its steps done; return what is left.
+
+    Each goes on for `turn` minutes at a time and is shipped as it ends. Ends after `minutes`, where they are given.
+    """
+    started = time.monotonic()
+    while lacking := [training for training in wanted if not training.is_shipped]:
+        left = None if minutes is None else minutes - (time.monotonic() - started) / 60
+        if left is not None and left <= 0:
+            return lacking
+        least = min(lacking, key=lambda training: training.progress[0] / training.steps)
+        alone = None if len(lacking) == 1 else turn
+        print(f"training {least.name}: from step {least.progress[0]} of {least.steps}", file=sys.stderr, flush=True)
+        least.go_on(min(value for value in (left, alone, 1e9) if value is not None))
+    return []
+
+
+def require_weights(configs: Iterable[Any], scale: str, command: str) -> None:
+    """Raise RelicError that says what is missing, and how long it takes, where no preset has weights at a scale."""
+    wanted = trainings(configs, scale, (0,))
+    if any(list(training.run.shipped.parent.glob("seed*/weights.safetensors")) for training in wanted):
+        return
+    flops = sum(_flops(training) for training in wanted)
+    names = ", ".join(training.run.preset for training in wanted)
+    raise RelicError(
+        f"no weights at scale {scale} of {wanted[0].run.paper} for {names}: `{command}` trains them, {flops:.1e} FLOP, "
+        f"about {_hours(flops / LARGE_GPU)} on a large GPU or {_hours(flops / TWO_CORES)} on two CPU cores"
+    )
+
+
+def _flops(training: Training) -> float:
+    """Return the operations of a training, counted on the config that is not shortened yet."""
+    config_module = sys.modules[type(training.config).__module__]
+    from common.config import find_preset
+
+    preset = find_preset(config_module, training.run.preset)
+    return import_module(f"{training.package}.complexity").training_flops(preset, training.run.scale)
+
+
+def _hours(seconds: float) -> str:
+    if seconds < 5400:
+        return f"{max(1, round(seconds / 60))} minutes"
+    return f"{seconds / 3600:,.0f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:,.0f} days"

@@ -1,0 +1,39 @@
+"""Recipes for trainings shorter than Cheng et al.'s: what each part of them gives, on held-out pictures of BSDS500.
+
+    python -m experiments.recipes_cheng                  # shipped weights of half the steps of scale small: minutes
+    python -m experiments.recipes_cheng --scale smoke    # a minute: trains for one step, checks the plumbing
+    python -m experiments.recipes_cheng --train          # trains them: about an hour on two cores
+
+Each recipe adds one thing to the one before it. The paper's own schedule, 2 million steps, is none of them.
+"""
+from __future__ import annotations
+
+from common import tables
+from papers.cheng_resnet import config
+
+TABLE = "cheng_resnet/recipes"
+ROWS = {
+    "SubPixel, drops": config.PILOT_DROPS,
+    "SubPixel, decay": config.PILOT_DECAY,
+    "SubPixel, average": config.PILOT_AVERAGE,
+    "SubPixel, squared error": config.PILOT_SQUARED_ERROR,
+    "SubPixel, rounded": config.PILOT_ROUNDED,
+}
+REFERENCES = {
+    "SubPixel, decay": "SubPixel, drops",
+    "SubPixel, average": "SubPixel, decay",
+    "SubPixel, squared error": "SubPixel, average",
+    "SubPixel, rounded": "SubPixel, squared error",
+}
+MINUTES = 6
+
+
+def reproduce(options: tables.Options) -> tables.Reproduction:
+    """Measure the networks of all recipes on the held-out pictures."""
+    from papers.cheng_resnet.reproduction import recipes
+
+    return recipes.reproduce(options, REFERENCES)
+
+
+if __name__ == "__main__":
+    tables.main(TABLE, ROWS, reproduce)

@@ -1,0 +1,88 @@
+"""The recipes of short trainings side by side: the objective they are trained for, quality at equal rate, colours."""
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from common import evaluate, metrics, published, statistics, trained
+from common.classical import codecs, operating_points
+from common.config import preset_of
+from common.join import Reproduction, claim
+from common.tables import Options
+from papers.cheng_resnet import codec as codec_module
+from papers.cheng_resnet import complexity, train
+
+PICTURES = 24
+ANCHOR = "JPEG2000"  # codes at any rate, also where JPEG's smallest file is larger
+COLUMNS = {
+    "J": "objective",
+    "bpp": "bpp",
+    "MS-SSIM": "ms_ssim",
+    "PSNR (dB)": "psnr",
+    f"MS-SSIM above {ANCHOR} at equal bpp": "ms_ssim_ahead",
+    f"PSNR above {ANCHOR} at equal bpp (dB)": "psnr_ahead",
+    "chroma slope": "chroma_slope",
+}
+
+
+def reproduce(options: Options, references: Mapping[str, str]) -> Reproduction:
+    """Measure every row's network, and judge each recipe against its reference, `references[row]`."""
+    options = dataclasses.replace(options, images=options.images or (None if options.scale == "smoke" else PICTURES))
+    pictures, test_set, note = trained.pictures_of(options, published.load(options.table))
+    found = Reproduction(notes=[*NOTES, *([note] if note else [])])
+    seeds = {row: trained.seeds_of(options, config, train.train_preset) for row, config in options.rows.items()}
+    about = {row: trained.network(options.rows[row], options.scale, of) for row, of in seeds.items() if of}
+    found.provenance = {"test_set": test_set, "networks": about}
+    for row, config in options.rows.items():
+        flops = complexity.training_flops(config, options.scale)
+        if not seeds[row]:
+            found.missing[row] = trained.how_to_train(config, options.scale, flops)
+        for seed in seeds[row]:
+            codec = codec_module.load(preset_of(config)[1], options.scale, seed)
+            found.pictures += [{"row": row, "seed": seed, **measured(codec, *picture)} for picture in pictures]
+    found.further = {column: means(found.pictures, field) for column, field in COLUMNS.items()}
+    found.claims = [judged(found.pictures, row, other) for row, other in references.items() if seeds[row]]
+    return found
+
+
+NOTES = (
+    "J is the objective of Eq. 1, lambda (1 - MS-SSIM) + bpp, with counted bytes: lower is better.",
+    "At equal bpp: what a network is ahead of JPEG2000 (the suite's setting of OpenJPEG) at its own counted rate, so "
+    "that networks of different rates can be compared; pictures each count once.",
+    "Chroma slope: how much of Cb and Cr is left, 1 all, 0 none (a grey or sepia picture).",
+    "One training a recipe: intervals are over pictures alone and leave out what another seed would change.",
+)
+
+
+def measured(codec: codec_module.Codec, name: str, image: np.ndarray) -> dict[str, Any]:
+    """Return what coding a picture costs and gives, with JPEG2000's at equal rate taken off, rounded."""
+    whole = evaluate.measure(codec, image, name)
+    anchor = operating_points.at_bpp(codecs.family(ANCHOR), image, whole.bpp)
+    assert whole.ms_ssim is not None and anchor["ms_ssim"] is not None and anchor["psnr"] is not None
+    entry = {
+        "bpp": whole.bpp,
+        "ms_ssim": whole.ms_ssim,
+        "psnr": whole.psnr,
+        "objective": codec.config.lmbda * (1 - whole.ms_ssim) + whole.bpp,
+        "ms_ssim_ahead": whole.ms_ssim - anchor["ms_ssim"],
+        "psnr_ahead": whole.psnr - anchor["psnr"],
+        "chroma_slope": metrics.chroma_slope(image, codec.decompress(codec.compress(image))),
+    }
+    return {"picture": name, **{key: None if value is None else round(value, 6) for key, value in entry.items()}}
+
+
+def means(pictures: Sequence[Mapping[str, Any]], field: str) -> dict[str, float]:
+    """Return the mean of a field for each row, over the pictures that have it."""
+    rows = dict.fromkeys(picture["row"] for picture in pictures)
+    values = {row: [p[field] for p in pictures if p["row"] == row and p[field] is not None] for row in rows}
+    return {row: round(float(np.mean(of)), 6) for row, of in values.items() if of}
+
+
+def judged(pictures: Sequence[Mapping[str, Any]], row: str, other: str) -> dict[str, Any]:
+    """Return the claim that a row's J is below another's, with its interval over pictures."""
+    ours, theirs = (np.array([p["objective"] for p in pictures if p["row"] == name]) for name in (row, other))
+    interval = statistics.interval_of_difference(ours, theirs)
+    difference = round(float(np.mean(ours - theirs)), 6)
+    return claim(f"J of {row} is below that of {other}", "below", 0.0, difference, "", interval)

@@ -1,0 +1,284 @@
+"""Sentences of Deshmukh and Pollett judged: networks that differ in one thing, over pictures of Kodak and trainings."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from common import evaluate, figures, metrics, published, statistics, trained
+from common.classical import codecs
+from common.config import find_preset
+from common.figures import Line
+from common.join import Reproduction, claim
+from common.tables import Options
+from papers.deshmukh_irm import codec as codec_module
+from papers.deshmukh_irm import config, huffman, train
+from papers.deshmukh_irm.codec import Codec
+from papers.deshmukh_irm.reproduction import claims_learning, tables
+from papers.deshmukh_irm.reproduction.references import printed
+from papers.deshmukh_irm.reproduction.test_pictures import bicubic, scaled
+
+PLAIN = "plain bicubic"
+# Presets that are compared, and what a figure has room for.
+NAMES = {
+    PLAIN: "plain",
+    "grey": "grey",
+    "rgb": "rgb",
+    "baseline_as_written": "base-\nline",
+    "baseline_jiang": "Jiang",
+    "grey_without_skips": "no\nskips",
+    "grey_without_separable": "vanilla",
+    "grey_icm64": "ICM\nof 64",
+    "grey_penalty_literal": "literal\nloss",
+    "grey_without_penalty": "square\nalone",
+    "grey_peak1": "0 to 1",
+    "grey_images400": "400\nimages",
+    "grey_stl10": "STL-10",
+}
+PRESETS = tuple(name for name in NAMES if name != PLAIN)
+SMOKE_PRESETS = ("grey", "grey_without_skips")
+PICTURE_FORMATS: dict[str, evaluate.Codec] = {"JPEG quality 95": codecs.Jpeg(95), "WebP quality 90": codecs.WebP(90)}
+LIMIT = 0.25  # dB: the suite's tolerance of a PSNR, for sentences that something does not matter
+DIGITS = 6
+# Fields of a measurement: title in the table, unit after a difference, digits shown.
+FIELDS = {
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "entropy": "entropy of the code, bits a value",
+    "deviation": "standard deviation of the code, levels",
+    "distinct": "distinct values of the code",
+    "residual": "what the IRM adds, mean levels",
+    "srgan_psnr": "PSNR with the SRGAN, dB",
+}
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A sentence that is true if a measure of one preset lies beyond that of another: by `relation` and `limit`."""
+
+    sentence: str
+    ours: str
+    other: str
+    field: str = "psnr"
+    relation: str = "above"
+    limit: float = 0.0
+
+
+_BETTER = "The proposed model is better than the baseline (Sections 4 and 5)"
+_LOSS = "Eq. 2's second term gives codes of {0} (Section 1), {1}"
+_READINGS = {"towards the output": "grey", "literally": "grey_penalty_literal"}
+COMPARISONS = (
+    Comparison(f"{_BETTER} as the paper describes it", "grey", "baseline_as_written"),
+    Comparison(f"{_BETTER} as the paper describes it", "grey", "baseline_as_written", "ssim"),
+    Comparison(f"{_BETTER} as Jiang et al. have it", "grey", "baseline_jiang"),
+    Comparison(f"{_BETTER} as Jiang et al. have it", "grey", "baseline_jiang", "ssim"),
+    Comparison("Skip connections help (Section 1)", "grey", "grey_without_skips"),
+    Comparison("Separable layers cost no quality", "grey", "grey_without_separable", limit=-LIMIT),
+    Comparison("64 maps in the ICM are no better than three", "grey_icm64", "grey", "psnr", "below", LIMIT),
+    Comparison("Grey pictures are coded better than colour ones (Section 4)", "grey", "rgb"),
+    Comparison("Grey pictures are coded better than colour ones (Section 4)", "grey", "rgb", "ssim"),
+    Comparison("More augmented images are better than 400 (Section 4)", "grey", "grey_images400"),
+    Comparison("COCO is better than STL-10 (Section 4)", "grey", "grey_stl10"),
+    *(
+        Comparison(_LOSS.format(what, f"read {how}"), preset, "grey_without_penalty", field, "below")
+        for how, preset in _READINGS.items()
+        for what, field in (("lower variance", "deviation"), ("fewer values", "distinct"), ("less entropy", "entropy"))
+    ),
+    Comparison("The second term costs no quality, read literally", "grey_penalty_literal", "grey", limit=-LIMIT),
+    Comparison("On pixels from 0 to 1 the loss lets the IRM add as much", "grey_peak1", "grey", "residual"),
+    Comparison("On pixels from 0 to 1 the loss gives as good pictures", "grey_peak1", "grey", limit=-LIMIT),
+    Comparison("Trained on pixels from 0 to 1 they are better than plain bicubic", "grey_peak1", PLAIN, limit=LIMIT),
+    Comparison("The networks are better than plain bicubic", "grey", PLAIN),
+)
+
+
+def reproduce(options: Options) -> Reproduction:
+    """Measure what has weights on the test pictures, and judge. Only scale smoke trains what is missing."""
+    named, test_set, note = trained.pictures_of(options, published.load(options.table))
+    presets = SMOKE_PRESETS if options.scale == "smoke" else PRESETS
+    networks = {preset: find_preset(config, preset) for preset in presets}
+    seeds = {preset: trained.seeds_of(options, one, train.train_preset) for preset, one in networks.items()}
+    srgan, about_srgan = tables.srgan_of(options)
+    entries = measure(options.scale, seeds, named, srgan)
+    every = [(preset, seed) for preset in seeds for seed in seeds[preset]]
+    logs = {(preset, seed): trained.log(networks[preset], options.scale, seed) for preset, seed in every}
+    found = judged(entries, logs, 20 if options.scale == "smoke" else claims_learning.INITIALISATIONS, named[0][1])
+    found.notes += [note] if note else []
+    missing = [preset for preset in presets if not seeds[preset]]
+    found.missing = {preset: tables.how_to_train(networks[preset], options.scale) for preset in missing}
+    about = {p: trained.network(networks[p], options.scale, seeds[p]) for p in presets if seeds[p]}
+    found.provenance = {"test_set": test_set, "networks": {**about, **({"srgan": about_srgan} if srgan else {})}}
+    found.figures = {"": drawn(entries)}
+    return found
+
+
+# --- measuring -----------------------------------------------------------------------------------------------------
+
+
+def measure(
+    scale: str, seeds: Mapping[str, Sequence[int]], pictures: Sequence[tuple[str, np.ndarray]], srgan: Codec | None
+) -> list[dict[str, Any]]:
+    """Return one entry a preset, seed and picture, with those of plain bicubic."""
+    grey = [(name, scaled(image, 1)) for name, image in pictures]
+    entries = [{"row": PLAIN, "seed": 0, "picture": name, **of_plain(x)} for name, x in grey]
+    every = [(preset, seed) for preset, of in seeds.items() for seed in of]
+    with trained.progress(len(every), "network") as bar:
+        for preset, seed in every:
+            bar.set_description(f"{preset}, seed {seed}")
+            codec = codec_module.load(preset, scale, seed).at(srgan=srgan)
+            channels = codec.config.channels
+            for name, image in pictures:
+                measured = of_picture(codec, scaled(image, channels))
+                entries.append({"row": preset, "seed": seed, "picture": name, **measured})
+            bar.update()
+    return [{k: round(v, DIGITS) if isinstance(v, float) else v for k, v in entry.items()} for entry in entries]
+
+
+def of_picture(codec: Codec, x: np.ndarray) -> dict[str, float]:
+    """Return the FIELDS of a codec on a uint8 picture, and its PSNR with the code saved in other formats."""
+    code = codec.code(x)
+    values = code / np.float32(255)
+    x_hat = codec.restored(code, x)
+    added = codec_module.rounded(codec.upsampled(values)).reshape(x.shape).astype(np.float64) - x_hat
+    measured = {**_quality(x, x_hat), **of_code(code), "residual": float(np.abs(added).mean())}
+    if codec.srgan and codec.config.architecture == "proposed":
+        measured["srgan_psnr"] = metrics.psnr(x, codec.restored(code, x, codec.srgan))
+    picture = code if code.shape[2] == 3 else code[..., 0]
+    for name, saved in PICTURE_FORMATS.items():
+        again = saved.decompress(saved.compress(picture)).reshape(code.shape)
+        measured[name] = metrics.psnr(x, codec.restored(again, x))
+    return measured
+
+
+def of_plain(x: np.ndarray) -> dict[str, float]:
+    """Return the FIELDS of plain bicubic on a grey uint8 picture."""
+    small, x_hat = bicubic(x)
+    return {**_quality(x, x_hat), **of_code(small[..., None])}
+
+
+def _quality(x: np.ndarray, x_hat: np.ndarray) -> dict[str, float]:
+    return {"psnr": metrics.psnr(x, x_hat), "ssim": metrics.ssim(x, x_hat)}
+
+
+def of_code(code: np.ndarray) -> dict[str, float]:
+    """Return entropy (bits a value), standard deviation and distinct values of a code, (h, w, c): means of channels."""
+    planes = [np.ascontiguousarray(code[..., i]) for i in range(code.shape[2])]
+    return {
+        "entropy": float(np.mean([huffman.entropy_bits(plane) / plane.size for plane in planes])),
+        "deviation": float(np.mean([plane.std() for plane in planes])),
+        "distinct": float(np.mean([len(np.unique(plane)) for plane in planes])),
+    }
+
+
+# --- judging -------------------------------------------------------------------------------------------------------
+
+
+def judged(
+    entries: list[dict[str, Any]], logs: claims_learning.Logs, initialisations: int, picture: np.ndarray
+) -> Reproduction:
+    """Return claims, means and notes, which follow from measurements and logs, and from untrained networks."""
+    found = Reproduction(pictures=entries)
+    rows = {entry["row"] for entry in entries}
+    claims = [of_comparison(entries, one) for one in COMPARISONS if {one.ours, one.other} <= rows]
+    if any("srgan_psnr" in entry for entry in entries):
+        claims.append(of_srgan(entries))
+    claims += [of_format(entries, name) for name in PICTURE_FORMATS]
+    found.claims = [one for one in claims if "interval" in one]
+    found.claims += [*claims_learning.claims(logs), *claims_learning.of_starts(initialisations, scaled(picture, 1))]
+    found.further = further(entries)
+    found.notes = notes(entries, logs)
+    if len(found.claims) < len(claims):
+        found.notes.insert(0, f"Not judged: that takes {statistics.MINIMUM_PICTURES} pictures at least.")
+    return found
+
+
+def matrix(entries: Sequence[Entry], row: str, field: str) -> np.ndarray:
+    """Return the measurements of a row as float (seeds, pictures)."""
+    own = [entry for entry in entries if entry["row"] == row]
+    seeds = dict.fromkeys(entry["seed"] for entry in own)
+    return np.array([[entry[field] for entry in own if entry["seed"] == seed] for seed in seeds], np.float64)
+
+
+def of_comparison(entries: Sequence[Entry], one: Comparison) -> dict[str, Any]:
+    """Judge a comparison by the mean difference over trainings and pictures, with its interval."""
+    ours, other = (matrix(entries, row, one.field) for row in (one.ours, one.other))
+    text = f"{one.sentence}: {one.ours} - {one.other}, {FIELDS[one.field]}"
+    trainings = f"{len(ours)} and {len(other)} trainings"
+    return _judged(text, one, ours, other, trainings, statistics.interval_of_difference(ours, other))
+
+
+def of_same_networks(entries: Sequence[Entry], one: Comparison) -> dict[str, Any]:
+    """Judge two ways to use the same networks, `one.field` and PSNR, by the mean difference, paired by training too."""
+    ours, other = (matrix(entries, one.ours, field) for field in (one.field, "psnr"))
+    text = f"{one.sentence}: {one.ours}, PSNR, dB"
+    return _judged(text, one, ours, other, f"{len(ours)} trainings", statistics.interval_of_mean(ours - other))
+
+
+def _judged(
+    text: str, one: Comparison, ours: np.ndarray, other: np.ndarray, trainings: str, interval: Any
+) -> dict[str, Any]:
+    difference = round(float(ours.mean() - other.mean()), DIGITS)
+    note = f"{ours.mean():.4g} and {other.mean():.4g}; {trainings}, {ours.shape[1]} pictures."
+    if interval is not None:
+        note += f" Half the interval, {(interval[1] - interval[0]) / 2:.2g}, is the effect that could be detected."
+    return claim(text, one.relation, one.limit, difference, note, interval)
+
+
+def of_srgan(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Judge whether up-sampling by the SRGAN is better than by interpolation, on the same networks and codes."""
+    rows = ("Abstract, proposed", "Section 4, proposed with bicubic")
+    gain = " and ".join(str(printed(row, "PSNR")) for row in rows)
+    sentence = f"The SRGAN is better than bicubic up-sampling (Section 4, {gain} dB)"
+    return of_same_networks(entries, Comparison(sentence, "grey", "grey", "srgan_psnr"))
+
+
+def of_format(entries: Sequence[Entry], name: str) -> dict[str, Any]:
+    """Judge whether it does not matter in which format the code is saved as a picture (Section 4)."""
+    sentence = f"It hardly matters in which file format the code is saved (Section 4), {name}"
+    return of_same_networks(entries, Comparison(sentence, "grey", "grey", name, limit=-LIMIT))
+
+
+def further(entries: Sequence[Entry]) -> dict[str, dict[str, float]]:
+    """Return the means of every row and field that it has."""
+    rows = list(dict.fromkeys(entry["row"] for entry in entries))
+    table: dict[str, dict[str, float]] = {}
+    for field, title in FIELDS.items():
+        having = [row for row in rows if all(field in e for e in entries if e["row"] == row)]
+        table[title] = {row: float(f"{matrix(entries, row, field).mean():.5g}") for row in having}
+    return {title: of for title, of in table.items() if of}
+
+
+def notes(entries: Sequence[Entry], logs: claims_learning.Logs) -> list[str]:
+    """Return what explains the numbers."""
+    said = [
+        "Differences are paired by picture; intervals are over pictures and trainings. With three trainings they are "
+        "too narrow rather than too wide.",
+        "Read literally, Eq. 2's second term compares u with what block 5 adds: both are equal where u has half the "
+        "values of the picture, so that the code has half the contrast and one bit less. That is the low variance of "
+        "Section 1. Towards the output, which is the reason that Section 3.4 gives, it has no such effect.",
+        "With pixels from 0 to 1 a mean absolute difference weighs more than a mean square: what the IRM could gain is "
+        "less than what adding anything costs, and the networks stay interpolation. The published tables have its "
+        "quality (`audit_deshmukh`); which values the authors had is not known.",
+        "COCO and STL-10: as many images and steps, 102 and 197 pictures that they are cut from here.",
+        "All file formats: `figure4_deshmukh`. Times: `speed_deshmukh`.",
+    ]
+    return [*said, *claims_learning.notes(logs)]
+
+
+# --- drawing -------------------------------------------------------------------------------------------------------
+
+
+def drawn(entries: Sequence[Entry]) -> Any:
+    """Return PSNR of all rows, a point a training."""
+    rows = list(dict.fromkeys(entry["row"] for entry in entries))
+    points = {row: matrix(entries, row, "psnr").mean(axis=1) for row in rows}
+    lines = []
+    for seed in range(max(map(len, points.values()))):
+        having = [row for row in rows if len(points[row]) > seed]
+        values = [float(points[row][seed]) for row in having]
+        lines.append(Line(f"training {seed + 1}", [NAMES[row] for row in having], values, joined=False))
+    title = "Presets, grey but for rgb, and plain bicubic: a point a training"
+    return figures.line_plot(lines, "", "PSNR, Kodak at 200x200 (dB)", title)

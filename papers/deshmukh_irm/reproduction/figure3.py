@@ -1,0 +1,200 @@
+"""Figure 3 of Deshmukh and Pollett: files of COCO's pictures, already JPEG, against those of ICM and Huffman coding."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple, Sequence
+
+import numpy as np
+
+from common import data, figures, metrics, trained
+from common.classical import codecs, operating_points
+from common.data import pictures
+from common.errors import RelicError
+from common.figures import Line
+from common.join import Reproduction, claim
+from common.tables import Options
+from papers.deshmukh_irm import config, huffman
+from papers.deshmukh_irm.codec import Codec
+from papers.deshmukh_irm.entropy_coders import RANGE_CODER
+from papers.deshmukh_irm.reproduction import tables
+from papers.deshmukh_irm.reproduction.test_pictures import SMOKE_PICTURES, STAND_IN, bicubic
+
+ROW = "COCO"
+FOLDER = "coco128_val"
+JPEG_ENDINGS = (".jpg", ".jpeg")
+STAND_IN_QUALITY = 90
+EVERY = 8  # pictures of which one is decoded: restoring pictures of COCO's size takes longer than all the rest
+# What a picture's .rlic file is compared with, by the field that counts its bytes.
+OTHERS = {
+    "before_bytes": "JPEG of the data set",
+    "raw_bytes": "uncompressed",
+    "plain_bytes": "plain bicubic's code, Huffman",
+    "range_coder_bytes": "the same code, range coder",
+    "jpeg_bytes": "JPEG of the same PSNR",
+}
+
+
+class File(NamedTuple):
+    """A picture file: its name without ending, its bytes on disk, and its uint8 picture HxWx3 or HxW."""
+
+    name: str
+    size: int
+    image: np.ndarray
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def files_of(options: Options) -> tuple[list[File], dict[str, Any], str]:
+    """Return the JPEG files, `{name, pictures, digest}` of their pictures, and a sentence where they are a stand-in."""
+    limit = options.images or (SMOKE_PICTURES if options.scale == "smoke" else None)
+    folder = options.data or next((root / FOLDER for root in data.roots() if (root / FOLDER).is_dir()), None)
+    if folder:
+        name, note, files = folder.name, "", read_files(folder, limit)
+    else:
+        coder = codecs.Jpeg(STAND_IN_QUALITY)
+        coded = [(name, coder.compress(image)) for name, image in data.images(STAND_IN, limit)]
+        files = [File(name, len(jpeg), coder.decompress(jpeg)) for name, jpeg in coded]
+        name, note = STAND_IN, f"No folder {FOLDER} in {', '.join(map(str, data.roots()))}: the embedded set {STAND_IN}"
+        note += f", coded as JPEG of quality {STAND_IN_QUALITY}, stands in. No absolute value is comparable."
+    digest = trained.pixel_digest([(file.name, file.image) for file in files])
+    return files, {"name": name, "pictures": len(files), "digest": digest}, note
+
+
+def read_files(folder: Path, limit: int | None) -> list[File]:
+    """Return the first JPEG files of a folder and of those below it; raises RelicError where there are none."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in JPEG_ENDINGS and pictures.is_picture(path))
+    paths = sorted(path for path in found if path.is_file())[:limit]
+    if not paths:
+        raise RelicError(f"no JPEG files in {folder}: the figure is about files ending in {', '.join(JPEG_ENDINGS)}")
+    files = [(path, pictures.read_file(path)) for path in paths]
+    return [File(path.stem, len(file), pictures.decode_image(file, str(path))) for path, file in files]
+
+
+# --- measuring -----------------------------------------------------------------------------------------------------
+
+
+def figure3(options: Options) -> Reproduction:
+    """Count the bytes of every picture's files, judge what the paper says of them, and draw them."""
+    files, test_set, note = files_of(options)
+    found, codec = tables.begun(options, config.RGB, test_set, note)
+    if codec is None:
+        return found
+    with trained.progress(len(files)) as bar:
+        for index, file in enumerate(files):
+            found.pictures.append(measured(codec, file, decode=index % EVERY == 0))
+            bar.update()
+    found.further, found.claims = further(found.pictures), claims(found.pictures)
+    found.figures = {"": drawn(found.pictures, options.scale)}
+    found.notes += notes(files, found.pictures)
+    return found
+
+
+def measured(codec: Codec, file: File, decode: bool) -> dict[str, Any]:
+    """Return the bytes of a picture's file as it was, coded, and stored otherwise.
+
+    decode: whether it is decoded as well, for its PSNR and the bytes of a JPEG file as good as that.
+    """
+    x = file.image
+    coded = codec.compress(x)
+    small = bicubic(x, codec.config.stride)[0]
+    planes = [small] if small.ndim == 2 else [small[..., i] for i in range(small.shape[2])]
+    entry: dict[str, Any] = {"row": ROW, "seed": 0, "picture": file.name}
+    entry.update(before_bytes=file.size, after_bytes=len(coded), raw_bytes=x.size)
+    entry["range_coder_bytes"] = len(codec.at(RANGE_CODER).compress(x))
+    # Each channel by itself, as the codec does it.
+    entry["plain_bytes"] = sum(len(huffman.encode(plane)) for plane in planes)
+    return {**entry, **(_as_good(x, codec.decompress(coded)) if decode else {})}
+
+
+def _as_good(x: np.ndarray, x_hat: np.ndarray) -> dict[str, Any]:
+    """Return the PSNR of a decoded picture, and quality and bytes of JPEG at that PSNR, unless it cannot reach it."""
+    psnr = metrics.psnr(x, x_hat)
+    try:
+        setting, jpeg = operating_points.setting_for_psnr(codecs.family("JPEG"), x, psnr)
+    except RelicError:
+        return {"psnr": round(psnr, 6)}
+    return {"psnr": round(psnr, 6), "jpeg_quality": setting, "jpeg_bytes": jpeg.num_bytes}
+
+
+def ratios(entries: Sequence[dict[str, Any]], field: str) -> np.ndarray:
+    """Return the bytes of the .rlic files over those of `field`, float64, for the pictures where both were counted."""
+    return np.array([entry["after_bytes"] / entry[field] for entry in entries if field in entry], np.float64)
+
+
+# --- judging -------------------------------------------------------------------------------------------------------
+
+
+def further(entries: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return by other kind of file its mean bytes, and how a picture's .rlic file compares with it."""
+    table: dict[str, dict[str, float]] = {}
+    for field, name in OTHERS.items():
+        sizes, ratio = [entry[field] for entry in entries if field in entry], ratios(entries, field)
+        if sizes:
+            columns = {"mean, bytes": round(float(np.mean(sizes)), 1), "after / it, median": _median(ratio)}
+            columns.update({"after is smaller, pictures": int(sum(ratio < 1)), "of pictures": len(sizes)})
+            for column, value in columns.items():
+                table.setdefault(column, {})[name] = value
+    return table
+
+
+def claims(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Judge by medians over the pictures that a file becomes smaller than others of the same picture.
+
+    The paper gives no factor for its "substantially": smaller at all is the least that it can mean.
+    """
+    text = "'The file size of an image was substantially reduced'"
+    before = ratios(entries, "before_bytes")
+    smaller = claim(f"{text}: pictures whose file became smaller", "equals", len(before), int(sum(before < 1)))
+    judged = [
+        _below(f"{text}: after / before, the data set's JPEG", before),
+        smaller,
+        _below(f"{text}: after / uncompressed", ratios(entries, "raw_bytes")),
+        _below("The network's share in it: after / plain bicubic's code, same coder", ratios(entries, "plain_bytes")),
+    ]
+    jpeg = ratios(entries, "jpeg_bytes")
+    if jpeg.size:
+        text = "Abstract, 'better results … compared to traditional … algorithms': after / JPEG of the same PSNR"
+        judged.append(_below(text, jpeg))
+    return judged
+
+
+def _below(text: str, ratio: np.ndarray) -> dict[str, Any]:
+    note = f"{ratio.min():.2f} to {ratio.max():.2f} over {len(ratio)} pictures, below 1 on {sum(ratio < 1)}."
+    return claim(f"{text}, median", "below", 1, _median(ratio), note)
+
+
+def _median(values: np.ndarray) -> float:
+    return round(float(np.median(values)), 4)
+
+
+def notes(files: Sequence[File], entries: Sequence[dict[str, Any]]) -> list[str]:
+    """Say what was counted, in bits per pixel, and on how many pictures the PSNR was measured."""
+    pixels = [file.image.shape[0] * file.image.shape[1] for file in files]
+
+    def bpp(field: str) -> str:
+        return f"{np.median([8 * entry[field] / count for entry, count in zip(entries, pixels)]):.2f}"
+
+    grey = sum(file.image.ndim == 2 for file in files)
+    said = f"Medians in bits per pixel: {bpp('before_bytes')} before, {bpp('after_bytes')} after, "
+    said += f"{bpp('plain_bytes')} of plain bicubic's code. After is the complete file, header included."
+    levels = [entry["psnr"] for entry in entries if "psnr" in entry]
+    how = f"One picture in {EVERY} is decoded ({len(levels)}): PSNR {np.mean(levels):.2f} dB on average, against the "
+    how += "pixels of the data set's JPEG. JPEG of the same PSNR has the coarsest quality that reaches it."
+    threefold = f"{grey} of the pictures are grey: the network for colour codes them as three equal channels."
+    return [said, how, *([threefold] if grey else [])]
+
+
+def drawn(entries: Sequence[dict[str, Any]], scale: str) -> Any:
+    """Draw the sizes of the files, pictures in the order of their size before."""
+    ordered = sorted(entries, key=lambda entry: entry["before_bytes"])
+    labels = {"before_bytes": "before", "after_bytes": "after"}
+    labels.update({field: name for field, name in OTHERS.items() if field not in labels})
+    lines = []
+    for field, label in labels.items():
+        places = [place for place, entry in enumerate(ordered, 1) if field in entry]
+        sizes = [ordered[place - 1][field] / 1000 for place in places]
+        if sizes:
+            lines.append(Line(label, places, sizes, joined=field != "jpeg_bytes"))
+    title = f"Sizes before (JPEG of the data set) and after (ICM, Huffman), scale {scale}"
+    return figures.line_plot(lines, "picture, in the order of its size before", "file size (kB)", title, log_y=True)

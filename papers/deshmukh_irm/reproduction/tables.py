@@ -1,0 +1,267 @@
+"""Tables 1 to 6 of Deshmukh and Pollett: named pictures coded to bytes and back, next to plain interpolation."""
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+import numpy as np
+
+from common import evaluate, figures, metrics, trained
+from common.classical import operating_points
+from common.config import preset_of
+from common.errors import RelicError
+from common.join import Reproduction, claim
+from common.tables import Options
+from papers.deshmukh_irm import codec as codec_module
+from papers.deshmukh_irm import complexity, config, huffman, train
+from papers.deshmukh_irm.codec import Codec
+from papers.deshmukh_irm.config import Compression
+from papers.deshmukh_irm.entropy_coders import RANGE_CODER
+from papers.deshmukh_irm.reproduction.test_pictures import (
+    AVERAGE,
+    GREY,
+    KODIM23,
+    Pictures,
+    bicubic,
+    named,
+    scaled,
+    test_pictures,
+)
+
+DIGITS = 6
+PSNR, SSIM = "PSNR", "SSIM"
+PLAIN = "plain bicubic"
+BICUBIC, SRGAN = "bicubic up-sampling", "SRGAN up-sampling"
+
+Entry = Mapping[str, Any]
+
+
+# --- networks ------------------------------------------------------------------------------------------------------
+
+
+def network(options: Options, preset: Compression) -> tuple[Codec | None, dict[str, Any]]:
+    """Return a preset's codec and what a table says of it, (None, {}) where there are no weights at that scale.
+
+    Of several seeds the first is taken. Only scale smoke trains what is missing. Raises RelicError where several are
+    asked for.
+    """
+    if options.seeds is not None and len(options.seeds) > 1:
+        raise RelicError("this experiment measures one training: name one of the seeds")
+    seeds = trained.seeds_of(options, preset, train.train_preset)[:1]
+    if not seeds:
+        return None, {}
+    name = preset_of(preset)[1]
+    return codec_module.load(name, options.scale, seeds[0]), trained.network(preset, options.scale, seeds)
+
+
+def begun(
+    options: Options, preset: Compression, test_set: dict[str, Any], note: str
+) -> tuple[Reproduction, Codec | None]:
+    """Return a reproduction that knows its pictures and network, and a preset's codec; it is None without weights.
+
+    The reproduction then says how to train them, for every row.
+    """
+    codec, about = network(options, preset)
+    found = Reproduction(notes=[note] if note else [])
+    found.provenance = {"test_set": test_set, "networks": {preset_of(preset)[1]: about} if about else {}}
+    if codec is None:
+        found.missing = {row: how_to_train(preset, options.scale) for row in options.rows}
+    return found, codec
+
+
+def srgan_of(options: Options) -> tuple[Codec | None, dict[str, Any]]:
+    """Return the SRGAN and what a table says of them: at the table's scale, else the best that is here."""
+    preset = config.SRGAN
+    seeds = trained.seeds_of(options, preset, train.train_preset)[:1] if options.scale == "smoke" else []
+    try:
+        stored = codec_module.loaded("srgan", options.scale, *seeds)
+    except RelicError:
+        try:
+            stored = codec_module.loaded("srgan")
+        except RelicError:
+            return None, {}
+    scale = codec_module.weights.scale_of(stored.path)
+    seed = int(stored.path.parent.name[len("seed") :])
+    return Codec(stored), trained.network(preset, scale, [seed])
+
+
+def how_to_train(preset: Compression, scale: str) -> str:
+    """Say which command makes a preset's weights, and how many operations it takes."""
+    return trained.how_to_train(preset, scale, complexity.training_flops(preset, scale))
+
+
+# --- measuring -----------------------------------------------------------------------------------------------------
+
+
+def measured(codec: Codec, x: np.ndarray, name: str) -> dict[str, Any]:
+    """Return what coding a uint8 picture costs and gives, with plain bicubic, and JPEG at equal counted bpp, beside it.
+
+    Fields in bytes, in dB and from 0 to 1, rounded; `<way>_psnr` and `<way>_ssim` of the ways to up-sample.
+    """
+    whole = evaluate.measure(codec.at(), x, name)
+    code = codec.code(x)
+    small, plain = bicubic(x, codec.config.stride)
+    entry: dict[str, Any] = {"picture": name, "bpp": whole.bpp, "ms_ssim": whole.ms_ssim, "bytes": whole.num_bytes}
+    entry.update({"range_coder_bytes": len(codec.at(RANGE_CODER).compress(x))})
+    entry.update({"code_bytes": code.size, "plain_bytes": len(huffman.encode(small.ravel()))})
+    entry.update(_qualities("plain", x, plain))
+    entry.update(_qualities("bicubic", x, codec.restored(code, x)))
+    u = codec.upsampled(code / np.float32(255))
+    entry["without_irm_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
+    entry.update(_qualities("unrounded", x, codec.restored(codec.unrounded_code(x), x)))
+    if codec.srgan:
+        entry.update(_qualities("srgan", x, codec.restored(code, x, codec.srgan)))
+        u = codec.upsampled(code / np.float32(255), codec.srgan)
+        entry["srgan_alone_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
+    jpeg = operating_points.jpeg_at_bpp(x, whole.bpp)
+    entry.update({f"jpeg_{key}": jpeg[key] for key in ("bpp", "psnr", "ms_ssim")})
+    return {key: round(value, DIGITS) if isinstance(value, float) else value for key, value in entry.items()}
+
+
+def _qualities(name: str, x: np.ndarray, x_hat: np.ndarray) -> dict[str, float]:
+    return {f"{name}_psnr": metrics.psnr(x, x_hat), f"{name}_ssim": metrics.ssim(x, x_hat)}
+
+
+def reproduce(options: Options, preset: Compression, others: Mapping[str, Compression] | None = None) -> Reproduction:
+    """Measure a preset on the named pictures of the table, and judge whether it beats plain bicubic on every one.
+
+    `others` are presets by the name under which their PSNR and SSIM stand beside.
+    """
+    pictures, found, codec = _begun(options, preset)
+    if codec is None:
+        return found
+    with trained.progress(len(pictures.x)) as bar:
+        for row, x in pictures.x.items():
+            found.pictures.append({"row": row, "seed": 0, **measured(codec, x, pictures.names[row])})
+            bar.update()
+    found.values = cells(found.pictures)
+    found.further = further(found.pictures, options, codec)
+    found.claims = gate(found.pictures)
+    found.notes += notes(codec)
+    for name, other in (others or {}).items():
+        _beside(found, name, other, options, pictures)
+    return found
+
+
+def _beside(found: Reproduction, name: str, preset: Compression, options: Options, pictures: Pictures) -> None:
+    """Add PSNR and SSIM of another preset's codec to what a table has further."""
+    codec, about = network(options, preset)
+    if codec is None:
+        found.notes.append(f"{name}: {how_to_train(preset, options.scale)}")
+        return
+    qualities = {row: _qualities(name, x, codec.restored(codec.code(x), x)) for row, x in pictures.x.items()}
+    for column, field in ((PSNR, f"{name}_psnr"), (SSIM, f"{name}_ssim")):
+        of = {row: round(values[field], DIGITS) for row, values in qualities.items()}
+        found.further[f"{name}, {column}"] = {**of, AVERAGE: _mean(of, options)}
+    found.provenance["networks"][preset_of(preset)[1]] = about
+
+
+def _begun(options: Options, preset: Compression) -> tuple[Pictures, Reproduction, Codec | None]:
+    """Return the pictures, a reproduction that knows them and the networks, and the codec, None without weights."""
+    pictures = test_pictures(options, preset.channels)
+    found, codec = begun(options, preset, pictures.about, pictures.note)
+    if codec is None:
+        return pictures, found, None
+    few = "Fewer pictures were asked for, or are here."
+    found.missing = {row: few for row in options.rows if row not in (*pictures.x, AVERAGE)}
+    if preset.architecture == "proposed":
+        srgan, about = srgan_of(options)
+        codec = codec.at(srgan=srgan)
+        found.provenance["networks"].update({"srgan": about} if about else {})
+    return pictures, found, codec
+
+
+def cells(entries: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return PSNR and SSIM by row, and their means as the last one."""
+    values = {e["row"]: {PSNR: e["bicubic_psnr"], SSIM: e["bicubic_ssim"]} for e in entries}
+    return {**values, AVERAGE: _means(values)}
+
+
+def _means(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    columns = next(iter(values.values()))
+    return {column: round(float(np.mean([of[column] for of in values.values()])), DIGITS) for column in columns}
+
+
+def further(entries: list[dict[str, Any]], options: Options, codec: Codec) -> dict[str, dict[str, float]]:
+    """Return what the paper's table has not: bytes, plain bicubic, and the other ways to up-sample."""
+    if any(entry["picture"] == GREY["Parrots"] for entry in entries):
+        entries = [*entries, *_kodim23(codec)]
+    fields = {
+        "file, bytes": "bytes",
+        "with the range coder": "range_coder_bytes",
+        "code, bytes": "code_bytes",
+        f"{PLAIN}'s code, Huffman, bytes": "plain_bytes",
+        f"{PLAIN}, PSNR": "plain_psnr",
+        f"{PLAIN}, SSIM": "plain_ssim",
+        f"{SRGAN}, PSNR": "srgan_psnr",
+        f"{SRGAN}, SSIM": "srgan_ssim",
+        "the SRGAN without IRM, PSNR": "srgan_alone_psnr",
+        "without the IRM, PSNR": "without_irm_psnr",
+        "code not rounded, PSNR": "unrounded_psnr",
+        "JPEG of equal bytes, PSNR": "jpeg_psnr",
+    }
+    table = {name: {e["row"]: e[of] for e in entries if e.get(of) is not None} for name, of in fields.items()}
+    return {title: {**of, AVERAGE: _mean(of, options)} for title, of in table.items() if of}
+
+
+def _mean(of: Mapping[str, float], options: Options) -> float:
+    return round(float(np.mean([value for row, value in of.items() if row in options.rows])), 4)
+
+
+def _kodim23(codec: Codec) -> list[dict[str, Any]]:
+    """Return the measurement of Kodak's parrots, which the row Parrots could mean as well."""
+    try:
+        picture = scaled(named([KODIM23])[KODIM23], codec.config.channels)
+    except RelicError:
+        return []
+    return [{"row": "Parrots, kodim23", **measured(codec, picture, KODIM23)}]
+
+
+def gate(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Judge whether the trained networks beat plain bicubic from a code of the same size on every picture."""
+    gains = {e["row"]: e["bicubic_psnr"] - e["plain_psnr"] for e in entries}
+    least = min(gains, key=lambda row: gains[row])
+    text = "Beats plain bicubic from a code of the same size, pictures"
+    note = f"By {', '.join(f'{gain:+.2f} dB on {row}' for row, gain in gains.items())}. Both codes have "
+    note += f"{entries[0]['code_bytes']} bytes; Huffman coded, with header, "
+    sizes = [f"{e['bytes']} ({PLAIN}, without header, {e['plain_bytes']}) on {e['row']}" for e in entries]
+    note += f"{', '.join(sizes)}."
+    won = sum(gain > 0 for gain in gains.values())
+    judged = [claim(text, "equals", len(gains), won, note)]
+    return [*judged, claim(f"{text}: least gain, dB ({least})", "above", 0, round(gains[least], 4))]
+
+
+def notes(codec: Codec) -> list[str]:
+    """Say how the cells were measured."""
+    said = [
+        f"Cells are of {BICUBIC}, which the networks were trained with, from the code in 8 bits. "
+        f"{PLAIN.capitalize()}: scaled down by areas and up again by OpenCV."
+    ]
+    if codec.config.architecture == "baseline":
+        return said
+    of_paper = "The paper's cells are of the SRGAN, which takes no part in training: it stands beside"
+    return [*said, f"{of_paper}." if codec.srgan else f"{of_paper} where there are weights of it, and here are none."]
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------
+
+
+def gallery(options: Options, preset: Compression) -> Reproduction:
+    """Return every picture of a table of pictures beside its code, its reconstruction and plain bicubic."""
+    pictures, found, codec = _begun(options, preset)
+    if codec is None:
+        return found
+    rows = []
+    for row, x in pictures.x.items():
+        code = codec.code(x)
+        shown = {"reconstructed": codec.restored(code, x), PLAIN: bicubic(x, codec.config.stride)[1]}
+        if codec.srgan:
+            shown[f"with {SRGAN}"] = codec.restored(code, x, codec.srgan)
+        found.values[row] = {"Reconstructed": round(metrics.psnr(x, shown["reconstructed"]), DIGITS)}
+        cells = [(f"{row}, original", x), ("its code", code if code.shape[2] == 3 else code[..., 0])]
+        captions = {n: [n, f"{metrics.psnr(x, y):.2f} dB, SSIM {metrics.ssim(x, y):.3f}"] for n, y in shown.items()}
+        rows.append([*cells, *((captions[name], y) for name, y in shown.items())])
+    name = preset_of(preset)[1].replace("_", " ")
+    title = f"Preset {name}, pictures of 200x200, scale {options.scale}"
+    found.figures = {"": figures.picture_grid(rows, title)}
+    found.notes += notes(codec)
+    return found

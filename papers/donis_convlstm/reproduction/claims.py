@@ -1,0 +1,212 @@
+"""Sentences of Donis and Brown judged: by the authors' logs, by ours, and by what the networks give back."""
+from __future__ import annotations
+
+import math
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from common import figures, statistics, trained
+from common.config import find_preset, presets
+from common.figures import Line
+from common.join import WHOLE_SET, Reproduction
+from common.tables import Options
+from papers.donis_convlstm import complexity, config, train
+from papers.donis_convlstm.config import at_scale
+from papers.donis_convlstm.reproduction import claims_logged, claims_measured, figures6and7, training_spread
+from papers.donis_convlstm.reproduction.claims_logged import AGAIN, AUTHORS, last
+from papers.donis_convlstm.reproduction.training_spread import DIGITS, Source, Training, spread
+
+SMOKE_PRESETS = ("as_run", "mae")
+# What one picture for all inputs reaches is about 0.5; the authors' run that never got away ends at 0.516.
+PLATEAU = 0.55
+LEFT = f"epoch it exceeds {PLATEAU:g}"
+COLUMNS = {
+    "SSIM, test": "ssim",
+    "SSIM of range 2, test": "ssim_range_2",
+    "PSNR, dB, test": "psnr",
+    "luma kept": "luma_kept",
+    "chroma kept": "chroma_kept",
+    "between pictures kept": "between_kept",
+}
+SPREAD = ("trainings", "last 1 - loss", "standard deviation", "lowest", "highest")
+HOW = (
+    "A difference is judged against what training again changes: the standard deviation s of trainings of one setting, "
+    "pooled over the settings that have several, of which the rest is taken to have the same. The interval is "
+    "t s sqrt(sum of w^2 / n) to either side, w the weights of the groups and n their trainings. So one training is "
+    "enough to decide what is larger than chance, and two are not enough to decide what is smaller.",
+    "Kept: the variance of the outputs as a share of the inputs', over all pixels of the test pictures (luma, chroma) "
+    "or between pictures at each pixel. The first is 1 for a perfect codec, the last 0 for one picture for all inputs.",
+    "Validation is of the last 5 % of the pictures, which are other ones for each training set: of the second set, or "
+    "turned. The test pictures are the same for all.",
+)
+
+
+def reproduce(options: Options) -> Reproduction:
+    """Measure what has weights on the test pictures, read the logs, judge and draw. Only scale smoke trains."""
+    pictures = figures6and7.test_pictures(options)
+    networks = {preset: find_preset(config, preset) for preset in wanted(options.scale)}
+    seeds = {preset: trained.seeds_of(options, one, train.train_preset) for preset, one in networks.items()}
+    tests = measure(options.scale, seeds, pictures.x)
+    trainings = {
+        preset: [
+            claims_logged.training(one, trained.log(one, options.scale, seed), tests[preset, seed])
+            for seed in seeds[preset]
+        ]
+        for preset, one in networks.items()
+    }
+    found = judged(claims_logged.ours(trainings), claims_logged.authors())
+    initialisations = 2 if options.scale == "smoke" else claims_measured.INITIALISATIONS
+    found.claims += claims_measured.vanishing(options.scale, pictures.x, initialisations)
+    found.pictures = [
+        {"row": preset, "seed": seed, "picture": WHOLE_SET, **values} for (preset, seed), values in tests.items()
+    ]
+    found.notes += [pictures.note] if pictures.note else []
+    found.notes += [*HOW, stand_ins(options.scale)]
+    found.missing = {p: complexity.how_to_train(one, options.scale) for p, one in networks.items() if not seeds[p]}
+    about = {p: trained.network(one, options.scale, seeds[p]) for p, one in networks.items() if seeds[p]}
+    found.provenance = {"test_set": pictures.about, "networks": about}
+    return found
+
+
+def wanted(scale: str) -> list[str]:
+    """Return the presets of one iteration, at scale smoke two of them."""
+    single = [preset for preset, one in presets(config).items() if not one.is_iterative]
+    return [preset for preset in single if scale != "smoke" or preset in SMOKE_PRESETS]
+
+
+def measure(
+    scale: str, seeds: Mapping[str, Sequence[int]], x: np.ndarray
+) -> dict[tuple[str, int], dict[str, float]]:
+    """Return `examples.summary` of every network, by preset and seed."""
+    every = [(preset, seed) for preset, of in seeds.items() for seed in of]
+    found = {}
+    with trained.progress(len(every), "network") as bar:
+        for preset, seed in every:
+            bar.set_description(f"{preset}, seed {seed}")
+            x_hat = figures6and7.reconstructed(find_preset(config, preset), scale, seed, x)
+            found[preset, seed] = figures6and7.summary(x, x_hat)
+            bar.update()
+    return found
+
+
+def stand_ins(scale: str) -> str:
+    """Say how large the training sets are at a scale, and how long a training is."""
+    sizes = {p: at_scale(find_preset(config, p), scale) for p in ("set_50k", "as_run", "set_200k")}
+    counts = ", ".join(f"{one.pictures:,} for {find_preset(config, p).pictures:,}" for p, one in sizes.items())
+    steps = ", ".join(f"{one.epoch_steps}" for one in sizes.values())
+    said = "" if scale == "paper" else "Training sets are stand-ins of what pictures are here: "
+    return f"{said}{counts}; {steps} steps an epoch, {sizes['as_run'].epochs} epochs."
+
+
+# --- judging -------------------------------------------------------------------------------------------------------
+
+
+def judged(mine: Source, theirs: Source) -> Reproduction:
+    """Return the claims, the spread of all settings, and the figures, which follow from trainings alone."""
+    sentences = [*claims_logged.SENTENCES, *claims_measured.SENTENCES]
+    claims = [training_spread.judged(sentence, source) for sentence in sentences for source in (theirs, mine)]
+    found = Reproduction(claims=[one for one in claims if one])
+    found.claims += [*claims_measured.of_authors(), *claims_measured.counted()]
+    found.notes = [*central(mine, theirs), *the_same(mine), *not_judged(mine)]
+    found.further = further(mine, theirs)
+    found.figures = drawn(mine, theirs)
+    return found
+
+
+def central(mine: Source, theirs: Source) -> list[str]:
+    """Say how far trainings of one setting lie apart, and what that leaves of the figures' differences."""
+    own, others = spread(mine, last), spread(theirs, last)
+    assert others is not None
+    finals = {group: last(of[0]) for group, of in theirs.trainings.items() if group != AGAIN}
+    again = [last(one) for one in theirs.trainings[AGAIN]]
+    without = float(np.std(sorted(again)[1:], ddof=1))
+    said = f"The authors trained one setting four times ({AGAIN}): the last 1 - loss has a standard deviation of "
+    said += f"{others[0]:.3f}, and without the one that failed of {without:.3f}. The final values of Figs. 2 and 4, "
+    said += f"single trainings, reach from {min(finals.values()):.3f} to {max(finals.values()):.3f}. Between two of "
+    said += f"them {detectable(*others):.2f} could be told from chance, and {detectable(without, len(again) - 2):.3f} "
+    said += "if none ever failed."
+    notes = [said]
+    if own is not None:
+        notes.append(
+            f"Ours, of one setting, have a standard deviation of {own[0]:.3f} ({own[1]} degrees of freedom): between "
+            f"single trainings {detectable(*own):.2f} could be told from chance."
+        )
+    return notes
+
+
+def detectable(deviation: float, degrees: int) -> float:
+    """Return the least difference between two single trainings that is decided."""
+    return math.sqrt(2.0) * statistics.student(degrees) * deviation
+
+
+def the_same(mine: Source) -> list[str]:
+    """Say how many trainings with SSIM as loss end at one picture for all inputs."""
+    kept = [one.test.get("between_kept", 1.0) for group in _with_ssim(mine) for one in mine.trainings[group]]
+    same = sum(share < claims_measured.THE_SAME for share in kept)
+    said = f"Of our {len(kept)} trainings with SSIM as loss {same} gave the same picture for every input: less than "
+    return [f"{said}{100 * claims_measured.THE_SAME:g} % of the variance between pictures."] if kept else []
+
+
+def _with_ssim(mine: Source) -> list[str]:
+    return [preset for preset in mine.repeats if find_preset(config, preset).loss == "ssim_squared"]
+
+
+def not_judged(mine: Source) -> list[str]:
+    """Say which sentences wait for trainings of ours."""
+    if any(len(mine.trainings[group]) > 1 for group in mine.repeats):
+        return []
+    return ["None of our settings was trained twice here: no difference between our trainings is judged."]
+
+
+def further(mine: Source, theirs: Source) -> dict[str, dict[str, Any]]:
+    """Return by setting the last 1 - loss and its spread over seeds, and the means over the test pictures."""
+    rows = {preset: mine.trainings[preset] for preset in mine.repeats}
+    rows[f"{AUTHORS}: {AGAIN}"] = theirs.trainings[AGAIN]
+    columns: dict[str, dict[str, Any]] = {name: {} for name in SPREAD}
+    for row, of in rows.items():
+        known = of_setting(of)
+        if row in mine.repeats and row not in _with_ssim(mine):
+            del known[LEFT]  # other losses have other plateaus
+        for name, value in known.items():
+            columns.setdefault(name, {})[row] = value
+    return {name: column for name, column in columns.items() if column}
+
+
+def of_setting(trainings: Sequence[Training]) -> dict[str, Any]:
+    """Return what is known of one setting's trainings, by column."""
+    finals = np.array([last(one) for one in trainings])
+    known: dict[str, Any] = dict(zip(SPREAD, (len(finals), float(finals.mean()))))
+    if len(finals) > 1:
+        known.update(zip(SPREAD[2:], map(float, (finals.std(ddof=1), finals.min(), finals.max()))))
+    known[LEFT] = ", ".join(str(left(one) or "never") for one in trainings)
+    for column, key in COLUMNS.items():
+        values = [one.test[key] for one in trainings if key in one.test]
+        known.update({column: math.fsum(values) / len(values)} if values else {})
+    return {name: round(float(v), DIGITS) if isinstance(v, float) else v for name, v in known.items()}
+
+
+def left(one: Training) -> int | None:
+    """Return the first epoch, from 1, whose 1 - loss exceeds what one picture for all inputs reaches."""
+    return next((epoch for epoch, value in enumerate(one.plotted, 1) if value > PLATEAU), None)
+
+
+# --- drawing -------------------------------------------------------------------------------------------------------
+
+
+def drawn(mine: Source, theirs: Source) -> dict[str, Any]:
+    """Draw the last 1 - loss of every training by setting, ours and the authors'."""
+    own = {preset: mine.trainings[preset] for preset in mine.repeats}
+    found = {"": _strip(own, "Ours: every training of each setting")} if own else {}
+    title = "The authors': single trainings, and four of one setting"
+    return {**found, "authors": _strip(theirs.trainings, title)}
+
+
+def _strip(groups: Mapping[str, Sequence[Training]], title: str) -> Any:
+    broken = {name: name.replace("_", "\n").replace(" = ", " =\n") for name in groups}  # so that names have room
+    points = [(broken[name], last(one)) for name, of in groups.items() for one in of]
+    means = {broken[name]: float(np.mean([last(one) for one in of])) for name, of in groups.items() if len(of) > 1}
+    lines = [Line("a training", [name for name, _ in points], [value for _, value in points], joined=False)]
+    if means:
+        lines.append(Line("mean of several", list(means), list(means.values()), joined=False))
+    return figures.line_plot(lines, "", "1 - loss of validation, last epoch", title)

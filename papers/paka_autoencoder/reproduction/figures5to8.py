@@ -1,0 +1,178 @@
+"""Figures 5, 7 and 8 of Paka and Khatter: pictures and curves of the trained codec next to other codecs."""
+from __future__ import annotations
+
+from typing import Any, Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from common import evaluate, figures, metrics
+from common.classical import operating_points
+from common.figures import Line
+from common.join import Reproduction
+from common.tables import Options
+from papers.paka_autoencoder import config
+from papers.paka_autoencoder.reproduction.published_codecs import (
+    CODECS,
+    PROPOSED,
+    SETTINGS,
+    family_of,
+    printed,
+    stand_in,
+)
+from papers.paka_autoencoder.reproduction.table1 import (
+    BITS,
+    Picture,
+    at_bits,
+    how_to_train,
+    lowest,
+    network,
+    test_pictures,
+)
+
+CROP = 250  # pixels a side
+FEW_BITS = 2
+SAME_BPP = 1.0
+PER_ROW = 4
+
+
+# --- Figure 5 ------------------------------------------------------------------------------------------------------
+
+
+def figure5(options: Options) -> Reproduction:
+    """Return every test picture and its reconstruction at half their size, with the PSNR at full size."""
+    found, codec, pictures = _begun(options)
+    if codec is None:
+        return found
+    cells = []
+    for row, (name, picture) in zip(options.rows, pictures):
+        given = codec.reconstruct(picture)
+        psnr = round(metrics.psnr(picture, given), 6)
+        found.values[row] = {"Reconstructed": psnr}
+        cells += [(f"{name}, original", _half(picture)), (f"reconstructed, {psnr:.2f} dB", _half(given))]
+    rows = [cells[i : i + PER_ROW] for i in range(0, len(cells), PER_ROW)]
+    title = "Test pictures and what the autoencoder gives back, at half their size"
+    found.figures = {"": figures.picture_grid(rows, title)}
+    return _without_stand_ins(found, options.rows, pictures)
+
+
+def _begun(
+    options: Options, wanted: Sequence[str] = config.TEST_PICTURES
+) -> tuple[Reproduction, Any, list[Picture]]:
+    """Return a reproduction that knows its pictures and network, the codec and the pictures.
+
+    Without weights the codec is None, and the reproduction says how to train them.
+    """
+    pictures, test_set, note = test_pictures(options, wanted)
+    codec, about = network(options, config.AUTOENCODER)
+    found = Reproduction(notes=[note] if note else [])
+    found.provenance = {"test_set": test_set, "networks": {PROPOSED: about} if about else {}}
+    if codec is None:
+        found.missing = {row: how_to_train(options) for row in options.rows}
+    return found, codec, pictures
+
+
+def _without_stand_ins(found: Reproduction, rows: Iterable[str], pictures: Sequence[Picture]) -> Reproduction:
+    """Take out the values of rows whose picture is another one: those are in the figure alone, under their names."""
+    for row, (name, _) in zip(rows, pictures):
+        if row != name:
+            del found.values[row]
+            found.missing[row] = f"{name} stands in for it, in the figure alone."
+    kept = {title: {row: v for row, v in of.items() if row in found.values} for title, of in found.further.items()}
+    found.further = {title: of for title, of in kept.items() if of}
+    return found
+
+
+def _half(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape[:2]
+    return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+
+
+# --- Figure 7 ------------------------------------------------------------------------------------------------------
+
+
+def figure7(options: Options) -> Reproduction:
+    """Return parts of test pictures by the proposed codec and by others at its PSNR; rate and PSNR are of the whole."""
+    found, codec, pictures = _begun(options, tuple(options.rows))
+    if codec is None:
+        return found
+    rows = []
+    for row, (name, picture) in zip(options.rows, pictures):
+        eight = evaluate.measure(at_bits(codec, BITS.default), picture, PROPOSED)
+        found.values[row] = {PROPOSED: round(eight.psnr, 6)}
+        cells: list[figures.Cell] = [(f"{name}, original", _centre(picture))]
+        for bits in (BITS.default, FEW_BITS):
+            cells.append(_cell(f"proposed, {bits} bits a value", at_bits(codec, bits), picture))
+        for column in CODECS:
+            family = family_of(column)
+            setting, measured = operating_points.setting_for_psnr(family, picture, eight.psnr)
+            found.values[row][column] = round(measured.psnr, 6)
+            named = f"{family.name}, {SETTINGS[family.name]}"
+            found.further.setdefault(named.format("n"), {})[row] = setting
+            found.further.setdefault(f"{family.name}, bpp", {})[row] = round(measured.bpp, 4)
+            cells.append(_cell(named.format(setting), family.make(setting), picture))
+        found.further.setdefault(f"proposed, {BITS.default} bits, bpp", {})[row] = round(eight.bpp, 4)
+        rows.append(cells)
+    title = f"The middle {CROP}x{CROP} pixels. The other codecs have the PSNR of {BITS.default} bits a value; "
+    title += "rates and PSNR are those of the whole pictures"
+    found.figures = {"": figures.picture_grid(rows, title)}
+    found.notes += stand_in()
+    return _without_stand_ins(found, options.rows, pictures)
+
+
+def _cell(name: str, codec: Any, picture: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Return caption and middle of what a codec makes of a uint8 picture."""
+    data = codec.compress(picture)
+    decoded = codec.decompress(data)
+    bpp = metrics.bits_per_pixel(len(data), *picture.shape[:2])
+    return [name, f"{bpp:.2f} bpp, {metrics.psnr(picture, decoded):.2f} dB"], _centre(decoded)
+
+
+def _centre(picture: np.ndarray) -> np.ndarray:
+    top, left = ((side - CROP) // 2 for side in picture.shape[:2])
+    return picture[top : top + CROP, left : left + CROP]
+
+
+# --- Figure 8 ------------------------------------------------------------------------------------------------------
+
+
+def figure8(options: Options) -> Reproduction:
+    """Return Table 1 as curves over pictures: as printed, and of our test pictures with correctly measured codecs."""
+    found, codec, pictures = _begun(options)
+    worst = []
+    for row, (_, picture) in zip(options.rows, pictures):
+        worst.append(lowest(picture))
+        found.values[row] = {column: _at_same_rate(column, picture) for column in CODECS}
+        if codec:
+            found.values[row][PROPOSED] = round(metrics.psnr(picture, codec.reconstruct(picture)), 6)
+    found.figures = {"": _as_printed(list(options.rows)), "here": _here(found, pictures, worst)}
+    found.notes.append(
+        f"JPEG, JPEG2000 and {family_of('BPG').name} have the finest setting of at most {SAME_BPP:g} bpp. "
+        "Proposed is the network's output without coding; Table 1 has the bits that its code takes."
+    )
+    found.notes += stand_in()
+    return found
+
+
+def _at_same_rate(column: str, picture: np.ndarray) -> float:
+    return round(operating_points.setting_for_bpp(family_of(column), picture, SAME_BPP)[1].psnr, 6)
+
+
+def _as_printed(rows: Sequence[str]) -> Any:
+    lines = [Line(column, rows, printed(column)) for column in (PROPOSED, *CODECS)]
+    return figures.line_plot(lines, "image", "PSNR (dB)", "As printed")
+
+
+def _here(found: Reproduction, pictures: Sequence[Picture], worst: Sequence[dict[str, float]]) -> Any:
+    names = [name for name, _ in pictures]
+    values = list(found.values.values())
+    lines = []
+    if all(PROPOSED in of_row for of_row in values):
+        lines.append(Line("Proposed, not coded", names, [of_row[PROPOSED] for of_row in values]))
+    for column in CODECS:
+        name = family_of(column).name
+        lines.append(Line(f"{name}, {SAME_BPP:g} bpp", names, [of_row[column] for of_row in values]))
+    for column in CODECS:
+        name = family_of(column).name
+        lines.append(Line(f"{name}, coarsest", names, [of_row[f"{column}_lowest"] for of_row in worst]))
+    return figures.line_plot(lines, "test picture", "PSNR (dB)", "Our test pictures, each compared with itself")

@@ -1,0 +1,1 @@
+"""What judges the paper: Figure 2 and the claims of its text, at equal rate."""

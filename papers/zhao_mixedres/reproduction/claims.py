@@ -1,0 +1,306 @@
+"""Sentences of Zhao et al. judged, from trained codecs next to each other and to standard codecs at equal counted rate.
+
+All that is judged follows from the document's measurements: points of networks, and differences of comparisons.
+"""
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from common import published, statistics, trained
+from common.config import find_preset
+from common.join import Reproduction, claim
+from common.tables import Options
+from papers.zhao_mixedres import codec as codec_module
+from papers.zhao_mixedres import complexity, config, train
+from papers.zhao_mixedres.config import FULL, LOW
+from papers.zhao_mixedres.patches import grey
+from papers.zhao_mixedres.reproduction import claims_figures, points
+from papers.zhao_mixedres.reproduction.equal_rate import (
+    STANDARD,
+    Curves,
+    Entry,
+    Picture,
+    curve_of,
+    difference_entry,
+    differences,
+    point_entry,
+)
+
+NAMES, UNITS = {"psnr": "PSNR", "ssim": "SSIM"}, {"psnr": " dB", "ssim": ""}
+CROSSING = "low and full resolution"
+FEWEST_TRAININGS = 2
+HOW = (
+    "To compare a codec at the setting it was trained for, the other one is measured at the two settings with files "
+    "next to its size and interpolated, linear in the logarithm of the rate. Two networks are compared at the rate of "
+    "either, and the mean is taken: at a setting that it was not trained for, a network is at a disadvantage. Where a "
+    "codec has no file of that size, both are compared at the size of its nearest file. Rates count whole files.",
+    "At low and at high rate trainings for several qualities stand in place of seeds. Intervals are of pictures and "
+    "trainings: with two to four of the latter they are too narrow rather than too wide.",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A sentence that is true if the first codec of each pair, a preset, is better than the second, any codec.
+
+    Several pairs are trainings for several qualities, which stand in place of seeds.
+    """
+
+    name: str
+    sentence: str
+    pairs: tuple[tuple[str, str], ...]
+
+    @property
+    def presets(self) -> list[str]:
+        """Return the presets that are compared."""
+        return list(dict.fromkeys(name for pair in self.pairs for name in pair if name not in STANDARD))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is compared: presets in low and in full resolution, and `comparisons` of them and of the ablations."""
+
+    low: tuple[str, ...] = LOW
+    full: tuple[str, ...] = FULL
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """Return all comparisons, whether their networks have weights or not."""
+        return [*_at("low rate", self.low), *_at("high rate", self.full), *_ablations()]
+
+    @property
+    def presets(self) -> list[str]:
+        """Return the presets of all comparisons."""
+        return list(dict.fromkeys(name for one in self.comparisons for name in one.presets))
+
+    @property
+    def extensions(self) -> dict[str, tuple[int, ...]]:
+        """Return further settings of the outermost networks, so that the curves of both resolutions overlap."""
+        return {self.low[-1]: points.ABOVE_LOW, self.full[0]: points.BELOW_FULL}
+
+
+def _at(rate: str, names: Sequence[str]) -> list[Comparison]:
+    jiang = [f"jiang_{name}" for name in names]
+    better = f"At {rate} the proposed codec is better than"
+    return [
+        Comparison(f"Jiang, {rate}", f"{better} Jiang's (Section 3.2)", tuple(zip(names, jiang))),
+        Comparison(f"JPEG, {rate}", f"{better} JPEG (Section 3.2)", _alone(names)),
+        Comparison(f"Jiang to JPEG, {rate}", f"At {rate} Jiang's codec is better than JPEG (Fig. 2)", _alone(jiang)),
+    ]
+
+
+def _alone(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, "JPEG") for name in names)
+
+
+def _ablations() -> list[Comparison]:
+    around = "The networks around {0} are better than {0} alone (Section 3.2)"
+    rows = (
+        ("Jiang", "half_jiang", "The proposed codec is better than Jiang's at one quality (Section 3.2)"),
+        ("no VCNN", "half_without_vcnn", "FDNN learns better through VCNN than through PPNN (Section 3.2)"),
+        ("VCNN on z", "half_vcnn_on_z", "VCNN learns better from y (Section 2) than from z (Section 2.3)"),
+        ("L2", "half_l2", "L1 is better than L2 (Section 2.1)"),
+        ("no SSIM loss", "half_without_ssim", "FDNN learns better with the SSIM loss (Eq. 4)"),
+        ("interpolation", "half_interpolated", "A learned representation is better than interpolation (Section 1)"),
+        ("JPEG", "JPEG", around.format("JPEG")),
+    )
+    found = [Comparison(name, sentence, (("half", other),)) for name, other, sentence in rows]
+    for name in ("JPEG2000", "WebP"):
+        found.append(Comparison(name, around.format(name), ((f"half_{name.lower()}", name),)))
+    return found
+
+
+def reproduce(options: Options) -> Reproduction:
+    """Measure what has weights on the test pictures, judge and draw it. Only scale smoke trains what is missing."""
+    named, test_set, note = trained.pictures_of(options, published.load(options.table))
+    pictures = [(name, grey(image)) for name, image in named]
+    plan = Plan(LOW[:1], FULL[:1]) if options.scale == "smoke" else Plan()
+    seeds = {preset: seeds_of(options, preset) for preset in plan.presets}
+    curves = Curves(lambda preset, seed: codec_module.load(preset, options.scale, seed))
+    found = judged(measure(plan, seeds, curves, pictures), plan)
+    found.notes += [note] if note else []
+    found.missing = not_run(plan, seeds, options.scale)
+    found.figures = claims_figures.figures_of(found.pictures, plan.low, plan.full, curves, pictures)
+    networks = {preset: find_preset(config, preset) for preset in seeds if seeds[preset]}
+    about = {preset: trained.network(one, options.scale, seeds[preset]) for preset, one in networks.items()}
+    found.provenance = {"test_set": test_set, "networks": about}
+    return found
+
+
+# --- measuring -----------------------------------------------------------------------------------------------------
+
+
+def seeds_of(options: Options, preset: str) -> list[int]:
+    """Return the seeds of a preset; `options.seeds` chooses among those of the ablations alone."""
+    chosen = options if preset.startswith("half") else dataclasses.replace(options, seeds=None)
+    return trained.seeds_of(chosen, find_preset(config, preset), train.train_preset)
+
+
+def measure(
+    plan: Plan, seeds: Mapping[str, Sequence[int]], curves: Curves, pictures: Sequence[Picture]
+) -> list[Entry]:
+    """Return the points of all networks, then the differences of all comparisons whose networks have weights."""
+    networks = [(preset, seed) for preset in seeds for seed in seeds[preset]]
+    pairs = [(one, pair, seed) for one in plan.comparisons for pair in one.pairs for seed in shared(one, pair, seeds)]
+    entries = []
+    with trained.progress(len(networks) + len(pairs), "row") as bar:
+        for preset, seed in networks:
+            bar.set_description(f"{preset}, seed {seed}")
+            for setting in (curves.trained_setting(preset, seed), *plan.extensions.get(preset, ())):
+                entries += [point_entry(preset, seed, setting, curves, picture) for picture in pictures]
+            bar.update()
+        for one, pair, seed in pairs:
+            bar.set_description(f"{' and '.join(pair)}, seed {seed}")
+            entries += [difference_entry(one.name, pair, seed, curves, picture) for picture in pictures]
+            bar.update()
+    return entries
+
+
+def shared(one: Comparison, pair: tuple[str, str], seeds: Mapping[str, Sequence[int]]) -> list[int]:
+    """Return the seeds that both codecs of a pair have; none where some network of the comparison has no weights."""
+    if not all(seeds[preset] for preset in one.presets):
+        return []
+    return [seed for seed in seeds[pair[0]] if pair[1] in STANDARD or seed in seeds[pair[1]]]
+
+
+def not_run(plan: Plan, seeds: Mapping[str, Sequence[int]], scale: str) -> dict[str, str]:
+    """Say by comparison which networks have no weights and how to train them."""
+    needed = {**{one.name: one.presets for one in plan.comparisons}, CROSSING: [*plan.low, *plan.full]}
+    missing = {name: [preset for preset in presets if not seeds[preset]] for name, presets in needed.items()}
+    return {name: " ".join(_how_to_train(preset, scale) for preset in of) for name, of in missing.items() if of}
+
+
+def _how_to_train(preset: str, scale: str) -> str:
+    one = find_preset(config, preset)
+    return trained.how_to_train(one, scale, complexity.training_flops(one, scale))
+
+
+# --- judging -------------------------------------------------------------------------------------------------------
+
+
+def judged(entries: list[Entry], plan: Plan) -> Reproduction:
+    """Return claims, further columns and notes, which follow from the measurements alone."""
+    found, measured = Reproduction(pictures=entries, notes=[*HOW]), {entry["row"] for entry in entries}
+    for one in plan.comparisons:
+        own = [entry for entry in entries if entry["row"] == one.name]
+        claims = comparison_claims(one, own) if own else []
+        found.claims += claims
+        if not claims and measured.issuperset(one.presets):
+            found.notes.append(
+                f"{one.name}: not judged. That takes {FEWEST_TRAININGS} trainings and {statistics.MINIMUM_PICTURES} "
+                "pictures at least, as one training may be better by chance."
+            )
+    found.claims += [*crossing_claims(entries, plan), complexity_claim()]
+    found.further = further(entries, plan)
+    return found
+
+
+def comparison_claims(one: Comparison, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Judge a comparison by the mean difference over trainings and pictures; nothing with too few of either."""
+    claims = []
+    for quality, name in NAMES.items():
+        values = differences(entries, one.name, quality)
+        interval = statistics.interval_of_mean(values)
+        if interval is None or len(values) < FEWEST_TRAININGS:
+            return []
+        half, unit = (interval[1] - interval[0]) / 2, UNITS[quality]
+        note = f"{_about(one, entries)}{_of_other_size(entries, quality)} "
+        note += f"Half the interval, {half:.2g}{unit}, is the effect that could be detected."
+        text = f"{one.sentence}: {name}{',' * bool(unit)}{unit}"
+        claims.append(claim(text, "above", 0, round(float(values.mean()), points.DIGITS), note, interval))
+    return claims
+
+
+def _about(one: Comparison, entries: Sequence[Entry]) -> str:
+    """Say what a comparison's mean is taken over."""
+    trainings = list(dict.fromkeys((entry["codec"], entry["seed"]) for entry in entries))
+    count = len({entry["picture"] for entry in entries})
+    qualities = ", ".join(str(find_preset(config, ours).quality) for ours, _ in one.pairs)
+    seeds = ", ".join(str(seed) for seed in dict.fromkeys(seed for _, seed in trainings))
+    which = f"seeds {seeds}" if len(one.pairs) == 1 else f"for qualities {qualities}, in place of seeds"
+    return f"{len(trainings)} trainings ({which}) on {count} pictures."
+
+
+def _of_other_size(entries: Sequence[Entry], quality: str) -> str:
+    """Say how often the second codec has no file of the first one's size, and what compares its nearest file to it."""
+    apart = [entry for entry in entries if "nearest_rate" in entry]
+    if not apart:
+        return ""
+    larger = sum(entry["nearest_rate"] > entry["rate"] for entry in apart)
+    size = "larger" if larger == len(apart) else "smaller" if not larger else "larger or smaller"
+    mean = np.mean([entry[f"own_{quality}" if "nearest_rate" in entry else quality] for entry in entries])
+    said = f" In {len(apart)} of {len(entries)} cases the second codec's nearest file is {size}, and the first one is "
+    said += "used at another setting to be of equal rate; at its own, against that file, the mean is "
+    return f"{said}{mean:.3g}{UNITS[quality]}."
+
+
+def crossing_claims(entries: Sequence[Entry], plan: Plan) -> list[dict[str, Any]]:
+    """Judge whether low resolution is better at the least rate of both curves and full resolution at the greatest."""
+    if {*plan.low, *plan.full} - {entry["row"] for entry in entries}:
+        return []
+    pictures = list(dict.fromkeys(entry["picture"] for entry in entries))
+    claims = []
+    for quality, name in NAMES.items():
+        won = [picture for picture in pictures if crosses(*resolutions(entries, plan, picture), quality)]
+        note = _where(entries, plan, quality, pictures)
+        note += f" Not so on {', '.join(sorted({*pictures} - {*won}))}." if len(won) < len(pictures) else ""
+        text = f"Low resolution is better up to a rate and full beyond it (Section 1): pictures, by {name}"
+        claims.append(claim(text, "equals", len(pictures), len(won), note))
+    return claims
+
+
+def _where(entries: Sequence[Entry], plan: Plan, quality: str, pictures: Sequence[str]) -> str:
+    """Say how the two resolutions are compared, and where they cross."""
+    rates = [points.crossing(*resolutions(entries, plan, picture), quality) for picture in pictures]
+    known, mean = [rate for rate in rates if rate is not None], points.crossing(*resolutions(entries, plan), quality)
+    seeds = ", ".join(str(seed) for seed in sorted({e["seed"] for e in entries if e["row"] in (*plan.low, *plan.full)}))
+    said = f"Trainings of seed {seeds}, at the least and at the greatest rate that the curves of both have."
+    if known:
+        said += f" Full resolution is better from {min(known):.2f} to {max(known):.2f} bpp on"
+        said += f", for the mean of the pictures from {mean:.2f} bpp on." if mean else "."
+    return said
+
+
+def resolutions(
+    entries: Sequence[Entry], plan: Plan, picture: str | None = None
+) -> tuple[list[points.Point], list[points.Point]]:
+    """Return the curves in low and in full resolution of a picture, or of the mean of all."""
+    return curve_of(entries, plan.low, picture), curve_of(entries, plan.full, picture)
+
+
+def crosses(low: Sequence[points.Point], full: Sequence[points.Point], quality: str) -> bool:
+    """Tell whether low is better at the least rate that both curves have, and full at the greatest."""
+    ends = [[point.bpp for point in curve] for curve in (low, full)]
+    least, greatest = max(map(min, ends)), min(map(max, ends))
+    (a, b), (c, d) = ([points.at_rate(curve, rate, quality) for rate in (least, greatest)] for curve in (low, full))
+    return a is not None and b is not None and c is not None and d is not None and a > c and b < d
+
+
+def complexity_claim() -> dict[str, Any]:
+    """Judge by counting whether FDNN's stride of 2 saves multiply-accumulates."""
+    low, full = (complexity.macs(find_preset(config, name), 160, 160)["fdnn"] for name in (LOW[0], FULL[0]))
+    text = "FDNN's stride of 2 makes it less complex (Section 2.2): multiply-accumulates in full over low resolution"
+    note = f"{full / 1e9:.2f} and {low / 1e9:.2f} thousand million for 160x160 pixels."
+    return claim(text, "above", 1, round(full / low, points.DIGITS), note)
+
+
+def further(entries: Sequence[Entry], plan: Plan) -> dict[str, dict[str, Any]]:
+    """Return rate and quality of the networks at the setting they were trained for, and where the curves cross."""
+    columns: dict[str, dict[str, Any]] = {"rate, bpp": {}, "PSNR, dB": {}, "SSIM": {}}
+    for preset in dict.fromkeys(entry["row"] for entry in entries if "setting" in entry):
+        trained_for = find_preset(config, preset).quality
+        point = next(point for point in curve_of(entries, [preset]) if point.setting == trained_for)
+        for column, value in zip(columns.values(), (point.bpp, point.psnr, point.ssim)):
+            column[preset] = round(value, points.DIGITS)
+    rows: dict[str, str | None] = {entry["picture"]: entry["picture"] for entry in entries}
+    for quality, name in NAMES.items():
+        rates = {}
+        for row, picture in {**rows, "mean of the pictures": None}.items():
+            rates[row] = points.crossing(*resolutions(entries, plan, picture), quality)
+        if any(rates.values()):
+            rounded = {row: rate and round(rate, points.DIGITS) for row, rate in rates.items()}
+            columns[f"full is better from, bpp, {name}"] = rounded
+    return {name: column for name, column in columns.items() if column}

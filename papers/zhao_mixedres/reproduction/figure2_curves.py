@@ -1,0 +1,151 @@
+"""The curves of one picture, by name, and what they say against JPEG's: BD values, gains, where resolutions cross."""
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Dict, List, Mapping, Sequence
+
+import numpy as np
+
+from common import metrics
+from common.errors import RelicError
+from common.figures import Line
+from papers.zhao_mixedres import config
+from papers.zhao_mixedres.reproduction import comparators, points
+from papers.zhao_mixedres.reproduction.points import Point
+
+JPEG, PROPOSED, JIANG = "JPEG", "Proposed", "Jiang"
+LOW, FULL, EXTENDED = "low resolution", "full resolution", "at other qualities"
+# The networks of each curve.
+PRESETS = {
+    f"{method}, {resolution}": tuple(prefix + name for name in names)
+    for method, prefix in ((PROPOSED, ""), (JIANG, "jiang_"))
+    for resolution, names in ((LOW, config.LOW), (FULL, config.FULL))
+}
+PSNR, SSIM = "psnr", "ssim"
+BD_RATE, BD_PSNR = "BD-rate, %", "BD-PSNR, dB"
+SHOWN_OF_JPEG = 1.3  # times the highest rate of the other curves
+
+Curves = Dict[str, List[Point]]
+
+
+def rounded(point: Point) -> Point:
+    """Return a point as documents hold it."""
+    return Point(point.setting, *(round(float(value), points.DIGITS) for value in dataclasses.astuple(point)[1:]))
+
+
+def mean_curves(pictures: Sequence[Curves]) -> Curves:
+    """Return each curve's mean over pictures: mean quality and mean rate of every setting that all of them have."""
+    labels = dict.fromkeys(label for curves in pictures for label in curves if EXTENDED not in label)
+    return {label: _mean([curves.get(label, []) for curves in pictures]) for label in labels}
+
+
+def _mean(curves: Sequence[Sequence[Point]]) -> list[Point]:
+    by_setting = [{point.setting: dataclasses.astuple(point)[1:] for point in curve} for curve in curves]
+    shared = [setting for setting in by_setting[0] if all(setting in of_picture for of_picture in by_setting)]
+    return [rounded(Point(s, *np.mean([of_picture[s] for of_picture in by_setting], axis=0))) for s in shared]
+
+
+def envelope(curves: Curves, method: str, quality: str = PSNR, rate: str = "bpp") -> list[Point]:
+    """Return the upper envelope of a method's curves in low and in full resolution."""
+    low, full = (curves.get(f"{method}, {resolution}", []) for resolution in (LOW, FULL))
+    return points.envelope(low, full, quality, rate)
+
+
+def lines(curves: Curves, quality: str) -> list[Line]:
+    """Return what is drawn of one picture: JPEG no further than the others reach, envelopes, and their two parts."""
+    shown = {name: curves.get(name, []) for name in comparators.NAMES}
+    shown.update({method: envelope(curves, method, quality) for method in (PROPOSED, JIANG)})
+    shown.update({label: curves.get(label, []) for label in PRESETS})
+    highest = max((point.bpp for curve in shown.values() for point in curve), default=math.inf)
+    jpeg = [point for point in curves[JPEG] if point.bpp <= SHOWN_OF_JPEG * highest]
+    return [
+        Line(label, [point.bpp for point in curve], [getattr(point, quality) for point in curve])
+        for label, curve in {JPEG: jpeg, **shown}.items()
+        if curve
+    ]
+
+
+# --- against JPEG --------------------------------------------------------------------------------------------------
+
+
+def bd_changes(curves: Curves) -> dict[str, float | str]:
+    """Return BD-rate (percent) and BD-PSNR (dB) against JPEG by method, or the sentence that says why there is none."""
+    compared = {name: (curves.get(name, []), "bpp") for name in comparators.NAMES}
+    for method in (PROPOSED, JIANG):
+        compared[method] = envelope(curves, method), "bpp"
+        compared[f"{method} without header"] = envelope(curves, method, rate="payload_bpp"), "payload_bpp"
+        compared[f"{method}, {FULL}"] = curves.get(f"{method}, {FULL}", []), "bpp"
+    jpeg = [point.bpp for point in curves[JPEG]], [point.psnr for point in curves[JPEG]]
+    found: dict[str, float | str] = {}
+    for label, (curve, rate) in compared.items():
+        ours = [getattr(point, rate) for point in curve], [point.psnr for point in curve]
+        for name, function in ((BD_RATE, metrics.bd_rate), (BD_PSNR, metrics.bd_psnr)) if curve else ():
+            try:
+                found[f"{label}, {name}"] = round(function(*jpeg, *ours), points.DIGITS)
+            except RelicError as error:
+                found[f"{label}, {name}"] = str(error)
+    return found
+
+
+def gains(curves: Curves) -> dict[str, float]:
+    """Return what Proposed, the envelope, has over JPEG at its lowest rate, and at the rate where that is least."""
+    jpeg = curves[JPEG]
+    found: dict[str, float | None] = {}
+    for quality, unit in ((PSNR, ", dB"), (SSIM, "")):
+        proposed = envelope(curves, PROPOSED, quality)
+        if proposed:
+            lowest = proposed[0]
+            found["lowest rate, bpp"] = lowest.bpp
+            found["JPEG's lowest rate, bpp"] = smallest_file(jpeg).bpp
+            over = f"{quality.upper()} over JPEG {{}}{unit}"
+            found[over.format("at the lowest rate")] = gain(jpeg, lowest.bpp, getattr(lowest, quality), quality)
+            found[over.format("at least")] = least_gain(jpeg, proposed, quality)
+    return _known(found)
+
+
+def _known(found: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: round(value, points.DIGITS) for name, value in found.items() if value is not None}
+
+
+def smallest_file(curve: Sequence[Point]) -> Point:
+    """Return the point of the lowest rate."""
+    return min(curve, key=lambda point: point.bpp)
+
+
+def gain(jpeg: Sequence[Point], bpp: float, level: float, quality: str = PSNR) -> float | None:
+    """Return how much better a quality at a rate is than JPEG's there; None above JPEG's highest rate.
+
+    Below JPEG's lowest rate it is compared with JPEG's smallest file, which has more bits.
+    """
+    smallest = smallest_file(jpeg)
+    other = getattr(smallest, quality) if bpp < smallest.bpp else points.at_rate(jpeg, bpp, quality)
+    return None if other is None else level - other
+
+
+def least_gain(jpeg: Sequence[Point], curve: Sequence[Point], quality: str = PSNR) -> float | None:
+    """Return by how much a curve is above JPEG's where that is least, over the rates of both; None without such."""
+    # Between neighbouring points of either curve the difference is linear: it is least at one of them.
+    pairs = [[points.at_rate(c, point.bpp, quality) for c in (jpeg, curve)] for point in (*jpeg, *curve)]
+    return min((ours - theirs for theirs, ours in pairs if theirs is not None and ours is not None), default=None)
+
+
+def resolutions(curves: Curves, method: str) -> tuple[list[Point], list[Point]]:
+    """Return a method's points in low and in full resolution, with those that extend the curves."""
+    labels = [f"{method}, {resolution}" for resolution in (LOW, FULL)]
+    low, full = ([*curves.get(label, []), *curves.get(f"{label}, {EXTENDED}", [])] for label in labels)
+    return low, full
+
+
+def share_rates(curves: Curves, method: str) -> bool:
+    """Tell whether there are rates that both resolutions of a method have: else nothing is known of a crossing."""
+    rates = [[point.bpp for point in curve] for curve in resolutions(curves, method)]
+    return all(rates) and max(map(min, rates)) <= min(map(max, rates))
+
+
+def further(curves: Curves) -> dict[str, float]:
+    """Return all numbers that there are of one picture's curves, by what they are."""
+    changes = {name: value for name, value in bd_changes(curves).items() if isinstance(value, float)}
+    crossings = {method: points.crossing(*resolutions(curves, method)) for method in (PROPOSED, JIANG)}
+    better_from = {f"{method}, {FULL} is better from, bpp": rate for method, rate in crossings.items()}
+    return {**changes, **gains(curves), **_known(better_from)}

@@ -1,0 +1,33 @@
+"""The standard codec between the networks of Zhao et al., Section 2: Z = g(Y)."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from common.classical import codecs
+from common.evaluate import Codec
+from papers.zhao_mixedres.config import Config
+
+
+def standard_codec(config: Config, setting: int | None = None) -> Codec:
+    """Return the codec that a config names, JPEG by OpenCV in the paper, at the config's quality unless given another.
+
+    Raises RelicError for a setting that the codec does not have.
+    """
+    return codecs.family(config.standard_codec).make(config.quality if setting is None else setting)
+
+
+def coded(codec: Codec, y: np.ndarray) -> np.ndarray:
+    """Return what a codec makes of patches y, uint8 (N, h, w).
+
+    JPEG codes them one by one. A patch's file in another format is mostly header: those codecs get all in one picture.
+    """
+    if isinstance(codec, codecs.Jpeg):
+        return codecs.jpeg_round_trip(y, codec.quality)
+    count, height, width = y.shape
+    columns = math.isqrt(count)
+    rows = -(-count // columns)
+    sheet = np.resize(y, (rows, columns, height, width)).swapaxes(1, 2).reshape(rows * height, columns * width)
+    back = codec.decompress(codec.compress(sheet)).reshape(rows, height, columns, width).swapaxes(1, 2)
+    return back.reshape(-1, height, width)[:count]

@@ -1,0 +1,231 @@
+"""Trainings that run by themselves: in turn, resumed, shipped one by one; the campaign; what an empty scale says."""
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common import campaign, schedule, tables
+from common.averages import WeightAverage
+from common.campaign_lock import alone, lock_file, paused_campaign
+from common.config import assumed, differing_fields
+from common.errors import RelicError
+from common.runs import Run
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    width: int = assumed(1, "of the network")
+    steps: int = assumed(100, "of its training", recipe=True)
+    rate: float = assumed(0.5, "a later version may change it", recipe=True)
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    """Make a paper of three presets whose trainings take ten steps a turn; return the calls that its trainings get."""
+    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
+    names = ("config", "train", "complexity")
+    config, train, complexity = (types.ModuleType(f"toys.toy_paper.{name}") for name in names)
+    monkeypatch.setattr(Config, "__module__", config.__name__)
+    vars(config).update(Config=Config, A=Config(1), B=Config(2), C=Config(3))
+    config.at_scale = lambda preset, scale: dataclasses.replace(preset, steps=20 * preset.width)
+    config.total_steps = lambda preset: preset.steps
+    complexity.training_flops = lambda preset, scale: 1.8e14
+    calls = []
+
+    def train_preset(preset, scale, seed, minutes, resume, restart):
+        run, own = Run("toy_paper", preset, scale, seed), config.at_scale(vars(config)[preset.upper()], scale)
+        calls.append((preset, seed, resume))
+        before = schedule.runs.checkpoint_about(run.checkpoint)["step"] if resume else 0
+        step = min(before + 10, own.steps)
+        about = {"step": step, "seconds": step / 10, "config": dataclasses.asdict(own), "log": []}
+        run.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(run.checkpoint, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
+        if step == own.steps:
+            ship(run, own)
+        return step == own.steps
+
+    train.train_preset = train_preset
+    for module in (config, train, complexity):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(sys.modules, "toys", types.ModuleType("toys"))
+    monkeypatch.setitem(sys.modules, "toys.toy_paper", types.ModuleType("toys.toy_paper"))
+    monkeypatch.setitem(sys.modules, "common.backend", types.SimpleNamespace(forget_models=lambda: None))
+    return calls
+
+
+def ship(run, config):
+    run.shipped.mkdir(parents=True)
+    (run.shipped / "weights.safetensors").write_bytes(b"weights")
+    about = {"config": dataclasses.asdict(config), "steps": config.steps, "training_seconds": 7.0, "device": "CPU"}
+    (run.shipped / "run.json").write_text(json.dumps({**about, "weights_sha256": "ab" * 32}))
+
+
+def wanted(presets="AB", seeds=(0,), scale="small"):
+    return schedule.trainings([vars(sys.modules["toys.toy_paper.config"])[name] for name in presets], scale, seeds)
+
+
+# --- in turn -------------------------------------------------------------------------------------------------------
+
+
+def test_always_the_training_with_the_least_share_of_its_steps_goes_on(toys):
+    assert schedule.complete(wanted("AB", seeds=(0, 1))) == []
+    assert toys == [  # A has 20 steps, B 40
+        ("a", 0, False), ("b", 0, False), ("a", 1, False), ("b", 1, False),
+        ("b", 0, True), ("b", 1, True), ("a", 0, True), ("b", 0, True),
+        ("a", 1, True), ("b", 1, True), ("b", 0, True), ("b", 1, True),
+    ]  # fmt: skip
+    assert all(training.is_shipped for training in wanted("AB", seeds=(0, 1)))
+
+
+def test_what_time_did_not_allow_is_returned_and_goes_on_later(toys):
+    trainings = wanted("A")
+    assert schedule.complete(trainings, minutes=1e-9) == trainings and len(toys) <= 1
+    assert schedule.complete(trainings) == [] and trainings[0].progress == (20, 7.0)
+    assert schedule.complete(trainings) == [] and len(toys) == 2
+
+
+def test_weights_of_another_recipe_are_trained_anew_and_a_checkpoint_of_one_is_left(toys):
+    (training,) = wanted("A")
+    ship(training.run, dataclasses.replace(training.config, rate=0.25))
+    training.run.checkpoint.parent.mkdir(parents=True)
+    about = {"step": 15, "seconds": 1.0, "config": dataclasses.asdict(training.config) | {"rate": 0.25}, "log": []}
+    np.savez(training.run.checkpoint, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
+    assert not training.is_shipped and training.progress == (0, 0)
+    training.go_on()
+    assert toys == [("a", 0, False)] and training.progress == (10, 1.0)
+
+
+def test_a_field_that_an_older_config_does_not_know_has_its_default():
+    assert differing_fields({"width": 1}, Config()) == []
+    assert differing_fields({"width": 2, "rate": 1.0, "gone": 3}, Config()) == ["width", "rate", "gone"]
+    assert differing_fields({"width": 2, "rate": 1.0}, Config(), recipe=True) == ["rate"]
+    assert differing_fields({"width": 2, "rate": 1.0, "gone": 3}, Config(), recipe=False) == ["width", "gone"]
+
+
+# --- without weights -----------------------------------------------------------------------------------------------
+
+
+def test_without_weights_one_sentence_says_what_is_missing_and_how_long_it_takes(toys):
+    configs = [vars(sys.modules["toys.toy_paper.config"])[name] for name in "BC"]
+    with pytest.raises(RelicError) as caught:
+        schedule.require_weights(configs, "paper", "python -m it --train")
+    assert "no weights at scale paper of toy_paper for b, c: `python -m it --train` trains them" in str(caught.value)
+    assert "3.6e+14 FLOP, about 1 minutes on a large GPU or 60 minutes on two CPU cores" in str(caught.value)
+    ship(wanted("C", seeds=(4,), scale="paper")[0].run, configs[1])
+    schedule.require_weights(configs, "paper", "")
+
+
+def test_a_table_without_weights_is_not_written(tmp_path):
+    command = [sys.executable, "-m", "experiments.table4_cheng", "--scale", "paper"]
+    environment = {**os.environ, "RELIC_RESULTS": str(tmp_path)}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1 and result.stdout == "" and list(tmp_path.iterdir()) == []
+    assert result.stderr.startswith("error: no weights at scale paper of cheng_resnet for hyperprior_9_msssim, resnet3")
+    assert "--scale paper --train` trains them" in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
+def test_minutes_are_a_number_above_zero(text):
+    with pytest.raises(tables.argparse.ArgumentTypeError, match="not a number of minutes above 0"):
+        tables.minutes(text)
+
+
+# --- the campaign --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plan(toys, monkeypatch):
+    """Return a plan of one experiment of two presets, and the commands that the campaign runs."""
+    presets = vars(sys.modules["toys.toy_paper.config"])
+    module = types.SimpleNamespace(ROWS={"a": presets["A"]}, FURTHER={"b": presets["B"]}, TABLE="toy_paper/table1")
+    monkeypatch.setitem(sys.modules, "experiments.toy", module)
+    commands = []
+    monkeypatch.setattr(campaign.subprocess, "run", lambda command, check: commands.append(command[2:]))
+    return [("toy", "small", (0, 1))], commands
+
+
+def test_a_campaign_trains_then_has_the_table_written_and_does_neither_twice(plan, toys, tmp_path):
+    entries, commands = plan
+    campaign.work(entries)
+    assert commands == [["experiments.toy", "--scale", "small"]] and len(toys) == 12
+    table = tmp_path / "small/toy_paper/table1.json"
+    table.parent.mkdir(parents=True)
+    table.write_text(json.dumps({"provenance": {"networks": {"a": {"weights": "ab" * 8}}}}))
+    campaign.work(entries)
+    assert len(commands) == 1 and len(toys) == 12
+    table.write_text(json.dumps({"provenance": {"networks": {"a": {"weights": "cd" * 8}}}}))
+    campaign.work(entries)
+    assert len(commands) == 2
+
+
+def test_a_campaign_that_is_out_of_time_writes_no_table(plan, capsys):
+    campaign.work(plan[0], 1e-9)
+    assert plan[1] == [] and "out of time at toy, scale small" in capsys.readouterr().err
+
+
+def test_the_status_has_a_line_for_every_preset_and_seed(plan):
+    training = wanted("A", seeds=(1,))[0]
+    ship(training.run, training.config)
+    wanted("B")[0].go_on()
+    heading, *lines = campaign.status(plan[0])
+    assert [line.split()[:6] for line in lines] == [
+        ["toy_paper/a", "small", "0", "0", "of", "20"],
+        ["toy_paper/b", "small", "0", "10", "of", "40"],
+        ["toy_paper/a", "small", "1", "20", "of", "20"],
+        ["toy_paper/b", "small", "1", "0", "of", "40"],
+    ]
+    assert lines[2].endswith("CPU, shipped") and lines[0].endswith(" -") and "device, shipped" in heading
+
+
+def test_one_campaign_runs_at_a_time_and_pauses_while_something_is_timed(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
+    with paused_campaign():  # there is none
+        pass
+    code = "import time\nfrom common.campaign_lock import alone\nwith alone(): print('held', flush=1); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout.readline() == b"held\n"
+            with pytest.raises(RelicError, match="a campaign is running already"), alone():
+                pass
+            with paused_campaign():
+                assert state(other.pid) == "T"
+            assert state(other.pid) != "T"
+        finally:
+            other.send_signal(signal.SIGKILL)
+    with alone(), paused_campaign():  # a killed campaign holds nothing, and none stops itself
+        assert lock_file().read_text() == str(os.getpid())
+
+
+def state(number):
+    """Return the state of a process once it has settled: T is stopped."""
+    time.sleep(0.05)
+    return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+# --- averaged weights ----------------------------------------------------------------------------------------------
+
+
+def test_an_average_is_the_weighted_mean_of_its_closed_form():
+    average = WeightAverage(0.9)
+    for step, value in ((10, 1.0), (20, 2.0), (120, 3.0)):
+        average.update({"w": np.full(3, value, np.float32)}, step)
+    kept = (21 / 30) ** 10, 0.9**100  # (1 + t) / (10 + t) is below 0.9 until step 80
+    assert average.arrays["w"] == pytest.approx((kept[0] * 1 + (1 - kept[0]) * 2) * kept[1] + (1 - kept[1]) * 3)
+    other = WeightAverage(0.9)
+    other.restore({"w": np.ones(3, np.float32)}, 10)
+    other.update({"w": np.full(3, 2.0, np.float32)}, 20)
+    assert other.arrays["w"] == pytest.approx(kept[0] * 1 + (1 - kept[0]) * 2)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        WeightAverage(1.0)
