@@ -55,7 +55,7 @@ def assumed(value: Any, why: str, recipe: bool = False) -> Any:
 
 
 def differing_fields(saved: Mapping[str, Any], config: Any, recipe: bool | None = None) -> list[str]:
-    """Return the names of the fields that json kept of a config and that are not those of `config`, in order.
+    """Return the names of the fields that json kept of a config and that are not those of `config`, sorted.
 
     A field that the json does not know has its default; one that the config does not know differs. recipe: only fields
     of the recipe (True), only others (False), or all (None).
@@ -64,8 +64,9 @@ def differing_fields(saved: Mapping[str, Any], config: Any, recipe: bool | None 
     ours = json.loads(json.dumps(dataclasses.asdict(config)))
     defaults = {name: json.loads(json.dumps(field.default)) for name, field in kept.items()}
     differing = [name for name in kept if saved.get(name, defaults[name]) != ours[name]]
-    differing += sorted(set(saved) - set(kept))
-    return [n for n in differing if recipe is None or recipe == bool(n in kept and kept[n].metadata.get("recipe"))]
+    differing += set(saved) - set(kept)
+    wanted = [n for n in differing if recipe is None or recipe == bool(n in kept and kept[n].metadata.get("recipe"))]
+    return sorted(wanted)
 
 
 def describe(config: Any) -> list[dict[str, Any]]:

@@ -12,6 +12,11 @@ from common.backend import BACKEND, computes_on_cpu_in_tensorflow, keras, ops
 from common.convolutions import TapwiseConv2DTranspose
 
 
+def keras_kind(layer: Any) -> str:
+    """Return the name of Keras' own class of a layer, e.g. `Conv2D`, also where a subclass computes it another way."""
+    return next(kind.__name__ for kind in type(layer).__mro__ if kind.__module__.partition(".")[0] == "keras")
+
+
 class DepthToSpace(keras.layers.Layer):
     """Rearrange float (B, H, W, 4C) into (B, 2H, 2W, C): the second half of sub-pixel convolution.
 

@@ -18,8 +18,9 @@ import sys
 from collections import Counter
 from typing import Any, NoReturn
 
-from common import runs, tables
+from common import files
 from common.errors import RelicError, run_main
+from common.tables import files as table_files
 from experiments import names
 
 
@@ -27,10 +28,10 @@ def describe(name: str) -> dict[str, Any]:
     """Return `{name, paper, table, shows, minutes, scales, verdicts}`; verdicts count cells, else claims, by scale."""
     module = importlib.import_module(f"experiments.{name}")
     verdicts = {}
-    for path in sorted(runs.results_dir().glob(f"*/{module.TABLE}.json")):
-        document = tables.read(path)
+    for path in sorted(files.results_dir().glob(f"*/{module.TABLE}.json")):
+        document = table_files.read(path)
         judged = document.get("cells") or document.get("claims", [])
-        verdicts[path.relative_to(runs.results_dir()).parts[0]] = dict(Counter(one["verdict"] for one in judged))
+        verdicts[path.relative_to(files.results_dir()).parts[0]] = dict(Counter(one["verdict"] for one in judged))
     return {
         "name": name,
         "paper": module.TABLE.rpartition("/")[0] or "suite",

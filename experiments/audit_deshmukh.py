@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 
 TABLE = "deshmukh_irm/audit"
 ROWS: dict[str, Any] = {}
 MINUTES = 0.5
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Compute everything anew on the test pictures."""
     from papers.deshmukh_irm.reproduction import audit
 
@@ -25,4 +26,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, trained=False)
+    command.main(TABLE, ROWS, reproduce, trained=False)

@@ -7,7 +7,7 @@ When the networks of an entry are all there, its experiment is run, which writes
 """
 from __future__ import annotations
 
-from common import campaign
+from common.tables import campaign
 
 # In order: experiment, scale, seeds. Seeds of one entry advance together, so that a cut finds them equal.
 PLAN = (

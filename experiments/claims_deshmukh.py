@@ -7,8 +7,9 @@ Networks that differ in one thing, on Kodak scaled to 200x200. Positive is what 
 """
 from __future__ import annotations
 
-from common import tables
 from common.config import presets
+from common.tables import command
+from common.tables import document as document_module
 from papers.deshmukh_irm import config
 
 TABLE = "deshmukh_irm/claims"
@@ -24,7 +25,7 @@ FURTHER = {
 MINUTES = 3
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Measure on the test pictures, read the logs and judge."""
     from papers.deshmukh_irm.reproduction import claims
 
@@ -32,4 +33,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS, further=FURTHER)
+    command.main(TABLE, ROWS, reproduce, networks=NETWORKS, further=FURTHER)

@@ -8,7 +8,8 @@ and in ours.
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.donis_convlstm import config
 
 TABLE = "donis_convlstm/claims"
@@ -18,7 +19,7 @@ NETWORKS = {"as_run": config.AS_RUN, "set_50k": config.SET_50K}
 MINUTES = 2
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Measure on the test pictures, read the logs and judge."""
     from papers.donis_convlstm.reproduction import claims
 
@@ -26,4 +27,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)

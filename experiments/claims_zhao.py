@@ -9,8 +9,9 @@ the other one takes, and the differences at equal rate are taken, picture by pic
 """
 from __future__ import annotations
 
-from common import tables
 from common.config import presets
+from common.tables import command
+from common.tables import document as document_module
 from papers.zhao_mixedres import config
 
 TABLE = "zhao_mixedres/claims"
@@ -20,7 +21,7 @@ NETWORKS = {name: preset for name, preset in presets(config).items() if name.sta
 MINUTES = 3
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Measure and judge on the test pictures."""
     from papers.zhao_mixedres.reproduction import claims
 
@@ -28,4 +29,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -10,8 +10,9 @@ without weights are left out.
 """
 from __future__ import annotations
 
-from common import tables
 from common.config import presets
+from common.tables import command
+from common.tables import document as document_module
 from papers.zhao_mixedres import config
 
 TABLE = "zhao_mixedres/figure2"
@@ -23,7 +24,7 @@ NETWORKS = {
 MINUTES = 3
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Measure JPEG and all networks on Set12 and classic5."""
     from papers.zhao_mixedres.reproduction import figure2
 
@@ -31,4 +32,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -9,7 +9,8 @@ file with the paper's dynamic Huffman coder. Other ways to store the same pictur
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.deshmukh_irm import config
 
 TABLE = "deshmukh_irm/figure3"
@@ -17,7 +18,7 @@ ROWS = {"COCO": config.RGB}
 MINUTES = 2
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Code the pictures, count all files, and draw their sizes."""
     from papers.deshmukh_irm.reproduction import figure3
 
@@ -25,4 +26,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce)
+    command.main(TABLE, ROWS, reproduce)

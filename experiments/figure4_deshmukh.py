@@ -9,7 +9,8 @@ restored, and the result written in the format again. What saving the code in a 
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.deshmukh_irm import config
 
 TABLE = "deshmukh_irm/figure4"
@@ -19,7 +20,7 @@ NETWORKS = {"rgb": config.RGB}
 MINUTES = 1
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Write and read all files, and draw their sizes and the quality of what is restored."""
     from papers.deshmukh_irm.reproduction import figure4
 
@@ -27,4 +28,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)

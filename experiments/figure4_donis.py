@@ -8,7 +8,8 @@ Drawn are 1 - loss, which the paper calls MS-SSIM, of the authors' logs and of o
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.donis_convlstm import config
 
 TABLE = "donis_convlstm/figure4"
@@ -17,7 +18,7 @@ REFERENCE = "100 thousand"
 MINUTES = 0.2
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Read and draw the curves."""
     from papers.donis_convlstm.reproduction import figures2to5
 
@@ -25,4 +26,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, REFERENCE)
+    command.main(TABLE, ROWS, reproduce, REFERENCE)

@@ -7,7 +7,8 @@ input's, and multiply-accumulates. The code is larger than the picture.
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/figure4"
@@ -20,7 +21,7 @@ ROWS = {
 MINUTES = 0.1
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Count the layers of the paper's network."""
     from papers.paka_autoencoder.reproduction import figure4
 
@@ -28,4 +29,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, trained=False)
+    command.main(TABLE, ROWS, reproduce, trained=False)

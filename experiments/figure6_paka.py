@@ -4,7 +4,8 @@
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/figure6"
@@ -14,7 +15,7 @@ NETWORKS = {"Proposed": config.AUTOENCODER}
 MINUTES = 0.1
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Read and draw the losses."""
     from papers.paka_autoencoder.reproduction import figure6
 
@@ -22,4 +23,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -8,7 +8,8 @@ describes it.
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.donis_convlstm import config
 
 TABLE = "donis_convlstm/figure7"
@@ -16,7 +17,7 @@ ROWS = {"poorer": config.AS_RUN}
 MINUTES = 0.5
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Choose and draw pictures."""
     from papers.donis_convlstm.reproduction import figures6and7
 
@@ -24,4 +25,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce)
+    command.main(TABLE, ROWS, reproduce)

@@ -8,7 +8,8 @@ autoencoder in 8 bits a value; bits per pixel and PSNR stand under each picture.
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/figure7"
@@ -17,7 +18,7 @@ NETWORKS = {"Proposed": config.AUTOENCODER}
 MINUTES = 1
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Code the three pictures."""
     from papers.paka_autoencoder.reproduction import figures5to8
 
@@ -25,4 +26,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -8,7 +8,8 @@ at 1 bit per pixel and at its coarsest setting.
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/figure8"
@@ -18,7 +19,7 @@ NETWORKS = {"Proposed": config.AUTOENCODER}
 MINUTES = 1.5
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Measure the four codecs on our test pictures."""
     from papers.paka_autoencoder.reproduction import figures5to8
 
@@ -26,4 +27,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -8,7 +8,8 @@ Each recipe adds one thing to the one before it. The paper's own schedule, 2 mil
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.cheng_resnet import config
 
 TABLE = "cheng_resnet/recipes"
@@ -28,7 +29,7 @@ REFERENCES = {
 MINUTES = 6
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Measure the networks of all recipes on the held-out pictures."""
     from papers.cheng_resnet.reproduction import recipes
 
@@ -36,4 +37,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce)
+    command.main(TABLE, ROWS, reproduce)

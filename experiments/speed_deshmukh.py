@@ -8,7 +8,8 @@ bicubic up-sampling and with the SRGAN. Ratios are compared with the paper's; it
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 
 TABLE = "deshmukh_irm/speed"
 # Of each ratio: what is timed, and which two of its works.
@@ -24,7 +25,7 @@ ROWS = {
 MINUTES = 3
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Time every pair of works."""
     from papers.deshmukh_irm.reproduction import speed
 
@@ -32,4 +33,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, trained=False)
+    command.main(TABLE, ROWS, reproduce, trained=False)

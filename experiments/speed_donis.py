@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 
 TABLE = "donis_convlstm/speed"
 ROWS: dict[str, Any] = {}
 MINUTES = 4
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Time every pair of networks."""
     from papers.donis_convlstm.reproduction import speed
 
@@ -25,4 +26,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, trained=False)
+    command.main(TABLE, ROWS, reproduce, trained=False)

@@ -10,7 +10,8 @@ reaches the proposed PSNR and the bits it then takes, and the bits that the pape
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/table1"
@@ -20,7 +21,7 @@ NETWORKS = {"Proposed": config.AUTOENCODER}
 MINUTES = 3
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Measure the proposed codec and the others on our test pictures."""
     from papers.paka_autoencoder.reproduction import table1
 
@@ -28,4 +29,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)

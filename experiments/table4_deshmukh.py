@@ -5,7 +5,8 @@
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.deshmukh_irm import config
 
 TABLE = "deshmukh_irm/table4"
@@ -19,7 +20,7 @@ NETWORKS = {"rgb": config.RGB}
 MINUTES = 0.4
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Draw every picture, its code and its reconstruction."""
     from papers.deshmukh_irm.reproduction import tables as paper_tables
 
@@ -27,4 +28,4 @@ def reproduce(options: tables.Options) -> tables.Reproduction:
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)

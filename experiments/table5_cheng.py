@@ -6,7 +6,8 @@
 """
 from __future__ import annotations
 
-from common import tables
+from common.tables import command
+from common.tables import document as document_module
 from papers.cheng_resnet import config
 
 TABLE = "cheng_resnet/table5"
@@ -18,13 +19,13 @@ REFERENCE = "ResNet-3x3(4)-Bottleneck128"
 MINUTES = 1.5
 
 
-def reproduce(options: tables.Options) -> tables.Reproduction:
+def reproduce(options: command.Options) -> document_module.Reproduction:
     """Measure the codecs of the table's rows on Kodak."""
-    from common import trained
+    from common.tables import measure
     from papers.cheng_resnet import codec, complexity, train
 
-    return trained.rate_distortion(options, codec.load, train.train_preset, complexity.training_flops)
+    return measure.rate_distortion(options, codec.load, train.train_preset, complexity.training_flops)
 
 
 if __name__ == "__main__":
-    tables.main(TABLE, ROWS, reproduce, REFERENCE)
+    command.main(TABLE, ROWS, reproduce, REFERENCE)

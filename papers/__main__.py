@@ -98,7 +98,8 @@ def _minutes(text: str) -> float:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from common import config, weights
+    from common import config
+    from common.training import shipped
 
     if arguments.settings:
         paper, preset = papers.split_id(arguments.settings)
@@ -110,12 +111,12 @@ def _list(arguments: argparse.Namespace) -> None:
         return
     for model in papers.all_presets():
         paper, preset = model.split("/")
-        here = ", ".join(f"{scale} seed {seed}" for scale, seed, _ in weights.shipped(paper, preset))
+        here = ", ".join(f"{scale} seed {seed}" for scale, seed, _ in shipped.shipped(paper, preset))
         print(f"{model:48} {here or '-'}")
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from common.runs import Run
+    from common.training.runs import Run
 
     paper, preset = papers.split_id(arguments.preset)
     check_scale(arguments.scale)
@@ -136,8 +137,8 @@ def _codec(arguments: argparse.Namespace) -> Any:
 
 def _compress(arguments: argparse.Namespace) -> None:
     from common.data import read_image
+    from common.files import atomic_file
     from common.metrics import bits_per_pixel
-    from common.runs import atomic_file
 
     image = read_image(arguments.picture)
     data = _codec(arguments).compress(image)

@@ -8,8 +8,9 @@ from typing import Any, Callable
 
 import numpy as np
 
-from common import backend, runs, weights
+from common import backend
 from common.backend import keras, ops
+from common.training import checkpoints, weights
 from papers.cheng_resnet import codec
 from papers.cheng_resnet import config as config_module
 from papers.cheng_resnet.model import Model
@@ -34,7 +35,7 @@ def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> np.nda
 
 def known_arrays(model: Any) -> dict[str, np.ndarray]:
     """Return weights that depend on each variable's name and shape alone, none of them as initialised."""
-    return {name: _known(name, array) for name, array in runs.model_arrays(model).items()}
+    return {name: _known(name, array) for name, array in checkpoints.model_arrays(model).items()}
 
 
 def _known(name: str, start: np.ndarray) -> np.ndarray:
@@ -49,12 +50,12 @@ def _known(name: str, start: np.ndarray) -> np.ndarray:
 def narrow_model(preset: str, **changes: Any) -> Any:
     """Return a narrow network with known weights in float16, that codes symbols of some units and decodes to greys."""
     model = Model(narrow(preset, **changes))
-    runs.set_model_arrays(model, known_arrays(model), Path("known"))
+    checkpoints.set_model_arrays(model, known_arrays(model), Path("known"))
     y = _spread(model.analysis_transform, picture(128, 128)[None] / np.float32(255), 4.0)
     _spread(model.synthesis_transform, y, 0.2, centre=0.5)
     if model.hyper_analysis_transform:
         _spread(model.hyper_synthesis_transform, _spread(model.hyper_analysis_transform, y, 3.0), 1.5)
-    runs.set_model_arrays(model, weights.to_float16(runs.model_arrays(model)), Path("known"))
+    checkpoints.set_model_arrays(model, weights.to_float16(checkpoints.model_arrays(model)), Path("known"))
     return model
 
 
@@ -79,7 +80,7 @@ def save(path: Path, preset: str, model: Any) -> Path:
     """Write the weights file of a narrow network as a training does."""
     x = picture(128, 128)[None].astype(np.float32) / 255.0
     tables = codec.integers(model, [x])
-    weights.save(path, f"cheng_resnet/{preset}", model.config, runs.model_arrays(model), tables)
+    weights.save(path, f"cheng_resnet/{preset}", model.config, checkpoints.model_arrays(model), tables)
     return path
 
 
@@ -143,7 +144,7 @@ class ToyConfig:
 
 
 class Toy(keras.Model):
-    """Fits one dense layer to a sum, with noise of (seed, step); has what `common.runs` asks of a model."""
+    """Fits one dense layer to a sum, with noise of (seed, step); has what `common.training.runs` asks of a model."""
 
     def __init__(self, config: ToyConfig) -> None:
         super().__init__(name="toy")

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import papers
-from common import data, metrics, weights
+from common import data, metrics
+from common.training import shipped as shipped_weights
+from common.training import weights
 
 GOLDEN = Path(__file__).parent / "golden"
 FIRST = "chelsea"  # the smallest of the pictures
@@ -26,7 +28,7 @@ def presets() -> list[str]:
 
 def shipped(model: str) -> dict[str, Path]:
     """Return a preset's weights files by `<scale>/seed<k>`."""
-    found = weights.shipped(*model.split("/"))
+    found = shipped_weights.shipped(*model.split("/"))
     return {f"{scale}/seed{seed}": path for scale, seed, path in found if scale != "smoke"}
 
 

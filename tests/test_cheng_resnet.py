@@ -11,11 +11,10 @@ from narrow import narrow, narrow_model, picture, save
 
 from common import backend
 from common import config as common_config
-from common import runs, weights
 from common.errors import RelicError
-from papers.cheng_resnet import codec, config
+from common.training import checkpoints, weights
+from papers.cheng_resnet import codec, config, train
 from papers.cheng_resnet import model as model_module
-from papers.cheng_resnet import train
 
 # Table 9, column "Para": the network of each row and its number of parameters.
 TABLE_9 = {
@@ -66,7 +65,7 @@ def test_the_number_of_parameters_is_that_of_table_9(preset):
     model = network(preset)
     variables = [value for transform in model.transforms.values() for value in transform.weights]
     assert sum(int(np.prod(variable.shape)) for variable in variables) == TABLE_9[preset]
-    assert sum(int(np.prod(array.shape)) for array in runs.model_arrays(model).values()) == TABLE_9[preset]
+    assert sum(int(np.prod(array.shape)) for array in checkpoints.model_arrays(model).values()) == TABLE_9[preset]
 
 
 @pytest.mark.parametrize("preset", EACH)
@@ -153,7 +152,7 @@ def one_step(settings, step=0):
     """Train one step; return the model, its variables before and what `fit` reports."""
     model = train.build(settings, 0, "float32")
     model.run_eagerly = backend.BACKEND == "tensorflow"  # where it takes less time than tracing
-    before = runs.model_arrays(model)
+    before = checkpoints.model_arrays(model)
     x = np.stack([picture(settings.patch_size, settings.patch_size)] * settings.batch_size)
     inputs = {"x": x, "step": np.full(len(x), step, np.int32)}
     history = model.fit(inputs, batch_size=len(x), verbose=0).history
@@ -165,7 +164,7 @@ def test_one_step_moves_every_trained_number_by_a_finite_amount_and_the_loss_is_
     """Adam's first step is the learning rate times the gradient's sign, so what stays has a gradient of zero."""
     settings = narrow(preset, distortion=distortion, lmbda=0.7, patch_size=192)
     model, before, reported = one_step(settings)
-    after = runs.model_arrays(model)
+    after = checkpoints.model_arrays(model)
     assert all(np.isfinite(value) for value in reported.values())
     assert reported["loss"] == pytest.approx(0.7 * reported["distortion"] + reported["rate_estimate"], rel=1e-5)
     for name, start in before.items():
@@ -249,8 +248,8 @@ def test_saved_weights_give_the_same_reconstruction_bit_for_bit(preset, folder):
         np.testing.assert_array_equal(one, other)
     y, x_hat = expected[:2]
     assert np.unique(np.rint(y)).size > 8 and 0.01 < x_hat.std() < 0.5  # neither empty nor saturated
-    initial = runs.model_arrays(model_module.Model(model.config))
-    for name, array in runs.model_arrays(loaded.model).items():
+    initial = checkpoints.model_arrays(model_module.Model(model.config))
+    for name, array in checkpoints.model_arrays(loaded.model).items():
         assert not np.array_equal(initial[name], array), f"{name} is as initialised: the test would miss its loss"
 
 

@@ -11,10 +11,11 @@ import pytest
 import shipped
 from narrow import narrow_model, picture, save
 
-from common import backend, metrics, weights
+from common import backend, metrics
 from common.coding import container
 from common.coding.container import ContainerError, Header
 from common.errors import RelicError
+from common.training import weights
 from papers.cheng_resnet.codec import Codec, _padded
 
 pytestmark = pytest.mark.stack

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import papers
-from common import data, metrics, runs
+from common import data, metrics, provenance
 from common.classical import codecs
 from common.comparison import changes as changes_module
 from common.comparison import command as command_module
@@ -21,6 +21,7 @@ from common.comparison import text
 from common.comparison.command import Options
 from common.config import Curve
 from common.errors import RelicError
+from common.training import runs
 from experiments import rd_kodak
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,7 +163,7 @@ def suite(tmp_path, monkeypatch):
     monkeypatch.setattr(codecs, "family", {"JPEG": jpeg, "BPG": absent}.__getitem__)
     monkeypatch.setattr(command_module, "JOBS", 1)
     # The real one imports a framework.
-    monkeypatch.setattr(runs, "provenance", lambda: {"command": "a command", "commit": "c0ffee"})
+    monkeypatch.setattr(provenance, "provenance", lambda: {"command": "a command", "commit": "c0ffee"})
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("RELIC_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("RELIC_CACHE", str(tmp_path / "cache"))
@@ -245,7 +246,7 @@ def test_chosen_codecs_are_measured_beside_jpeg(pictures):
 
 def test_two_processes_measure_what_one_does(pictures, monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(runs, "provenance", dict)
+    monkeypatch.setattr(provenance, "provenance", dict)
     options = Options(data=pictures, codecs=["WebP"], scale="smoke")
     found = []
     for jobs in (1, 2):

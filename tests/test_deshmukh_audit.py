@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import data, join, metrics, published
+from common import data, metrics
 from common.errors import RelicError
-from common.tables import Options
+from common.tables import document as document_module
+from common.tables import published
+from common.tables.command import Options
 from papers.deshmukh_irm.reproduction import audit, references
 from papers.deshmukh_irm.reproduction.references import PSNR, SSIM, Quality, printed, printed_rows, table_of
 from papers.deshmukh_irm.reproduction.test_pictures import SIDE, bicubic, scaled
@@ -190,8 +192,8 @@ def test_without_the_named_pictures_the_sample_stands_in_and_their_claims_are_le
         monkeypatch.setenv(name, str(tmp_path))
     found = audit.reproduce(Options("deshmukh_irm/audit", {}, "exact", images=1))
     assert any("sample stands in" in note for note in found.notes) and found.figures == {}
-    document = join.join("deshmukh_irm/audit", "exact", None, found)
-    assert join.recompute(document) == document and document["cells"] == []
+    document = document_module.join("deshmukh_irm/audit", "exact", None, found)
+    assert document_module.recompute(document) == document and document["cells"] == []
     texts = " ".join(one["claim"] for one in document["claims"])
     assert len(document["claims"]) == 17 and "named" not in texts and "(sample, 1 picture)" in texts
     assert document["provenance"]["test_set"]["name"] == "sample"

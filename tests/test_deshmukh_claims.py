@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import join, metrics, published, runs, statistics, tables, trained
+from common import files, metrics
 from common.classical import codecs
 from common.config import find_preset, presets
+from common.tables import command, intervals, published
+from common.tables import document as document_module
+from common.tables import files as table_files
+from common.tables import test_pictures as table_pictures
+from common.training import shipped
 from papers.deshmukh_irm import config
 from papers.deshmukh_irm.reproduction import claims, claims_learning
 from papers.deshmukh_irm.reproduction.claims import COMPARISONS, PLAIN, PRESETS, Comparison
@@ -109,7 +114,7 @@ def test_a_difference_is_paired_by_picture_and_has_its_interval():
     one = Comparison("A", "grey", "grey_without_skips")
     ours, other = spread(31.0, 0.2), spread(30.5, 0.3, trainings=2, seed=5)
     found = claims.of_comparison(entries_of("grey", "psnr", ours) + entries_of(one.other, "psnr", other), one)
-    low, high = statistics.interval_of_difference(ours, other)
+    low, high = intervals.interval_of_difference(ours, other)
     assert found["interval"] == pytest.approx([low, high], rel=1e-5) and found["found"] == pytest.approx(0.5, abs=1e-6)
     assert found["note"].startswith("31 and 30.5; 3 and 2 trainings, 12 pictures. Half the interval, ")
     assert f"{(high - low) / 2:.2g}, is the effect" in found["note"]
@@ -162,7 +167,7 @@ def test_ways_to_use_the_same_networks_are_paired_by_training_too():
     psnr = np.array([[29.0], [30.0], [32.0]]) + spread(0, 1.0)
     srgan = psnr + spread(0.1, 0.01, seed=6)
     found = claims.of_srgan(of_grey(psnr=psnr, srgan_psnr=srgan))
-    assert found["interval"] == pytest.approx(statistics.interval_of_mean(srgan - psnr), rel=1e-4)
+    assert found["interval"] == pytest.approx(intervals.interval_of_mean(srgan - psnr), rel=1e-4)
     assert found["verdict"] == HOLDS and "; 3 trainings, 12 pictures." in found["note"]
     unpaired = entries_of("grey", "psnr", srgan) + entries_of("grey_icm64", "psnr", psnr)
     assert claims.of_comparison(unpaired, Comparison("A", "grey", "grey_icm64"))["verdict"] == UNDECIDED
@@ -309,7 +314,7 @@ def test_steps_are_saved_where_all_trainings_save_some(ahead, verdict):
     assert found["verdict"] == verdict and found["found"] == pytest.approx(np.mean(ahead), abs=1e-4)
     assert found["note"].startswith(f"By seed {', '.join(map(str, ahead))} %;") and "19.65 % faster" in found["claim"]
     if len(ahead) > 1:
-        assert found["interval"] == pytest.approx(statistics.interval_over_trainings(np.array(ahead)), rel=1e-4)
+        assert found["interval"] == pytest.approx(intervals.interval_over_trainings(np.array(ahead)), rel=1e-4)
 
 
 def test_only_trainings_of_both_presets_are_compared_and_presets_without_logs_are_left_out():
@@ -399,7 +404,7 @@ def everything(presets_there=PRESETS, trainings=2):
 
 
 def of_no_starts(count, x):
-    return [join.claim(f"of {count} starts", "equals", 0, 0)]
+    return [document_module.claim(f"of {count} starts", "equals", 0, 0)]
 
 
 @pytest.fixture
@@ -411,20 +416,20 @@ def whole(monkeypatch):
 
 
 def document_of(found):
-    return join.join(TABLE, "small", None, found)
+    return document_module.join(TABLE, "small", None, found)
 
 
 def test_all_that_is_judged_follows_from_the_document(whole):
     whole.provenance = {"test_set": {"name": "kodak", "pictures": 12, "digest": ""}}
     whole.figures = {"": claims.drawn(whole.pictures)}
     document = json.loads(json.dumps(document_of(whole)))
-    assert tables.recompute(document) == document and document["figures"] == ["claims.png"]
+    assert document_module.recompute(document) == document and document["figures"] == ["claims.png"]
     assert len(document["claims"]) == 22 + 1 + 2 + 2 + 1 and document["cells"] == []
     again = [claims.of_comparison(document["pictures"], one) for one in COMPARISONS]
     assert again == document["claims"][:22]
     changed = json.loads(json.dumps(document))
     changed["claims"][0]["verdict"] = "undecided" if document["claims"][0]["verdict"] == HOLDS else HOLDS
-    assert tables.recompute(changed) == document != changed
+    assert document_module.recompute(changed) == document != changed
 
 
 def test_means_stand_beside_by_row_and_field(whole):
@@ -464,18 +469,18 @@ def test_smoke_measures_two_presets_and_says_which_pictures_stand_in(monkeypatch
     monkeypatch.setattr(claims.codec_module, "load", lambda preset, scale, seed: Shifted(seed))
     monkeypatch.setattr(claims.tables, "srgan_of", lambda options: (None, {}))
     named = [(name, picture(30, 40, seed=i)) for i, name in enumerate(PICTURES[:2])]
-    monkeypatch.setattr(trained, "pictures_of", lambda options, paper: (named, {"name": "sample"}, "a stand-in"))
-    monkeypatch.setattr(trained, "seeds_of", lambda options, preset, train: [0] if preset == config.GREY else [])
-    monkeypatch.setattr(trained, "log", lambda preset, scale, seed: FALLING)
-    monkeypatch.setattr(trained, "network", lambda preset, scale, seeds: {"seeds": str(seeds)})
+    monkeypatch.setattr(table_pictures, "pictures_of", lambda options, paper: (named, {"name": "sample"}, "a stand-in"))
+    monkeypatch.setattr(shipped, "seeds_of", lambda preset, scale, asked, train: [0] if preset == config.GREY else [])
+    monkeypatch.setattr(shipped, "log", lambda preset, scale, seed: FALLING)
+    monkeypatch.setattr(shipped, "network", lambda preset, scale, seeds: {"seeds": str(seeds)})
     monkeypatch.setattr(claims.tables, "how_to_train", lambda preset, scale: f"train at {scale}")
     monkeypatch.setattr(claims_learning, "of_starts", of_no_starts)
-    found = claims.reproduce(tables.Options(TABLE, {}, "smoke"))
+    found = claims.reproduce(command.Options(TABLE, {}, "smoke"))
     assert found.missing == {"grey_without_skips": "train at smoke"} and found.notes[-1] == "a stand-in"
     assert found.provenance == {"test_set": {"name": "sample"}, "networks": {"grey": {"seeds": "[0]"}}}
     assert found.claims[-1]["claim"] == "of 20 starts" and {e["row"] for e in found.pictures} == {PLAIN, "grey"}
-    assert tables.recompute(document_of(found)) == document_of(found)
-    found = claims.reproduce(tables.Options(TABLE, {}, "small"))
+    assert document_module.recompute(document_of(found)) == document_of(found)
+    found = claims.reproduce(command.Options(TABLE, {}, "small"))
     assert found.claims[-1]["claim"] == "of 300 starts" and list(found.missing) == [p for p in PRESETS if p != "grey"]
 
 
@@ -484,14 +489,14 @@ def test_smoke_measures_two_presets_and_says_which_pictures_stand_in(monkeypatch
 
 @pytest.fixture(scope="module")
 def committed():
-    path = runs.results_dir() / "small" / f"{TABLE}.json"
+    path = files.results_dir() / "small" / f"{TABLE}.json"
     if not path.is_file():
         pytest.skip(f"no {path}")
-    return tables.read(path)
+    return table_files.read(path)
 
 
 def test_the_committed_claims_follow_from_their_measurements(committed):
-    assert tables.recompute(committed) == committed
+    assert document_module.recompute(committed) == committed
     rows = {entry["row"] for entry in committed["pictures"]}
     there = [one for one in COMPARISONS if {one.ours, one.other} <= rows]
     again = [claims.of_comparison(committed["pictures"], one) for one in there]
@@ -505,7 +510,7 @@ def test_the_committed_claims_follow_from_their_measurements(committed):
 def test_the_committed_claims_about_steps_follow_from_the_shipped_logs(committed):
     seeds = {row: sorted({e["seed"] for e in committed["pictures"] if e["row"] == row}) for row in PRESETS}
     every = [(preset, seed) for preset in PRESETS for seed in seeds[preset]]
-    logs = {(p, seed): trained.log(find_preset(config, p), committed["scale"], seed) for p, seed in every}
+    logs = {(p, seed): shipped.log(find_preset(config, p), committed["scale"], seed) for p, seed in every}
     again = claims_learning.claims(logs)
     assert again and [one for one in committed["claims"] if one["claim"].startswith("Fewer steps")] == again
     assert committed["notes"][: len(claims.notes([], logs))] == claims.notes([], logs)

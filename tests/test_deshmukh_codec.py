@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from narrow import known_arrays, picture
 
-from common import backend, runs, weights
+from common import backend
 from common.coding import container, range_coder
 from common.coding.container import ContainerError
 from common.errors import RelicError
+from common.training import checkpoints, runs, weights
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, entropy_coders, huffman, model
 from papers.deshmukh_irm.codec import Codec
@@ -58,8 +59,8 @@ def weights_of(path, preset, deviation=0.01, **changes):
     backend.set_seed(0)
     networks = codec_module.networks_of(settings)
     is_known = preset == "srgan" or deviation is None
-    arrays = known_arrays(networks) if is_known else spread(runs.model_arrays(networks), deviation)
-    runs.set_model_arrays(networks, weights.to_float16(arrays), "spread")
+    arrays = known_arrays(networks) if is_known else spread(checkpoints.model_arrays(networks), deviation)
+    checkpoints.set_model_arrays(networks, weights.to_float16(arrays), "spread")
     images = np.stack([picture(32, 32, seed=i)[..., : settings.channels] for i in range(3)])
     path.parent.mkdir(parents=True, exist_ok=True)
     tables = codec_module.frequencies(settings, networks, images)

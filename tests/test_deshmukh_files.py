@@ -11,9 +11,12 @@ import pytest
 from narrow import picture
 from PIL import Image
 
-from common import join, metrics, published, runs, tables, weights
+from common import metrics
 from common.classical import codecs
 from common.errors import RelicError
+from common.tables import command, published
+from common.tables import document as document_module
+from common.training import checkpoints, weights
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.reproduction import figure3, figure4, test_pictures
@@ -28,7 +31,7 @@ def codec():
     """Return the preset for colour with narrow networks, that restore about what plain interpolation would."""
     settings = dataclasses.replace(config.at_scale(config.RGB, "smoke"), num_maps=4)
     networks = codec_module.networks_of(settings)
-    arrays = runs.model_arrays(networks)
+    arrays = checkpoints.model_arrays(networks)
     code = codec_module.frequencies(settings, networks, picture(64, 64)[None])
     fields = dataclasses.asdict(settings)
     stored = weights.Weights(Path("narrow"), "deshmukh_irm/rgb", fields, arrays, code, bytes(8))
@@ -37,12 +40,12 @@ def codec():
 
 def options_of(name, **more):
     module = importlib.import_module(f"experiments.{name}_deshmukh")
-    return tables.Options(module.TABLE, module.ROWS, "small", **more)
+    return command.Options(module.TABLE, module.ROWS, "small", **more)
 
 
 def judged(found, name):
-    document = join.join(f"deshmukh_irm/{name}", "small", None, found)
-    assert join.recompute(document) == document
+    document = document_module.join(f"deshmukh_irm/{name}", "small", None, found)
+    assert document_module.recompute(document) == document
     return document
 
 

@@ -9,10 +9,11 @@ import pytest
 from narrow import gradients, known_arrays, picture
 from PIL import Image
 
-from common import backend, runs
+from common import backend
 from common.backend import keras, ops
 from common.config import describe, presets
 from common.errors import RelicError
+from common.training import checkpoints
 from papers.deshmukh_irm import complexity, config, losses, model, scaling, super_resolution, train
 from papers.deshmukh_irm.config import Compression, SuperResolution
 from papers.deshmukh_irm.model import Model
@@ -50,7 +51,7 @@ def narrow(preset, **changes):
 
 def known(networks):
     """Give networks weights, none of them as initialised, and return the networks."""
-    runs.set_model_arrays(networks, known_arrays(networks), "known")
+    checkpoints.set_model_arrays(networks, known_arrays(networks), "known")
     return networks
 
 
@@ -310,7 +311,7 @@ def test_pictures_are_float32_in_mixed_precision_and_inner_layers_are_not(few_la
     assert {backend.to_numpy(of).dtype for of in found.values()} == {np.dtype(np.float32)}
     assert all(backend.to_numpy(value).dtype == np.float32 for value in mixed.losses_of(found).values())
     single = Model(narrow("rgb"))
-    runs.set_model_arrays(single, runs.model_arrays(mixed), "the same")
+    checkpoints.set_model_arrays(single, checkpoints.model_arrays(mixed), "the same")
     expected = backend.to_numpy(single(inputs, training=False)["x_hat"])
     difference = np.abs(backend.to_numpy(found["x_hat"]) - expected).mean() / np.abs(expected).mean()
     assert 1e-5 < difference < 0.05
@@ -326,10 +327,10 @@ def run_eagerly(compiled):
 def test_one_step_moves_every_weight_of_both_networks(preset, few_layers):
     settings = narrow(preset, icm_maps=6)  # of three maps some are off everywhere
     networks = known(run_eagerly(train.build(settings, 0, "float32")))
-    before = runs.model_arrays(networks)
+    before = checkpoints.model_arrays(networks)
     x = np.stack([picture(16, 16, seed=seed)[..., : networks.config.channels] for seed in (0, 1)])
     networks.fit({"x": x, "step": np.zeros(2, np.int32)}, batch_size=2, verbose=0)
-    after = runs.model_arrays(networks)
+    after = checkpoints.model_arrays(networks)
     # A bias before batch normalisation has no gradient: the mean takes it away again.
     free = {f"irm/R1_{i}_conv/bias" for i in range(2, 20)} if preset.startswith("baseline") else set()
     for name in set(before) - free:
@@ -592,7 +593,7 @@ def test_all_other_maps_keep_their_random_start_and_a_random_start_is_no_interpo
     for start in ("interpolation", "glorot"):
         backend.set_seed(0)
         begun = Model(narrow("grey_icm64", start=start))
-        arrays.append(runs.model_arrays(begun))
+        arrays.append(checkpoints.model_arrays(begun))
         codes.append(backend.to_numpy(begun.icm(values(height=16, width=12))))
     assert np.abs(codes[0] - codes[1]).mean() > 0.05
     changed = {name for name in arrays[0] if not np.array_equal(arrays[0][name], arrays[1][name])}
@@ -748,7 +749,7 @@ def test_the_adversarial_loss_is_the_content_and_the_cross_entropy():
     assert set(outputs) == {"x", "x_hat"}
     found = float(backend.to_numpy(alone.compute_loss(y_pred=outputs)))
     assert found == pytest.approx(np.mean((x - x_hat) ** 2), rel=1e-4)
-    assert {name.split("/")[0] for name in runs.model_arrays(alone)} == {"generator"}
+    assert {name.split("/")[0] for name in checkpoints.model_arrays(alone)} == {"generator"}
 
 
 @stack
@@ -765,13 +766,13 @@ def test_an_adversarial_step_moves_the_discriminator_down_and_the_generator_up_t
 
     backend.compile_model(run_eagerly(learner), 1e-4, 0.0)
     run_eagerly(learner)
-    before, start = runs.model_arrays(learner), cross_entropy()
+    before, start = checkpoints.model_arrays(learner), cross_entropy()
     learner.fit(inputs, batch_size=2, verbose=0)
-    after = runs.model_arrays(learner)
+    after = checkpoints.model_arrays(learner)
     moved = {}
     for name in ("generator", "discriminator"):
         mixed = {key: (after if key.startswith(name) else before)[key] for key in before}
-        runs.set_model_arrays(learner, mixed, "mixed")
+        checkpoints.set_model_arrays(learner, mixed, "mixed")
         moved[name] = cross_entropy() - start
     assert moved["discriminator"] < -1e-5 and moved["generator"] > 1e-5
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import backend, join, published, verdicts
-from common.tables import Options
+from common import backend
+from common.tables import document as document_module
+from common.tables import published, verdicts
+from common.tables.command import Options
 from experiments import speed_deshmukh
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.reproduction import speed
@@ -155,8 +157,8 @@ def test_the_table_compares_ratios_of_the_same_turn(monkeypatch):
     monkeypatch.setattr(speed, "seconds", timed)
     monkeypatch.setattr(speed, "ROUNDS", len(slower))
     found = speed.reproduce(Options(TABLE, speed_deshmukh.ROWS, "exact"))
-    document = join.join(TABLE, "exact", None, found)
-    assert join.recompute(document) == document
+    document = document_module.join(TABLE, "exact", None, found)
+    assert document_module.recompute(document) == document
     cells = [(cell["reproduced"], cell["verdict"]) for cell in document["cells"]]
     assert cells == [
         (0.75, "within"),

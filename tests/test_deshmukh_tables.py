@@ -14,8 +14,14 @@ import pytest
 from narrow import known_arrays, picture
 from PIL import Image
 
-from common import backend, data, join, metrics, published, runs, tables, weights
+from common import backend, data, metrics
+from common import config as common_config
 from common.errors import RelicError
+from common.tables import command as tables_command
+from common.tables import document as document_module
+from common.tables import files as table_files
+from common.tables import published
+from common.training import checkpoints, runs, shipped, weights
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman, model
 from papers.deshmukh_irm.codec import Codec
@@ -34,7 +40,7 @@ NAMED_FILE = re.compile(r"^(\w+) is (\w+/\w+)\.(?:png|bmp), sha256 ([0-9a-f]{64}
 
 def options_of(number, **more):
     module = EXPERIMENTS[number]
-    return tables.Options(module.TABLE, module.ROWS, **{"scale": "small", **more})
+    return tables_command.Options(module.TABLE, module.ROWS, **{"scale": "small", **more})
 
 
 def files_of(number):
@@ -43,8 +49,8 @@ def files_of(number):
 
 
 def document_of(number, found, scale="small"):
-    document = join.join(EXPERIMENTS[number].TABLE, scale, None, found)
-    assert join.recompute(document) == document == json.loads(json.dumps(document))
+    document = document_module.join(EXPERIMENTS[number].TABLE, scale, None, found)
+    assert document_module.recompute(document) == document == json.loads(json.dumps(document))
     return document
 
 
@@ -70,11 +76,11 @@ def codec_of(preset, noise=0.002):
         patch.setattr(model, "BASELINE_LAYERS", 2)
         backend.set_seed(0)
         networks = codec_module.networks_of(settings)
-        arrays, rng = runs.model_arrays(networks), np.random.default_rng(0)
+        arrays, rng = checkpoints.model_arrays(networks), np.random.default_rng(0)
         arrays = {name: array + np.abs(rng.normal(0, noise, array.shape)) for name, array in arrays.items()}
         if preset == "srgan":
             arrays = known_arrays(networks)
-        runs.set_model_arrays(networks, arrays, Path("narrow"))
+        checkpoints.set_model_arrays(networks, arrays, Path("narrow"))
         frequencies = codec_module.frequencies(settings, networks, picture(64, 64)[None, ..., : settings.channels])
         fields, digest = dataclasses.asdict(settings), preset.encode().ljust(8)[:8]
         return Codec(weights.Weights(Path("narrow"), f"deshmukh_irm/{preset}", fields, arrays, frequencies, digest))
@@ -85,7 +91,7 @@ def known(monkeypatch):
     """Let the tables find narrow networks, and no SRGAN, and scale their pictures to fewer pixels."""
 
     def network(options, preset):
-        name = tables.preset_of(preset)[1]
+        name = common_config.preset_of(preset)[1]
         return codec_of(name), {"preset": f"deshmukh_irm/{name}", "device": "none"}
 
     monkeypatch.setattr(paper_tables, "network", network)
@@ -174,7 +180,7 @@ def test_the_published_digests_are_those_of_the_pictures(number):
         assert found[match[2]][1] == match[3], match[2]
     about = test_pictures.test_pictures(options_of(number), 1).about
     assert about["digest"] == paper.texts["digest"], f"table {number}: {about['digest']}"
-    assert join.is_published_set(paper, about)
+    assert document_module.is_published_set(paper, about)
 
 
 # --- cells ---------------------------------------------------------------------------------------------------------
@@ -372,7 +378,7 @@ def test_where_the_pictures_are_not_here_the_sample_stands_in_and_nothing_is_com
     there = [cell for (row, _), cell in cells.items() if row not in rows[3:]]
     assert {cell["verdict"] for cell in there} == {"not comparable"}
     assert all("the test pictures are not all of named pictures" in cell["note"] for cell in there)
-    assert "runs" in tables.place(document).parts
+    assert "runs" in table_files.place(document).parts
 
 
 @stack
@@ -382,7 +388,7 @@ def test_the_named_pictures_are_comparable_at_scale_paper(known, drawn, monkeypa
     found = quality_of(5)
     document = document_of(5, found, "paper")
     assert {cell["verdict"] for cell in document["cells"]} <= {"exact", "within", "better", "differs"}
-    assert "runs" not in tables.place(document).parts
+    assert "runs" not in table_files.place(document).parts
     shortened = document_of(5, found)
     assert {cell["verdict"] for cell in shortened["cells"]} == {"not comparable"}
 
@@ -469,7 +475,7 @@ def seen(nothing, monkeypatch):
 
     def load(path):
         preset, seed = path.parts[-3:-1]
-        done.append(("loaded", preset, weights.scale_of(path), int(seed[len("seed") :])))
+        done.append(("loaded", preset, shipped.scale_of(path), int(seed[len("seed") :])))
         return weights.Weights(path, preset, {}, {}, {}, bytes(8))
 
     monkeypatch.setattr(paper_tables.train, "train_preset", train)

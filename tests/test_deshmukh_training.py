@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from narrow import known_arrays, picture
 
-from common import backend, data, runs, training, weights
+from common import backend, data
 from common.backend import keras
 from common.errors import RelicError
+from common.training import checkpoints, loop, presets, runs, weights
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, model, patches, super_resolution, train
 from papers.deshmukh_irm.model import Model
@@ -273,7 +274,7 @@ def test_validation_is_equation_2_on_images_of_the_validated_pictures_as_when_co
     networks, cuts = Model(narrow()), Patches(narrow(), 0)
     validate = train.validation(networks, cuts)
     begun = validate()
-    runs.set_model_arrays(networks, known_arrays(networks), "known")  # which it has to notice
+    checkpoints.set_model_arrays(networks, known_arrays(networks), "known")  # which it has to notice
     x = cuts.validated() / np.float32(255)
     u = networks.upsample(networks.icm(x, training=False))
     x_hat = networks.irm(u, training=False)
@@ -289,7 +290,7 @@ def test_validation_is_equation_2_on_images_of_the_validated_pictures_as_when_co
 
 @stack
 def test_the_same_seed_begins_with_the_same_weights(quick):
-    first, again, other = (runs.model_arrays(train.build(narrow(), seed, "float32")) for seed in (0, 0, 1))
+    first, again, other = (checkpoints.model_arrays(train.build(narrow(), seed, "float32")) for seed in (0, 0, 1))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["irm/R3_1_conv/kernel"], other["irm/R3_1_conv/kernel"])
 
@@ -319,7 +320,7 @@ def quick(tmp_path, monkeypatch):
     monkeypatch.setattr(backend, "compile_model", compile_to_run_eagerly)
     if backend.BACKEND == "tensorflow":
         monkeypatch.setattr(backend, "compiled", run_as_it_is)
-    monkeypatch.setattr(runs, "CHUNK", 1)
+    monkeypatch.setattr(loop, "CHUNK", 1)
     monkeypatch.setattr(model, "DEPTH", 1)
     monkeypatch.setattr(patches, "VALIDATED", 3)
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
@@ -329,7 +330,7 @@ def run(preset, **options):
     return runs.Run("deshmukh_irm", preset, "smoke", 0, **options)
 
 
-def checkpoints(preset):
+def checkpoint_files(preset):
     return sorted(path.stem for path in run(preset).checkpoint.parent.glob("*.npz"))
 
 
@@ -349,7 +350,7 @@ def without_seconds(log):
 def arrays_of(trained):
     """Return the arrays of all networks of a training, those that are not shipped too."""
     networks = getattr(trained, "networks", None) or trained.transforms
-    return runs.model_arrays(type("All", (), {"transforms": networks}))
+    return checkpoints.model_arrays(type("All", (), {"transforms": networks}))
 
 
 @stack
@@ -362,7 +363,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(preset, parts, quick, tm
     log = about["log"]
     assert [(row["step"], row["part"]) for row in log] == [(1, parts[0]), (2, parts[1]), (3, parts[1])]
     assert about["steps"] == 3 and about["training_seconds"] == log[-1]["seconds"]
-    assert checkpoints(preset) == sorted(f"checkpoint_{name}" for name in parts)
+    assert checkpoint_files(preset) == sorted(f"checkpoint_{name}" for name in parts)
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "in pieces"))
     (in_pieces, other), stops = trained_in_pieces(preset, settings)
     assert stops == 2
@@ -391,7 +392,7 @@ def test_settled_steps_keep_the_running_means_and_soon_all_else_has_moved(quick,
     settings = narrow(start="interpolation")
     trained, _ = train.train(settings, run("grey"))
     assert asked == [0, 1, 2]  # the second part has other images
-    fresh = runs.model_arrays(train.build(settings, 0))
+    fresh = checkpoints.model_arrays(train.build(settings, 0))
     first, last = after_part("grey", "by_batches"), arrays_of(trained)
     hidden = {name for name in fresh if name.startswith("irm/") and "R5" not in name and "moving" not in name}
     means = {name for name in fresh if "/moving_" in name}
@@ -404,7 +405,7 @@ def test_settled_steps_keep_the_running_means_and_soon_all_else_has_moved(quick,
 def test_the_adversarial_part_goes_on_with_the_generator_of_the_first(quick):
     trained, _ = train.train(narrow("srgan", adversarial_steps=1), run("srgan"))
     first, last = after_part("srgan", "generator"), arrays_of(trained)
-    fresh = arrays_of(training.initialised(super_resolution.Adversary, narrow("srgan"), 0))
+    fresh = arrays_of(presets.initialised(super_resolution.Adversary, narrow("srgan"), 0))
     kernels = {name for name in first if name.endswith("/kernel")}
     assert len(kernels) == 7 and not same(first, last) & kernels and not same(fresh, last) & kernels
     for name in kernels:  # a step of Adam is as long as the learning rate
@@ -415,7 +416,7 @@ def test_the_adversarial_part_goes_on_with_the_generator_of_the_first(quick):
 
 @stack
 def test_training_lowers_the_loss(quick, monkeypatch):
-    monkeypatch.setattr(runs, "CHUNK", 4)
+    monkeypatch.setattr(loop, "CHUNK", 4)
     settings = narrow(steps=16, settled_steps=8, learning_rate=0.01, images=2, clip_norm=1.0, start="interpolation")
     settings = dataclasses.replace(settings, batch_norm_momentum=0.5)  # so that so few steps make running means
     log = train.train(settings, run("grey"))[1]["log"]
@@ -476,7 +477,7 @@ def assert_reloads(preset, stored, settings, arrays):
     codec = codec_module.load(preset, "smoke", 0)
     assert codec.digest == stored.digest
     networks = codec_module.networks_of(settings)
-    runs.set_model_arrays(networks, weights.to_float16(arrays), "trained")
+    checkpoints.set_model_arrays(networks, weights.to_float16(arrays), "trained")
     for name, network in networks.transforms.items():
         x = picture(16, 16, 3)[None, ..., : settings.channels].astype(np.float32) / 255
         found = backend.to_numpy(codec.networks.transforms[name](x, training=False))

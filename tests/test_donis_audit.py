@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from narrow import known_arrays, picture
 
-from common import backend, join, metrics, runs
+from common import backend, metrics
 from common.classical.codecs import Jpeg
-from common.tables import Options
+from common.tables import document as document_module
+from common.tables.command import Options
+from common.training import checkpoints
 from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.config import AS_RUN, at_scale
 from papers.donis_convlstm.reproduction import audit, authors_logs, batch_sizes, crude_codecs, speed
@@ -193,8 +195,8 @@ def test_without_cifar_tiles_of_the_sample_stand_in_and_every_claim_is_judged(tm
         monkeypatch.setenv(name, str(tmp_path))
     found = audit.reproduce(Options("donis_convlstm/audit", {}, "exact", images=24))
     assert any("sample stand in" in note for note in found.notes)
-    document = join.join("donis_convlstm/audit", "exact", None, found)
-    assert join.recompute(document) == document and document["cells"] == []
+    document = document_module.join("donis_convlstm/audit", "exact", None, found)
+    assert document_module.recompute(document) == document and document["cells"] == []
     assert document["figures"] == ["audit.png", "audit_pictures.png"]
     assert len(document["claims"]) == 8 and {one["verdict"] for one in document["claims"]} == {"does not hold"}
     plotted, similarity = (document["further"][name] for name in (crude_codecs.PLOTTED, crude_codecs.SSIM))
@@ -239,7 +241,7 @@ def test_copies_have_weights_of_their_own_and_follow_each_other():
     assert counted == 3 * complexity.parameters(settings)
     parts = {**copies.transforms, **{f"copy{i}": part for i, part in enumerate(copies.others)}}
     holder = type("Holder", (), {"transforms": parts})
-    runs.set_model_arrays(holder, known_arrays(holder), "known")
+    checkpoints.set_model_arrays(holder, known_arrays(holder), "known")
     x = pictures_of(2)
     outputs = copies({"x": x, "step": np.zeros(2, np.int32)})
     expected = x / np.float32(255)
@@ -281,8 +283,8 @@ def test_the_table_of_times_has_every_case(monkeypatch):
     every = [dataclasses.replace(case, prepare=lambda case=case: prepare(case)) for case in speed.cases("exact")]
     monkeypatch.setattr(speed, "cases", lambda scale: every)
     found = speed.reproduce(Options("donis_convlstm/speed", {}, "exact"))
-    document = join.join("donis_convlstm/speed", "exact", None, found)
-    assert join.recompute(document) == document
+    document = document_module.join("donis_convlstm/speed", "exact", None, found)
+    assert document_module.recompute(document) == document
     assert len(document["claims"]) == 6 and document["provenance"]["threads"] >= 1
     median = document["further"]["clock, median (ms)"]
     assert len(median) == 6 * 3 and all(value > 0 for value in median.values())

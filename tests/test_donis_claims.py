@@ -9,7 +9,10 @@ import pytest
 from narrow import gradients
 from test_donis_examples import options, results, ship  # noqa: F401  (results is a fixture)
 
-from common import backend, join, published, training
+from common import backend
+from common.tables import document as document_module
+from common.tables import published
+from common.training import presets
 from experiments import claims_donis
 from papers.donis_convlstm import complexity, config, losses
 from papers.donis_convlstm.learning import OneIteration
@@ -222,7 +225,7 @@ def test_the_gradients_of_one_step_are_those_of_the_backend():
     x = RANDOM.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     norms = claims_measured.gradient_norms(config.AS_RUN, "smoke", x, range(2))
     shortened = replace(config.at_scale(config.AS_RUN, "smoke"), batch_size=len(x))
-    network = training.initialised(OneIteration, shortened, 1, "float32")
+    network = presets.initialised(OneIteration, shortened, 1, "float32")
     scaled = x.astype(np.float32) / np.float32(255)
     code = backend.to_numpy(network.encoder(scaled))
     x_hat = backend.to_numpy(network.decoder(code))
@@ -241,8 +244,8 @@ def test_the_experiment_judges_what_has_weights_and_says_how_to_train_the_rest(r
     for preset, seed in (("as_run", 0), ("as_run", 1), ("mae", 0)):
         ship(preset, seed)
     found = claims_donis.reproduce(options(claims_donis, images=20))
-    document = join.join(claims_donis.TABLE, "smoke", None, found)
-    assert join.recompute(document) == document
+    document = document_module.join(claims_donis.TABLE, "smoke", None, found)
+    assert document_module.recompute(document) == document
     own = [one for one in document["claims"] if one["claim"].endswith("; ours")]
     starts = {one["claim"].partition(" (")[0] for one in own} - {"Outputs lose their colour"}  # black ones have none
     # One epoch has no falls, and these presets no batch sizes.

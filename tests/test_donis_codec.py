@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from narrow import known_arrays, picture
 
-from common import backend, runs, weights
+from common import backend
 from common.backend import ops
 from common.coding import container
 from common.coding.container import ContainerError
 from common.errors import RelicError
-from papers.donis_convlstm import bit_planes
+from common.training import checkpoints, runs, weights
+from papers.donis_convlstm import bit_planes, config
 from papers.donis_convlstm import codec as codec_module
-from papers.donis_convlstm import config
 from papers.donis_convlstm.codec import Codec, load
 from papers.donis_convlstm.learning import OneIteration, Unrolled
 
@@ -202,7 +202,7 @@ def known_networks(narrow_config):
     """Return networks whose bits are of both kinds and whose pictures are not grey, with weights in float16."""
     backend.set_seed(0)  # recurrent kernels are near their first values
     networks = (Unrolled if narrow_config.is_iterative else OneIteration)(narrow_config)
-    runs.set_model_arrays(networks, weights.to_float16(known_arrays(networks)), "known")
+    checkpoints.set_model_arrays(networks, weights.to_float16(known_arrays(networks)), "known")
     return networks
 
 
@@ -214,7 +214,7 @@ def stored(tmp_path_factory):
     def save(preset, **changes):
         path = tmp_path_factory.mktemp(preset) / "weights.safetensors"
         networks = known_networks(narrow(preset, **changes))
-        weights.save(path, f"donis_convlstm/{preset}", networks.config, runs.model_arrays(networks), {})
+        weights.save(path, f"donis_convlstm/{preset}", networks.config, checkpoints.model_arrays(networks), {})
         return weights.load(path)
 
     return save
@@ -316,10 +316,10 @@ def test_the_codec_iterates_as_training_does(reconstruction, tmp_path):
     """Mean |residual| after each iteration, of training without noise and of the decoded pictures."""
     settings = {"reconstruction": reconstruction, "binarizer": "sign", "batch_size": 1, "patch_size": 32}
     networks = known_networks(narrow("iterative", **settings)).with_iterations(3)
-    small = {name: 0.3 * a if name.endswith("D_out/kernel") else a for name, a in runs.model_arrays(networks).items()}
-    runs.set_model_arrays(networks, weights.to_float16(small), "known")  # within the range of pictures: nothing clipped
+    small = {name: 0.3 * a if name.endswith("D_out/kernel") else a for name, a in checkpoints.model_arrays(networks).items()}
+    checkpoints.set_model_arrays(networks, weights.to_float16(small), "known")  # within the range of pictures: nothing clipped
     path = tmp_path / "weights.safetensors"
-    weights.save(path, "donis_convlstm/iterative", networks.config, runs.model_arrays(networks), {})
+    weights.save(path, "donis_convlstm/iterative", networks.config, checkpoints.model_arrays(networks), {})
     image = picture(32, 32)
     expected = networks({"x": image[None], "step": np.zeros(1, np.int32)}, training=False)["errors"]
     codec = Codec(weights.load(path), 3)
@@ -495,9 +495,9 @@ def test_a_preset_is_loaded_with_its_weights_and_iterations(tmp_path, monkeypatc
         load("iterative")
     networks = known_networks(narrow("iterative"))
     path = runs.Run("donis_convlstm", "iterative", "smoke").shipped / "weights.safetensors"
-    weights.save(path, "donis_convlstm/iterative", networks.config, runs.model_arrays(networks), {})
+    weights.save(path, "donis_convlstm/iterative", networks.config, checkpoints.model_arrays(networks), {})
     assert load("iterative", "smoke", iterations=3).iterations == 3
     other = known_networks(narrow("iterative", reconstruction="one_shot"))
-    weights.save(path, "donis_convlstm/iterative", other.config, runs.model_arrays(other), {})
+    weights.save(path, "donis_convlstm/iterative", other.config, checkpoints.model_arrays(other), {})
     with pytest.raises(RelicError, match="reconstruction"):
         load("iterative", "smoke")

@@ -12,10 +12,11 @@ import pytest
 from narrow import gradients, known_arrays, picture
 from skimage.metrics import structural_similarity
 
-from common import backend, data, runs, weights
+from common import backend, data
 from common.backend import keras, ops
 from common.config import presets
 from common.errors import RelicError
+from common.training import checkpoints, loop, runs, weights
 from papers.donis_convlstm import complexity, config, layers, losses, model, patches, train
 from papers.donis_convlstm.config import AS_RUN, ITERATIVE, at_scale
 from papers.donis_convlstm.learning import OneIteration, Unrolled, loss_of
@@ -32,7 +33,7 @@ def narrow(preset="as_run", **changes):
 
 def known(networks):
     """Give networks weights that depend on names and shapes alone, none of them 0, and return them."""
-    runs.set_model_arrays(networks, known_arrays(networks), "known")
+    checkpoints.set_model_arrays(networks, known_arrays(networks), "known")
     return networks
 
 
@@ -274,14 +275,14 @@ def test_a_step_of_one_pixel_is_its_closed_form_and_starts_with_a_forget_bias_of
 def sharing(preset):
     """Return the network of ConvLSTM2D with known weights, and that of their first steps with the same ones."""
     recurrent, first = known(OneIteration(narrow(preset), recurrent=True)), OneIteration(narrow(preset))
-    arrays = runs.model_arrays(recurrent)
+    arrays = checkpoints.model_arrays(recurrent)
     for name, part in recurrent.transforms.items():
         for layer in part.layers:
             if "lstm" in layer.name and layer.weights:
                 del arrays[f"{name}/{layer.name}/recurrent_kernel"]
                 own = model.one_step_weights(layer)
                 arrays.update({f"{name}/{layer.name}/{variable}": array for variable, array in own.items()})
-    runs.set_model_arrays(first, arrays, "shared")
+    checkpoints.set_model_arrays(first, arrays, "shared")
     return recurrent, first
 
 
@@ -669,13 +670,13 @@ TRAININGS = [
 @stack
 @pytest.mark.parametrize("preset, changes", TRAININGS)
 def test_a_stopped_training_goes_on_to_the_same_weights_and_log(preset, changes, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "CHUNK", 1)
+    monkeypatch.setattr(loop, "CHUNK", 1)
     settings = narrow(preset, **changes)
     whole, about = train.train(settings, run(preset))
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "in pieces"))
     (pieces, other), stops = trained_in_pieces(settings, preset)
     assert stops == len(about["log"]) - 1 > 0 and about["steps"] == len(about["log"])
-    arrays, others = runs.model_arrays(whole), runs.model_arrays(pieces)
+    arrays, others = checkpoints.model_arrays(whole), checkpoints.model_arrays(pieces)
     assert list(arrays) == list(others)
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, others[name], err_msg=name)
@@ -736,8 +737,8 @@ def test_a_preset_is_trained_and_shipped_with_weights_that_give_the_same_outputs
     said = json.loads((folder / "run.json").read_text())
     assert said["preset"] == f"donis_convlstm/{preset}" and said["steps"] == len(rows) == 1
     networks = [(Unrolled if settings.is_iterative else OneIteration)(settings) for _ in range(2)]
-    runs.set_model_arrays(networks[0], stored.arrays, "stored")
-    runs.set_model_arrays(networks[1], trained[0], "trained")
+    checkpoints.set_model_arrays(networks[0], stored.arrays, "stored")
+    checkpoints.set_model_arrays(networks[1], trained[0], "trained")
     inputs = {"x": pictures_of(2), "step": np.zeros(2, np.int32)}
     name = "errors" if settings.is_iterative else "x_hat"
     outputs = [backend.to_numpy(one(inputs)[name]) for one in networks]
@@ -747,7 +748,7 @@ def test_a_preset_is_trained_and_shipped_with_weights_that_give_the_same_outputs
 
 @stack
 def test_the_same_seed_starts_with_the_same_weights_and_outputs_are_float32_in_any_precision():
-    first, again, other = (runs.model_arrays(train.build(narrow(), seed, "float32")) for seed in (0, 0, 1))
+    first, again, other = (checkpoints.model_arrays(train.build(narrow(), seed, "float32")) for seed in (0, 0, 1))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["encoder/E_lstm1/kernel"], other["encoder/E_lstm1/kernel"])
     mixed = train.build(narrow(), 0, "mixed_bfloat16")

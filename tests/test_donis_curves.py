@@ -10,8 +10,10 @@ import math
 import numpy as np
 import pytest
 
-from common import join, published, tables, trained, verdicts
 from common.errors import RelicError
+from common.tables import command, published, verdicts
+from common.tables import document as document_module
+from common.training import shipped
 from papers.donis_convlstm import config
 from papers.donis_convlstm.reproduction import authors_logs, figures2to5
 
@@ -55,13 +57,13 @@ def row_of(epoch, steps, similarity, level):
 
 
 def reproduced(figure, scale="small", seeds=None, rows=None):
-    options = tables.Options(figure.TABLE, rows or figure.ROWS, scale, seeds=seeds)
+    options = command.Options(figure.TABLE, rows or figure.ROWS, scale, seeds=seeds)
     return figures2to5.reproduce(options, QUANTITIES[figure])
 
 
 def judged(figure, **chosen):
-    document = join.join(figure.TABLE, "small", figure.REFERENCE, reproduced(figure, **chosen))
-    assert join.recompute(document) == json.loads(json.dumps(document)) == document
+    document = document_module.join(figure.TABLE, "small", figure.REFERENCE, reproduced(figure, **chosen))
+    assert document_module.recompute(document) == json.loads(json.dumps(document)) == document
     return document
 
 
@@ -344,7 +346,7 @@ def test_weights_without_a_log_are_one_sentence(ours):
 def test_the_command_writes_table_and_figures(ours, capsys, monkeypatch, tmp_path):
     ours("as_run", 0)
     monkeypatch.setattr("sys.argv", ["figure5_donis", "--scale", "small", "--svg"])
-    tables.main(FIGURE5.TABLE, FIGURE5.ROWS, FIGURE5.reproduce, FIGURE5.REFERENCE)
+    command.main(FIGURE5.TABLE, FIGURE5.ROWS, FIGURE5.reproduce, FIGURE5.REFERENCE)
     names = {f"figure5{suffix}.{kind}" for suffix in ("", "_correct", "_spread") for kind in ("png", "svg")}
     names |= {f"figure5.{kind}" for kind in ("json", "csv", "md")}
     assert {path.name for path in (tmp_path / "small/donis_convlstm").iterdir()} == names
@@ -357,9 +359,9 @@ def test_a_smoke_run_trains_rows_and_compares_nothing(monkeypatch, tmp_path):
     found = reproduced(FIGURE4, "smoke", rows={row: FIGURE4.ROWS[row] for row in ("100 thousand", "200 thousand")})
     assert not found.missing and [p["row"] for p in found.pictures] == ["100 thousand", "200 thousand"]
     assert all(0 < p[part] < 1 for p in found.pictures for part in ("training", "validation"))
-    log = trained.log(config.AS_RUN, "smoke", 0)
+    log = shipped.log(config.AS_RUN, "smoke", 0)
     assert len(log) == 1 and found.pictures[0]["training"] == round(1 - log[0]["loss"], figures2to5.DIGITS)
-    document = join.join(FIGURE4.TABLE, "smoke", FIGURE4.REFERENCE, found)
+    document = document_module.join(FIGURE4.TABLE, "smoke", FIGURE4.REFERENCE, found)
     verdict = {d["row"]: d["verdict"] for d in document["differences"]}
     assert verdict == {"50 thousand": "not run", "200 thousand": "not comparable"}
     assert {c["verdict"] for c in document["cells"]} == {"not run", "not comparable"}

@@ -5,7 +5,11 @@ import cv2
 import numpy as np
 import pytest
 
-from common import data, join, metrics, published, runs, tables, training
+from common import data, metrics
+from common.tables import command, published
+from common.tables import document as document_module
+from common.training import checkpoints, presets, runs
+from common.training import ship as ship_module
 from experiments import figure6_donis, figure7_donis
 from papers.donis_convlstm import config
 from papers.donis_convlstm.learning import OneIteration
@@ -29,11 +33,11 @@ def ship(preset, seed=0):
     """Ship a fresh network of scale smoke as if it had been trained."""
     shortened = config.at_scale(getattr(config, preset.upper()), "smoke")
     run = runs.Run("donis_convlstm", preset, "smoke", seed)
-    network = training.initialised(OneIteration, shortened, seed)
+    network = presets.initialised(OneIteration, shortened, seed)
     row = {"step": 1, "loss": 0.5, "validation_loss": 0.5, "validation_psnr_squared": 100.0}
     log = [{**row, "validation_ssim_range_2": 0.3, "seconds": 1.0}]
     about = {"steps": 1, "training_seconds": 1.0, "data": {}, "log": log}
-    runs.ship(run, shortened, runs.model_arrays(network), {}, about)
+    ship_module.ship(run, shortened, checkpoints.model_arrays(network), {}, about)
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def results(tmp_path, monkeypatch):
 
 
 def options(module, scale="smoke", **more):
-    return tables.Options(module.TABLE, module.ROWS, scale, **more)
+    return command.Options(module.TABLE, module.ROWS, scale, **more)
 
 
 # --- what is kept ---
@@ -171,8 +175,8 @@ def test_a_figure_shows_inputs_beside_what_both_networks_give_back(module, end, 
     for preset, seed in (("as_run", 0), ("as_run", 1), ("as_written", 0)):
         ship(preset, seed)
     found = module.reproduce(options(module, images=30))
-    document = join.join(module.TABLE, "smoke", None, found)
-    assert join.recompute(document) == document
+    document = document_module.join(module.TABLE, "smoke", None, found)
+    assert document_module.recompute(document) == document
     assert {cell["verdict"] for cell in document["cells"]} == {"published only as a picture"}
     shown = [entry["ssim"] for entry in document["pictures"]]
     assert shown == sorted(shown, reverse=end == "highest") and len(shown) == figures6and7.SHOWN
@@ -195,4 +199,4 @@ def test_a_figure_shows_inputs_beside_what_both_networks_give_back(module, end, 
 def test_without_weights_the_figure_says_how_to_train_and_without_as_written_it_has_two_columns(results):
     found = figure6_donis.reproduce(options(figure6_donis, "small"))
     assert "relic train donis_convlstm/as_run" in found.missing["better"] and not found.figures
-    assert join.join(figure6_donis.TABLE, "small", None, found)["cells"][0]["verdict"] != "not run"
+    assert document_module.join(figure6_donis.TABLE, "small", None, found)["cells"][0]["verdict"] != "not run"

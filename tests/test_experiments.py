@@ -99,11 +99,11 @@ def test_an_experiment_can_be_run_by_name_and_a_wrong_name_is_one_line():
 
 
 def document(module, monkeypatch, rows=None):
-    from common import join, tables
+    from common.tables import command, document
 
     monkeypatch.setattr(module, "ROWS", rows or module.ROWS)
-    found = module.reproduce(tables.Options(module.TABLE, module.ROWS, "exact"))
-    return join.join(module.TABLE, "exact", None, found)
+    found = module.reproduce(command.Options(module.TABLE, module.ROWS, "exact"))
+    return document.join(module.TABLE, "exact", None, found)
 
 
 @pytest.mark.stack

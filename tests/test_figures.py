@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common import figures
 from common.errors import RelicError
-from common.figures import Line
+from common.tables import figures
+from common.tables.figures import Line
 
 ROOT = Path(__file__).resolve().parent.parent
 RATES = [0.1, 0.2, 0.4, 0.8]

@@ -101,7 +101,7 @@ def test_nothing_is_marked_as_unfinished(path):
     [
         ("common/metrics.py", "from papers.cheng_resnet import config"),
         ("common/metrics.py", "import papers"),
-        ("common/tables.py", "from experiments import table4_cheng"),
+        ("common/tables/command.py", "from experiments import table4_cheng"),
         ("common/metrics.py", "def f():\n    import tensorflow as tf"),
         ("common/metrics.py", "import importlib\nimportlib.import_module('jax')"),
         ("common/metrics.py", "__import__('torch.nn')"),

@@ -11,10 +11,11 @@ import pytest
 from narrow import known_arrays, picture
 from PIL import Image
 
-from common import backend, data, metrics, runs, weights
+from common import backend, data, metrics
 from common.coding import container
 from common.coding.container import ContainerError
 from common.errors import RelicError
+from common.training import checkpoints, loop, runs, weights
 from papers.paka_autoencoder import codec as codec_module
 from papers.paka_autoencoder import config, pictures, quantiser, train
 from papers.paka_autoencoder.codec import Codec
@@ -39,12 +40,12 @@ def narrow(preset, **changes):
 def known_model(preset):
     """Return a narrow network whose code spreads over some units and whose pictures are not grey."""
     model = Model(narrow(preset))
-    runs.set_model_arrays(model, known_arrays(model), "known")
+    checkpoints.set_model_arrays(model, known_arrays(model), "known")
     y = backend.to_numpy(model.analysis_transform(pictures.rgb_to_ycbcr(picture(128, 128))[None]))
     for transform, gain in ((model.analysis_transform, 4.0 / y.std()), (model.synthesis_transform, 2.0)):
         kernel = [v for k, v in backend.variables(transform).items() if k.endswith("/kernel")][-1]
         backend.assign(kernel, backend.to_numpy(kernel) * gain)
-    runs.set_model_arrays(model, weights.to_float16(runs.model_arrays(model)), "known")
+    checkpoints.set_model_arrays(model, weights.to_float16(checkpoints.model_arrays(model)), "known")
     return model
 
 
@@ -57,7 +58,7 @@ def stored(tmp_path_factory):
     def stored(preset):
         model, path = known_model(preset), folder / f"{preset}.safetensors"
         tables = codec_module.integers(model, [picture(128, 128, seed=seed)[None] for seed in range(2)])
-        weights.save(path, f"paka_autoencoder/{preset}", model.config, runs.model_arrays(model), tables)
+        weights.save(path, f"paka_autoencoder/{preset}", model.config, checkpoints.model_arrays(model), tables)
         return weights.load(path)
 
     return stored
@@ -257,7 +258,7 @@ def fit_one_step(preset, **changes):
     settings = narrow(preset, **changes)
     model = train.build(settings, 0, "float32")
     model.run_eagerly = backend.BACKEND == "tensorflow"  # where it takes less time than tracing
-    before = runs.model_arrays(model)
+    before = checkpoints.model_arrays(model)
     x = np.stack([picture(32, 32, seed=seed) for seed in range(2)])
     history = model.fit({"x": x, "step": np.zeros(2, np.int32)}, batch_size=2, verbose=0).history
     return model, x, before, {name: values[-1] for name, values in history.items()}
@@ -266,9 +267,9 @@ def fit_one_step(preset, **changes):
 @stack
 def test_the_autoencoders_loss_is_the_squared_error_of_ycbcr_and_every_weight_moves():
     model, x, before, reported = fit_one_step("autoencoder")
-    after = runs.model_arrays(model)
+    after = checkpoints.model_arrays(model)
     assert reported["loss"] == reported["distortion"] and reported["rate_estimate"] == 0.0
-    runs.set_model_arrays(model, before, "before")
+    checkpoints.set_model_arrays(model, before, "before")
     outputs = model({"x": x, "step": np.zeros(2, np.int32)})
     ycbcr = pictures.rgb_to_ycbcr(x)
     np.testing.assert_allclose(backend.to_numpy(outputs["x"]), ycbcr, atol=1e-5)
@@ -284,7 +285,7 @@ def test_a_bottlenecks_loss_weighs_the_squared_error_on_the_0_255_scale_against_
     model, _, before, reported = fit_one_step(LAMBDA, clip_norm=0.0)
     expected = 0.04 * 255**2 * reported["distortion"] + reported["rate_estimate"]
     assert reported["loss"] == pytest.approx(expected, rel=1e-5) and reported["rate_estimate"] > 0
-    after = runs.model_arrays(model)
+    after = checkpoints.model_arrays(model)
     moved = [name for name in before if not np.array_equal(before[name], after[name])]
     assert set(before) - set(moved) == {"prior/quantiles"}
 
@@ -299,7 +300,7 @@ def test_only_a_bottleneck_is_trained_with_noise(preset, noisy):
 
 @stack
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "CHUNK", 2)
+    monkeypatch.setattr(loop, "CHUNK", 2)
     settings = narrow(LAMBDA)
     finished = []
     for folder, limits in (("whole", [None]), ("parts", [1e-9, None])):
@@ -308,7 +309,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
             run = runs.Run("paka_autoencoder", LAMBDA, "smoke", 0, minutes=minutes, resume=i > 0)
             trained = train.train(settings, run)
             assert (trained is None) == (minutes is not None)
-        finished.append(runs.model_arrays(trained[0]))
+        finished.append(checkpoints.model_arrays(trained[0]))
     for name, value in finished[0].items():
         np.testing.assert_array_equal(value, finished[1][name])
 

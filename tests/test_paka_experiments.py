@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from common import data, figures, join, metrics, tables
+from common import data, metrics
 from common.errors import RelicError
+from common.tables import command, figures
+from common.tables import document as document_module
 from papers.paka_autoencoder import complexity, config
 from papers.paka_autoencoder.reproduction import (
     audit,
@@ -32,8 +34,8 @@ def noise(height=24, width=36):
 
 def judged(found, table, scale="small", **provenance):
     found.provenance.update(provenance)
-    document = join.join(table, scale, None, found)
-    assert join.recompute(document) == document
+    document = document_module.join(table, scale, None, found)
+    assert document_module.recompute(document) == document
     return document
 
 
@@ -281,8 +283,8 @@ def entry(row, psnr=30.0, bpp=20.0, others=0.5):
 
 
 def table1_found(scale="small", test_set="kodak", **entries):
-    options = tables.Options("paka_autoencoder/table1", dict.fromkeys("1234567"), scale)
-    found = join.Reproduction(pictures=[entry(row, **entries) for row in options.rows])
+    options = command.Options("paka_autoencoder/table1", dict.fromkeys("1234567"), scale)
+    found = document_module.Reproduction(pictures=[entry(row, **entries) for row in options.rows])
     found.values = {one["row"]: table1.cells(one) for one in found.pictures}
     found.further, found.claims = table1.further(found.pictures), table1.claims(found.pictures)
     found.provenance = {"obstacles": table1.obstacles(scale, test_set)}
@@ -339,7 +341,7 @@ def test_test_pictures_are_ours_by_name_else_the_first(monkeypatch, tmp_path):
     names = [f"kodim{i:02d}" for i in range(1, 25)]
     here = [(name, noise(32, 48)) for name in names]
     monkeypatch.setattr(table1.trained, "pictures_of", lambda options, paper: (here, {"name": "kodak"}, ""))
-    options = tables.Options("paka_autoencoder/table1", {}, "small", images=3)
+    options = command.Options("paka_autoencoder/table1", {}, "small", images=3)
     pictures, about, _ = table1.test_pictures(options)
     assert tuple(name for name, _ in pictures) == config.TEST_PICTURES[:3] and about["pictures"] == 3
     assert {picture.shape for _, picture in pictures} == {(512, 768, 3)}
@@ -377,8 +379,8 @@ def two_pictures(monkeypatch):
 
 
 def options_of(name, *rows):
-    rows = rows or join.published.load(f"paka_autoencoder/{name}").rows
-    return tables.Options(f"paka_autoencoder/{name}", dict.fromkeys(rows), "small")
+    rows = rows or document_module.published.load(f"paka_autoencoder/{name}").rows
+    return command.Options(f"paka_autoencoder/{name}", dict.fromkeys(rows), "small")
 
 
 def test_figure_5_sets_each_picture_beside_its_reconstruction(two_pictures):
@@ -461,19 +463,19 @@ def test_a_mean_curve_counts_bits_and_averages_psnr(two_pictures):
 
 def test_the_default_scale_is_that_of_the_networks_where_rows_are_pictures(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
-    monkeypatch.setattr(tables.sys, "argv", ["figure6_paka"])
+    monkeypatch.setattr(command.sys, "argv", ["figure6_paka"])
     shipped = {"medium": [0]}
-    monkeypatch.setattr(tables, "shipped_seeds", lambda preset, scale: shipped.get(scale, []))
+    monkeypatch.setattr(shipped, "shipped_seeds", lambda preset, scale: shipped.get(scale, []))
     asked = []
 
     def reproduce(options):
         asked.append(options.scale)
-        return join.Reproduction()
+        return document_module.Reproduction()
 
     rows = {"Training": ("a",), "Validation": ("b",)}
-    tables.main("paka_autoencoder/figure6", rows, reproduce, networks={"Proposed": config.AUTOENCODER})
+    command.main("paka_autoencoder/figure6", rows, reproduce, networks={"Proposed": config.AUTOENCODER})
     shipped.clear()
-    tables.main("paka_autoencoder/figure6", rows, reproduce, networks={"Proposed": config.AUTOENCODER})
+    command.main("paka_autoencoder/figure6", rows, reproduce, networks={"Proposed": config.AUTOENCODER})
     assert asked == ["medium", "small"] and "Figure 6 of paka_autoencoder" in capsys.readouterr().out
 
 

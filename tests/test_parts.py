@@ -6,8 +6,9 @@ import time
 import pytest
 from narrow import ToyConfig, toy, toy_batch
 
-from common import backend, parts, runs
+from common import backend, files
 from common.errors import RelicError
+from common.training import checkpoints, loop, phases, runs
 
 NAMES = ["1_first", "2_second", "3_third"]
 
@@ -16,7 +17,7 @@ NAMES = ["1_first", "2_second", "3_third"]
 def quick(tmp_path, monkeypatch):
     """Keep results in a folder of their own, and read the clock every second step."""
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
-    monkeypatch.setattr(runs, "CHUNK", 2)
+    monkeypatch.setattr(loop, "CHUNK", 2)
 
 
 def run(**options):
@@ -32,11 +33,11 @@ def fitted(own_run, calls=None):
             calls.append(NAMES[index])
         models.append(toy(ToyConfig(steps=4), seed=index))
         models[-1].run_eagerly = backend.BACKEND == "tensorflow"  # where it takes less time than tracing
-        finished, _, rows = runs.fit(models[-1], ToyConfig(steps=4), toy_batch, own)
+        finished, _, rows = loop.fit(models[-1], ToyConfig(steps=4), toy_batch, own)
         return finished, [{**row, "part": index} for row in rows]
 
-    log = parts.fit_parts(own_run, NAMES, fit_part)
-    return log, [runs.model_arrays(model) for model in models]
+    log = phases.fit_parts(own_run, NAMES, fit_part)
+    return log, [checkpoints.model_arrays(model) for model in models]
 
 
 def without_seconds(log):
@@ -82,7 +83,7 @@ def test_time_that_runs_out_with_the_last_step_of_the_last_part_does_not_count(q
 def test_a_training_that_starts_anew_removes_the_checkpoints_of_all_parts_of_its_preset_alone(quick):
     fitted(run())
     other = runs.Run("paper", "other", "smoke", part=NAMES[0]).checkpoint
-    with runs.atomic_file(other) as file:
+    with files.atomic_file(other) as file:
         file.write(b"of another preset")
     with pytest.raises(RelicError, match="checkpoint_1_first.npz exists: go on with --resume, or start anew"):
         fitted(run())
@@ -97,9 +98,9 @@ def test_there_must_be_a_first_part_to_resume(quick):
 
 
 def test_rows_of_a_next_part_go_on_from_the_last_ones():
-    assert parts.joined([], [{"step": 2, "seconds": 0.5}]) == [{"step": 2, "seconds": 0.5}]
+    assert phases.joined([], [{"step": 2, "seconds": 0.5}]) == [{"step": 2, "seconds": 0.5}]
     before = [{"step": 3, "seconds": 1.5, "loss": 1.0}]
-    after = parts.joined(before, [{"step": 2, "seconds": 0.5, "loss": 0.5}])
+    after = phases.joined(before, [{"step": 2, "seconds": 0.5, "loss": 0.5}])
     assert after == [*before, {"step": 5, "seconds": 2.0, "loss": 0.5}] and before[0]["step"] == 3
 
 
@@ -108,12 +109,12 @@ def test_a_part_resumes_its_own_checkpoint_in_the_minutes_that_are_left(tmp_path
     started = time.monotonic() - 240
 
     def own(started=started, **options):
-        return parts.run_of("2_second", False, runs.Run("paper", "preset", "small", **options), started)
+        return phases.run_of("2_second", False, runs.Run("paper", "preset", "small", **options), started)
 
     first = own(minutes=10, resume=True)
     assert first.checkpoint.name == "checkpoint_2_second.npz" and not first.resume
     assert first.minutes == pytest.approx(6, abs=0.1)
-    with runs.atomic_file(first.checkpoint) as file:
+    with files.atomic_file(first.checkpoint) as file:
         file.write(b"of this part")
     assert own(resume=True, restart=True).resume and not own(resume=True, restart=True).restart
     assert not own().resume

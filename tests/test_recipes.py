@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from narrow import ToyConfig, gradients, narrow, picture, toy, toy_batch
 
-from common import backend, metrics, runs, training
-from common.averages import WeightAverage
+from common import backend, metrics
 from common.backend import keras, ops
+from common.training import checkpoints, loop, presets, runs
+from common.training.averages import WeightAverage
 from papers.cheng_resnet import config as config_module
 from papers.cheng_resnet.model import Model
 
@@ -87,24 +88,24 @@ class Averaged(ToyConfig):
 
 
 def test_a_training_with_an_average_returns_it_and_keeps_it_when_it_is_resumed(monkeypatch):
-    monkeypatch.setattr(runs, "CHUNK", 2)
-    monkeypatch.setattr(training, "batches", lambda config, patches: toy_batch)
+    monkeypatch.setattr(loop, "CHUNK", 2)
+    monkeypatch.setattr(presets, "batches", lambda config, patches: toy_batch)
     patches = type("Patches", (), {"digests": {}})
 
     def fit(name, **options):
-        return training.fit(toy(Averaged()), Averaged(), patches, runs.Run("paper", name, "smoke", **options))
+        return presets.fit(toy(Averaged()), Averaged(), patches, runs.Run("paper", name, "smoke", **options))
 
     whole, _ = fit("whole")
     own = WeightAverage(0.9)
-    runs.fit(toy(Averaged()), Averaged(), toy_batch, runs.Run("paper", "again", "smoke"), average=own)
-    for name, array in runs.model_arrays(whole).items():
+    loop.fit(toy(Averaged()), Averaged(), toy_batch, runs.Run("paper", "again", "smoke"), average=own)
+    for name, array in checkpoints.model_arrays(whole).items():
         assert np.array_equal(array, own.arrays[name])
     assert fit("parts", minutes=1e-9) is None
     parts, _ = fit("parts", resume=True)
     last = toy(Averaged())
-    runs.load_checkpoint(runs.Run("paper", "parts", "smoke").checkpoint, last, Averaged(), WeightAverage(0.9))
-    for name, array in runs.model_arrays(parts).items():
-        assert np.array_equal(array, own.arrays[name]) and not np.array_equal(array, runs.model_arrays(last)[name])
+    checkpoints.load_checkpoint(runs.Run("paper", "parts", "smoke").checkpoint, last, Averaged(), WeightAverage(0.9))
+    for name, array in checkpoints.model_arrays(parts).items():
+        assert np.array_equal(array, own.arrays[name]) and not np.array_equal(array, checkpoints.model_arrays(last)[name])
 
 
 # --- feeding -------------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def test_a_chunk_takes_no_longer_than_its_steps():
     late = 0
     for chunk in range(5):
         started = time.perf_counter()
-        runs._fit_chunk(model, toy_batch, 20 * chunk, 20 * (chunk + 1), [watch, wait])
+        loop._fit_chunk(model, toy_batch, 20 * chunk, 20 * (chunk + 1), [watch, wait])
         late += time.perf_counter() - started > 1.1 * watch.seconds and chunk > 0  # the first one compiles
     assert late < 2
 
@@ -139,6 +140,6 @@ def test_steps_are_fed_once_and_in_order():
     model, seen = toy(ToyConfig(steps=10)), []
     steps = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
     for first, last in ((0, 3), (3, 5)):
-        row = runs._fit_chunk(model, toy_batch, first, last, [steps])
+        row = loop._fit_chunk(model, toy_batch, first, last, [steps])
         assert row["step"] == last
     assert seen == [0, 1, 2, 0, 1]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import shipped
 
-from common import weights
+from common.training import weights
 
 pytestmark = pytest.mark.regression
 

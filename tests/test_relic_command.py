@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 import papers
-from common import metrics, runs
+from common import metrics
 from common.coding import container
 from common.coding.container import Header
 from common.config import Setting
 from common.data import read_image, write_png
 from common.errors import RelicError
+from common.training import runs
 from papers import __main__ as command
 
 ROOT = Path(__file__).resolve().parents[1]

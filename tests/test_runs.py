@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 from narrow import ToyConfig, narrow, picture, toy, toy_batch
 
-from common import backend, runs, weights
+from common import backend, files, provenance
 from common.data import write_png
 from common.errors import RelicError, run_main
+from common.training import checkpoints, loop, runs, weights
+from common.training import ship as ship_module
 from papers.cheng_resnet import train
 
 pytestmark = pytest.mark.stack
@@ -31,7 +33,7 @@ TESTS = Path(__file__).resolve().parent
 def results(tmp_path, monkeypatch):
     """Keep results in a folder of their own, and read the clock every second step."""
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setattr(runs, "CHUNK", 2)
+    monkeypatch.setattr(loop, "CHUNK", 2)
     return tmp_path / "results"
 
 
@@ -42,7 +44,7 @@ def run(name="toy", **options):
 def fit(config=ToyConfig(), batch=toy_batch, **options):
     """Train a new toy model and return it with what `fit` returned."""
     model = toy(config)
-    return model, runs.fit(model, config, batch, run(**options))
+    return model, loop.fit(model, config, batch, run(**options))
 
 
 def contents(path):
@@ -80,8 +82,8 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(preset, prec
         write_png(tmp_path / "data" / "waves" / f"{number}.png", picture(80, 90, seed=number))
     monkeypatch.setenv("RELIC_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(backend, "fast_precision", lambda: precision)
-    monkeypatch.setattr(runs, "SAVE_SECONDS", 0.0)
-    save, whole, parts = runs.save_checkpoint, run("whole", seed=3), run("parts", seed=3, resume=True)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    save, whole, parts = checkpoints.save_checkpoint, run("whole", seed=3), run("parts", seed=3, resume=True)
 
     def save_and_keep_the_first(path, *arguments):
         save(path, *arguments)
@@ -89,7 +91,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(preset, prec
             parts.checkpoint.parent.mkdir(parents=True)
             shutil.copy(path, parts.checkpoint)
 
-    monkeypatch.setattr(runs, "save_checkpoint", save_and_keep_the_first)
+    monkeypatch.setattr(loop, "save_checkpoint", save_and_keep_the_first)
     settings = {"training_sets": ("waves",), "flips": True, "clip_norm": 1.0, "learning_rate_drops": ((0.4, 0.1),)}
     config = narrow(preset, batch_size=2, **settings)
     model, about = train.train(config, whole)
@@ -98,8 +100,8 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(preset, prec
     resumed, about = train.train(config, parts)
     assert about["steps"] == 4 and [row["step"] for row in about["log"]] == [2, 4]
     assert_same_checkpoint(whole.checkpoint, parts.checkpoint)
-    for name, array in runs.model_arrays(resumed).items():
-        assert np.isfinite(array).all() and np.array_equal(array, runs.model_arrays(model)[name])
+    for name, array in checkpoints.model_arrays(resumed).items():
+        assert np.isfinite(array).all() and np.array_equal(array, checkpoints.model_arrays(model)[name])
         moved = not np.array_equal(array, halfway[f"weights/{name}"])
         assert moved or name == "prior/quantiles", name
 
@@ -128,16 +130,16 @@ def test_a_finished_training_resumes_to_itself():
     first, _ = fit()
     again, (finished, _, log) = fit(resume=True)
     assert finished and len(log) == 3
-    for name, array in runs.model_arrays(first).items():
-        np.testing.assert_array_equal(runs.model_arrays(again)[name], array)
+    for name, array in checkpoints.model_arrays(first).items():
+        np.testing.assert_array_equal(checkpoints.model_arrays(again)[name], array)
 
 
 def test_a_checkpoint_is_written_whenever_its_time_has_come(monkeypatch):
     steps = []
-    monkeypatch.setattr(runs, "save_checkpoint", lambda *arguments: steps.append(arguments[3]))
+    monkeypatch.setattr(loop, "save_checkpoint", lambda *arguments: steps.append(arguments[3]))
     fit()
     assert steps == [6]
-    monkeypatch.setattr(runs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     fit()
     assert steps == [6, 2, 4, 6]
 
@@ -165,7 +167,7 @@ def test_a_truncated_checkpoint_is_refused_wherever_it_was_cut():
     for length in [*range(0, len(data), len(data) // 25), len(data) - 1]:
         run().checkpoint.write_bytes(data[:length])
         with pytest.raises(RelicError, match=r"damaged checkpoint .*checkpoint\.npz"):
-            runs.load_checkpoint(run().checkpoint, model, ToyConfig())
+            checkpoints.load_checkpoint(run().checkpoint, model, ToyConfig())
 
 
 def test_a_flipped_bit_in_a_checkpoint_is_refused_or_changes_nothing():
@@ -176,11 +178,11 @@ def test_a_flipped_bit_in_a_checkpoint_is_refused_or_changes_nothing():
     for position in rng.randint(0, len(data), 300):
         path.write_bytes(data[:position] + bytes([data[position] ^ 1 << rng.randint(8)]) + data[position + 1 :])
         try:
-            runs.load_checkpoint(path, model, ToyConfig())
+            checkpoints.load_checkpoint(path, model, ToyConfig())
         except RelicError as error:
             refused += str(path) in str(error)
         else:
-            for name, array in runs.model_arrays(model).items():
+            for name, array in checkpoints.model_arrays(model).items():
                 np.testing.assert_array_equal(array, expected[f"weights/{name}"])
     assert refused > 100
 
@@ -204,13 +206,13 @@ def test_a_checkpoint_with_another_optimizers_state_is_refused(change):
 
 def test_a_checkpoint_of_another_network_is_refused_by_name_or_shape():
     model = toy(ToyConfig())
-    arrays = runs.model_arrays(model)
+    arrays = checkpoints.model_arrays(model)
     assert set(arrays) == {"body/dense/kernel", "body/dense/bias"}
     with pytest.raises(RelicError, match="there.npz holds weights of another network.*names"):
-        runs.set_model_arrays(model, {"body/other/kernel": arrays["body/dense/kernel"]}, Path("there.npz"))
+        checkpoints.set_model_arrays(model, {"body/other/kernel": arrays["body/dense/kernel"]}, Path("there.npz"))
     arrays["body/dense/kernel"] = np.zeros((4, 1), np.float32)
     with pytest.raises(RelicError, match=r"there.npz .*another network.*body/dense/kernel: shape \(4, 1\)"):
-        runs.set_model_arrays(model, arrays, Path("there.npz"))
+        checkpoints.set_model_arrays(model, arrays, Path("there.npz"))
 
 
 def test_the_parts_of_a_training_have_checkpoints_of_their_own(results):
@@ -248,8 +250,8 @@ STOPPED = """
 import sys, time
 sys.path[:0] = [{tests!r}, {root!r}]
 from narrow import ToyConfig, toy, toy_batch
-from common import runs
 from common.errors import run_main
+from common.training import loop, runs
 
 def batch(step):
     print(step, flush=True)
@@ -258,7 +260,7 @@ def batch(step):
 
 config = ToyConfig(steps=100_000)
 run = runs.Run("paper", "toy", "smoke")
-run_main(lambda: runs.fit(toy(config), config, batch, run))
+run_main(lambda: loop.fit(toy(config), config, batch, run))
 """
 
 
@@ -287,7 +289,7 @@ def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goe
 def test_a_second_ctrl_c_stops_at_once_and_the_handlers_are_put_back():
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        with runs._StopOnSignal(None) as stop:
+        with loop._StopOnSignal(None) as stop:
             signal.raise_signal(signal.SIGINT)
             assert stop.requested and signal.getsignal(signal.SIGINT) is not before
             signal.raise_signal(signal.SIGINT)
@@ -321,7 +323,7 @@ def test_a_stopped_training_resumes_to_the_uninterrupted_result(number):
 def test_a_file_that_is_written_whole_replaces_the_old_one(tmp_path):
     path = tmp_path / "new" / "folder" / "file"
     for content in (b"old", b"new"):
-        with runs.atomic_file(path) as file:
+        with files.atomic_file(path) as file:
             file.write(content)
         assert path.read_bytes() == content and path.stat().st_mode & 0o777 == 0o644
     assert os.listdir(path.parent) == ["file"]
@@ -336,13 +338,13 @@ def test_a_full_disk_leaves_nothing_behind_and_keeps_the_old_file(where, tmp_pat
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     def write():
-        with runs.atomic_file(path) as file:
+        with files.atomic_file(path) as file:
             file.write(b"new")
             if where == "write":
                 full()
 
     if where != "write":
-        monkeypatch.setattr(runs.os, where, full)
+        monkeypatch.setattr(os, where, full)
     with pytest.raises(SystemExit) as caught:
         run_main(write)
     assert caught.value.code == f"error: no space left on the disk: {path}"
@@ -357,7 +359,7 @@ def test_a_full_disk_while_saving_keeps_the_last_checkpoint(monkeypatch):
         file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(runs.np, "savez", full)
+    monkeypatch.setattr(np, "savez", full)
     with pytest.raises(OSError, match="No space left"):
         fit(resume=True)
     assert run().checkpoint.read_bytes() == before
@@ -371,14 +373,14 @@ def test_a_shipped_training_says_where_its_weights_come_from():
     config = ToyConfig()
     model, (_, seconds, log) = fit(config)
     about = {"steps": 6, "training_seconds": seconds, "data": {"waves": "ab" * 32}, "log": log}
-    runs.ship(run(), config, runs.model_arrays(model), {"table/a": np.arange(3, dtype=np.int32)}, about)
+    ship_module.ship(run(), config, checkpoints.model_arrays(model), {"table/a": np.arange(3, dtype=np.int32)}, about)
     folder = run().shipped
     assert sorted(path.name for path in folder.iterdir()) == ["log.csv", "run.json", "weights.safetensors"]
     said = json.loads((folder / "run.json").read_text())
     assert said["config"] == dataclasses.asdict(config) and said["data"] == {"waves": "ab" * 32}
     assert (said["preset"], said["scale"], said["seed"], said["steps"]) == ("paper/toy", "smoke", 0, 6)
     assert said["training_seconds"] == seconds >= 0
-    assert said["weights_sha256"] == runs.file_digest(folder / "weights.safetensors").hex()
+    assert said["weights_sha256"] == files.file_digest(folder / "weights.safetensors").hex()
     assert (said["stack"], said["backend"]) == (backend.STACK, backend.BACKEND)
     assert {"keras", "numpy", backend.BACKEND} <= set(said["versions"]) and "unknown" not in said["versions"].values()
     assert said["versions"]["numpy"] == np.__version__ and said["device"] == backend.device()
@@ -392,10 +394,10 @@ def test_a_shipped_training_says_where_its_weights_come_from():
 
 def test_a_training_logs_its_loss_and_whatever_its_model_tracks():
     model = toy(ToyConfig())
-    assert runs.loss_names(model) == ["loss", "rate_estimate", "distortion"]
+    assert loop.loss_names(model) == ["loss", "rate_estimate", "distortion"]
     model.trackers = backend.loss_trackers("content", "dissimilarity")
-    assert runs.loss_names(model) == ["loss", "content", "dissimilarity"]
-    log = runs.fit(model, ToyConfig(), toy_batch, run())[2]
+    assert loop.loss_names(model) == ["loss", "content", "dissimilarity"]
+    log = loop.fit(model, ToyConfig(), toy_batch, run())[2]
     assert [set(row) for row in log] == 3 * [{"step", "loss", "content", "dissimilarity", "seconds"}]
     assert all(row["content"] == pytest.approx(row["loss"], rel=1e-5) for row in log)
 
@@ -403,10 +405,10 @@ def test_a_training_logs_its_loss_and_whatever_its_model_tracks():
 def test_a_log_has_the_columns_of_its_first_row_and_seconds_last():
     rows = [{"step": 50, "seconds": 1.5, "loss": 0.123456789, "content": 2.0, "network": "ppnn"}]
     rows.append({"step": 100, "loss": 1e-9, "content": 0.5, "network": "fdnn", "seconds": 3.0})
-    assert runs.log_csv(rows) == (
+    assert ship_module.log_csv(rows) == (
         "step,loss,content,network,seconds\n50,0.123457,2,ppnn,1.5\n100,1e-09,0.5,fdnn,3\n"
     )
-    assert runs.log_csv([]) == "step,loss,seconds\n"
+    assert ship_module.log_csv([]) == "step,loss,seconds\n"
 
 
 def test_the_commit_and_whether_files_differ_from_it_are_gits(tmp_path, monkeypatch):
@@ -415,15 +417,15 @@ def test_the_commit_and_whether_files_differ_from_it_are_gits(tmp_path, monkeypa
         command = ["git", *identity, *arguments]
         return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
 
-    monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "runs.py"))
     (tmp_path / "runs.py").write_text("a")
     git("init", "-q")
     git("add", "runs.py")
     git("commit", "-q", "-m", "a")
-    said = runs.provenance()
+    said = provenance.provenance()
     assert said["commit"] == git("rev-parse", "HEAD") and said["dirty"] is False
     (tmp_path / "runs.py").write_text("b")
-    assert runs.provenance()["dirty"] is True
+    assert provenance.provenance()["dirty"] is True
 
 
 def test_a_run_has_its_own_place_and_smoke_results_lie_apart(results):

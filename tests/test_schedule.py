@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import campaign, schedule, tables
-from common.averages import WeightAverage
-from common.campaign_lock import alone, lock_file, paused_campaign
 from common.config import assumed, differing_fields
 from common.errors import RelicError
-from common.runs import Run
+from common.tables import campaign
+from common.tables import command as tables_command
+from common.training import schedule
+from common.training.averages import WeightAverage
+from common.training.campaign_lock import alone, lock_file, paused_campaign
+from common.training.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,7 +49,7 @@ def toys(tmp_path, monkeypatch):
     def train_preset(preset, scale, seed, minutes, resume, restart):
         run, own = Run("toy_paper", preset, scale, seed), config.at_scale(vars(config)[preset.upper()], scale)
         calls.append((preset, seed, resume))
-        before = schedule.runs.checkpoint_about(run.checkpoint)["step"] if resume else 0
+        before = schedule.checkpoints.checkpoint_about(run.checkpoint)["step"] if resume else 0
         step = min(before + 10, own.steps)
         about = {"step": step, "seconds": step / 10, "config": dataclasses.asdict(own), "log": []}
         run.checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -109,9 +111,9 @@ def test_weights_of_another_recipe_are_trained_anew_and_a_checkpoint_of_one_is_l
 
 def test_a_field_that_an_older_config_does_not_know_has_its_default():
     assert differing_fields({"width": 1}, Config()) == []
-    assert differing_fields({"width": 2, "rate": 1.0, "gone": 3}, Config()) == ["width", "rate", "gone"]
+    assert differing_fields({"width": 2, "rate": 1.0, "gone": 3}, Config()) == ["gone", "rate", "width"]
     assert differing_fields({"width": 2, "rate": 1.0}, Config(), recipe=True) == ["rate"]
-    assert differing_fields({"width": 2, "rate": 1.0, "gone": 3}, Config(), recipe=False) == ["width", "gone"]
+    assert differing_fields({"width": 2, "rate": 1.0, "gone": 3}, Config(), recipe=False) == ["gone", "width"]
 
 
 # --- without weights -----------------------------------------------------------------------------------------------
@@ -138,8 +140,8 @@ def test_a_table_without_weights_is_not_written(tmp_path):
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
 def test_minutes_are_a_number_above_zero(text):
-    with pytest.raises(tables.argparse.ArgumentTypeError, match="not a number of minutes above 0"):
-        tables.minutes(text)
+    with pytest.raises(tables_command.argparse.ArgumentTypeError, match="not a number of minutes above 0"):
+        tables_command.minutes(text)
 
 
 # --- the campaign --------------------------------------------------------------------------------------------------
@@ -193,7 +195,7 @@ def test_one_campaign_runs_at_a_time_and_pauses_while_something_is_timed(tmp_pat
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
     with paused_campaign():  # there is none
         pass
-    code = "import time\nfrom common.campaign_lock import alone\nwith alone(): print('held', flush=1); time.sleep(60)"
+    code = "import time\nfrom common.training.campaign_lock import alone\nwith alone(): print('held', flush=1); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as other:
         try:
             assert other.stdout.readline() == b"held\n"

@@ -8,8 +8,9 @@ import json
 import numpy as np
 import pytest
 
-from common import runs, weights
+from common import files
 from common.errors import RelicError
+from common.training import runs, shipped, weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ def refusal(path):
 def note_digest(path):
     """Write the run.json that a training puts beside its weights."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    runs.write_json(path.parent / "run.json", {"weights_sha256": digest})
+    files.write_json(path.parent / "run.json", {"weights_sha256": digest})
 
 
 def test_weights_come_back_as_float16_and_integers_as_they_were(path):
@@ -172,27 +173,27 @@ def shipped_path(scale, seed):
 
 
 def test_weights_are_listed_from_the_best_scale_and_the_lowest_seed(results):
-    assert [(scale, seed) for scale, seed, _ in weights.shipped("paper", "preset")] == [
+    assert [(scale, seed) for scale, seed, _ in shipped.shipped("paper", "preset")] == [
         ("small", 2),
         ("small", 10),
         ("smoke", 0),
     ]
-    assert weights.shipped("paper", "other") == []
+    assert shipped.shipped("paper", "other") == []
     (results / "models" / "small" / "paper" / "preset" / "seed_x").mkdir()
     (results / "models" / "small" / "paper" / "preset" / "seed_x" / "weights.safetensors").write_bytes(b"")
-    assert len(weights.shipped("paper", "preset")) == 3
+    assert len(shipped.shipped("paper", "preset")) == 3
 
 
 def test_choosing_takes_the_best_scale_and_the_lowest_seed_unless_told(results):
-    assert weights.choose("paper", "preset") == shipped_path("small", 2)
-    assert weights.choose("paper", "preset", "smoke") == shipped_path("smoke", 0)
-    assert weights.choose("paper", "preset", seed=10) == shipped_path("small", 10)
-    assert weights.choose("paper", "preset", seed=0) == shipped_path("smoke", 0)
+    assert shipped.choose("paper", "preset") == shipped_path("small", 2)
+    assert shipped.choose("paper", "preset", "smoke") == shipped_path("smoke", 0)
+    assert shipped.choose("paper", "preset", seed=10) == shipped_path("small", 10)
+    assert shipped.choose("paper", "preset", seed=0) == shipped_path("smoke", 0)
 
 
 def test_choosing_what_is_not_there_says_what_is_and_how_to_train_it(results):
     with pytest.raises(RelicError) as caught:
-        weights.choose("paper", "preset", "medium", 3)
+        shipped.choose("paper", "preset", "medium", 3)
     for words in (
         "paper/preset at scale medium seed 3",
         "there is: small seed 2, small seed 10, smoke seed 0",
@@ -200,25 +201,25 @@ def test_choosing_what_is_not_there_says_what_is_and_how_to_train_it(results):
     ):
         assert words in str(caught.value)
     with pytest.raises(RelicError, match=r"there is: nothing.*relic train paper/other --scale small"):
-        weights.choose("paper", "other")
+        shipped.choose("paper", "other")
     with pytest.raises(RelicError, match="unknown scale 'huge': choose one of smoke, small, medium, paper"):
-        weights.choose("paper", "preset", "huge")
+        shipped.choose("paper", "preset", "huge")
 
 
 def test_weights_are_found_by_the_digest_that_a_coded_picture_names(results):
     for scale, seed in [("small", 10), ("small", 2), ("smoke", 0)]:
         digest = hashlib.sha256(shipped_path(scale, seed).read_bytes()).digest()[:8]
-        assert weights.find("paper/preset", digest) == shipped_path(scale, seed)
+        assert shipped.find("paper/preset", digest) == shipped_path(scale, seed)
 
 
 def test_replaced_weights_are_not_taken_for_the_old_ones(results):
     path = shipped_path("small", 2)
     old = weights.load(path).digest
-    assert weights.find("paper/preset", old) == path
+    assert shipped.find("paper/preset", old) == path
     weights.save(path, "paper/preset", Config(), {"a": np.array([7.0], np.float32)}, {})
-    assert weights.find("paper/preset", weights.load(path).digest) == path
+    assert shipped.find("paper/preset", weights.load(path).digest) == path
     with pytest.raises(RelicError, match=f"{old.hex()} of paper/preset, which are not here"):
-        weights.find("paper/preset", old)
+        shipped.find("paper/preset", old)
 
 
 def test_the_config_in_the_file_is_readable_without_this_program(path):

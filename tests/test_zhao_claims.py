@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import join, metrics, published, runs, statistics, tables, trained, weights
+from common import metrics
 from common.classical import codecs
 from common.config import presets
 from common.errors import RelicError
+from common.tables import command, intervals, published
+from common.tables import document as document_module
+from common.tables import test_pictures as table_pictures
+from common.training import checkpoints, shipped, weights
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.config import FULL, LOW
 from papers.zhao_mixedres.reproduction import claims, claims_figures, equal_rate, points
@@ -130,7 +134,7 @@ def test_a_real_codecs_curve_is_what_its_files_are(tmp_path):
     from papers.zhao_mixedres.learning import Networks
 
     narrow = dataclasses.replace(config.HALF_WEBP, num_maps=2)
-    weights.save(tmp_path / "w", "zhao_mixedres/half_webp", narrow, runs.model_arrays(Networks(narrow)), {})
+    weights.save(tmp_path / "w", "zhao_mixedres/half_webp", narrow, checkpoints.model_arrays(Networks(narrow)), {})
     codec = Codec(weights.load(tmp_path / "w"))
     curve = Curves(lambda preset, seed: codec).of("half_webp", 0, SEVERAL[0])
     assert set(curve.rates) == {*codecs.family("WebP").grid}
@@ -205,8 +209,8 @@ def spread(mean, deviation, trainings=3, pictures=12):
 
 def document_of(found, scale="small"):
     found.provenance["test_set"] = {"name": "set12", "pictures": 12, "digest": ""}
-    document = join.join(TABLE, scale, None, found)
-    assert join.recompute(document) == document
+    document = document_module.join(TABLE, scale, None, found)
+    assert document_module.recompute(document) == document
     return document
 
 
@@ -216,11 +220,11 @@ def document_of(found, scale="small"):
 )
 def test_the_sign_of_the_mean_difference_decides_unless_the_interval_covers_nothing(mean, deviation, verdict):
     measured = entries(ONE, spread(mean, deviation))
-    found = join.Reproduction(pictures=measured, claims=claims.comparison_claims(ONE, measured))
+    found = document_module.Reproduction(pictures=measured, claims=claims.comparison_claims(ONE, measured))
     by_psnr, by_ssim = document_of(found)["claims"]
     assert (by_psnr["verdict"], by_ssim["verdict"]) == (verdict, verdict)
     assert by_psnr["found"] == pytest.approx(mean, abs=1e-6) and by_ssim["found"] == pytest.approx(mean / 10, abs=1e-6)
-    low, high = statistics.interval_of_mean(spread(mean, deviation))
+    low, high = intervals.interval_of_mean(spread(mean, deviation))
     assert by_psnr["interval"] == pytest.approx([low, high], rel=1e-5)
     assert f"Half the interval, {(high - low) / 2:.2g} dB, is the effect that could be detected" in by_psnr["note"]
     assert "3 trainings (seeds 0, 1, 2) on 12 pictures" in by_psnr["note"] and "In " not in by_psnr["note"]
@@ -348,8 +352,8 @@ def test_only_seeds_that_both_networks_have_are_compared():
 
 
 def test_seeds_are_chosen_among_the_ablations_alone(monkeypatch):
-    monkeypatch.setattr(trained, "shipped_seeds", lambda one, scale: [0, 1, 2] if one.num_maps == 64 else [0])
-    options = tables.Options(TABLE, {}, "small", seeds=[1, 2])
+    monkeypatch.setattr(shipped, "shipped_seeds", lambda one, scale: [0, 1, 2] if one.num_maps == 64 else [0])
+    options = command.Options(TABLE, {}, "small", seeds=[1, 2])
     assert claims.seeds_of(options, "half_l2") == [1, 2] and claims.seeds_of(options, "low_qf5") == [0]
 
 
@@ -379,14 +383,14 @@ def stubs(monkeypatch):
     monkeypatch.setattr(claims.codec_module, "load", load)
     monkeypatch.setattr(claims, "seeds_of", lambda options, preset: seeds["half"] if "half" in preset else [0])
     about = {"name": "set12", "pictures": len(SEVERAL), "digest": ""}
-    monkeypatch.setattr(trained, "pictures_of", lambda options, paper: (list(SEVERAL), about, "a stand-in"))
-    monkeypatch.setattr(trained, "network", lambda one, scale, shipped: {"seeds": str(shipped)})
+    monkeypatch.setattr(table_pictures, "pictures_of", lambda options, paper: (list(SEVERAL), about, "a stand-in"))
+    monkeypatch.setattr(shipped, "network", lambda one, scale, shipped: {"seeds": str(shipped)})
     return seeds
 
 
 @pytest.mark.stack
 def test_everything_measured_is_judged_drawn_and_follows_from_the_document(stubs):
-    found = claims.reproduce(tables.Options(TABLE, {}, "small"))
+    found = claims.reproduce(command.Options(TABLE, {}, "small"))
     assert found.missing == {} and "a stand-in" in found.notes
     assert len(found.claims) == 2 * 15 + 2 + 1 and len(found.provenance["networks"]) == 23
     document = document_of(found)
@@ -402,7 +406,7 @@ def test_everything_measured_is_judged_drawn_and_follows_from_the_document(stubs
 @pytest.mark.stack
 def test_what_is_missing_is_left_out_of_claims_and_figures(stubs):
     stubs["half"] = []
-    found = claims.reproduce(tables.Options(TABLE, {}, "small"))
+    found = claims.reproduce(command.Options(TABLE, {}, "small"))
     names = [one.name for one in Plan().comparisons if any("half" in preset for preset in one.presets)]
     assert list(found.missing) == names and len(names) == 9
     assert len(found.claims) == 2 * 6 + 2 + 1 and set(found.figures) == {"crossing", "pictures"}

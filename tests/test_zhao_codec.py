@@ -11,11 +11,12 @@ import pytest
 from narrow import picture
 from PIL import Image
 
-from common import backend, metrics, runs, weights
+from common import backend, metrics
 from common.classical import codecs
 from common.coding import container
 from common.coding.container import ContainerError
 from common.errors import RelicError
+from common.training import checkpoints, weights
 from papers.zhao_mixedres import codec as codec_module
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.codec import Codec
@@ -36,7 +37,7 @@ def stored(tmp_path_factory):
         narrow = dataclasses.replace(getattr(config, preset.upper()), num_maps=4)
         backend.set_seed(2)  # some starts leave networks whose outputs hardly depend on anything
         path = tmp_path_factory.mktemp(preset) / "weights.safetensors"
-        weights.save(path, f"zhao_mixedres/{preset}", narrow, runs.model_arrays(Networks(narrow)), {})
+        weights.save(path, f"zhao_mixedres/{preset}", narrow, checkpoints.model_arrays(Networks(narrow)), {})
         return weights.load(path)
 
     return save

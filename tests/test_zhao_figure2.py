@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 from narrow import picture
 
-from common import join, metrics, published, runs, table_text, tables, weights
+from common import files, metrics
 from common.classical import codecs
 from common.config import find_preset
 from common.errors import RelicError
+from common.tables import command, published, text
+from common.tables import document as document_module
+from common.tables import files as table_files
+from common.training import checkpoints, runs, weights
 from experiments import figure2_zhao
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.reproduction import comparators, figure2, figure2_curves, points
@@ -57,8 +61,8 @@ def measured_of(**of_pictures):
 def document_of(measured, scale="small"):
     found = figure2.judged(measured, ROWS)
     found.provenance = {"test_set": {"name": "set12"}, "points": figure2.as_plain(measured)}
-    document = join.join(TABLE, scale, None, found)
-    assert join.recompute(document) == document
+    document = document_module.join(TABLE, scale, None, found)
+    assert document_module.recompute(document) == document
     return document
 
 
@@ -210,7 +214,7 @@ def check_against_points(document):
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parts[-3])
 def test_a_committed_figure_follows_from_its_points(path):
-    check_against_points(tables.read(path))
+    check_against_points(table_files.read(path))
 
 
 # --- the experiment ---
@@ -236,12 +240,12 @@ def ship(preset, scale="small", **changes):
 
     settings = dataclasses.replace(config.at_scale(find_preset(config, preset), scale), **changes)
     run = runs.Run("zhao_mixedres", preset, scale)
-    arrays = runs.model_arrays(Networks(settings))
+    arrays = checkpoints.model_arrays(Networks(settings))
     weights.save(run.shipped / "weights.safetensors", f"zhao_mixedres/{preset}", settings, arrays, {})
 
 
 def options(place, **changes):
-    return dataclasses.replace(tables.Options(TABLE, ROWS, "small", data=place), **changes)
+    return dataclasses.replace(command.Options(TABLE, ROWS, "small", data=place), **changes)
 
 
 @stack
@@ -268,12 +272,12 @@ def test_written_files_say_the_same_and_name_what_was_not_run(place, monkeypatch
     for preset in ("low_qf5", "low_qf10", "full_qf10"):
         ship(preset)
     monkeypatch.setattr(sys, "argv", ["figure2_zhao", "--data", str(place)])
-    tables.main(TABLE, ROWS, figure2_zhao.reproduce, networks=figure2_zhao.NETWORKS)
-    folder = runs.results_dir() / "runs/small/zhao_mixedres"  # not all of Set12
-    document = tables.read(folder / "figure2.json")
-    assert join.recompute(document) == document
+    command.main(TABLE, ROWS, figure2_zhao.reproduce, networks=figure2_zhao.NETWORKS)
+    folder = files.results_dir() / "runs/small/zhao_mixedres"  # not all of Set12
+    document = table_files.read(folder / "figure2.json")
+    assert document_module.recompute(document) == document
     check_against_points(document)
-    assert (folder / "figure2.md").read_text() == table_text.as_markdown(document)
+    assert (folder / "figure2.md").read_text() == text.as_markdown(document)
     with (folder / "figure2.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["row"] for line in lines[::6]] == list(ROWS) and {line["published"] for line in lines} == {""}

@@ -12,10 +12,11 @@ from narrow import gradients, known_arrays, picture
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from common import backend, data, metrics, runs
+from common import backend, data, metrics
 from common.backend import keras, ops
 from common.config import presets
 from common.errors import RelicError
+from common.training import checkpoints
 from papers.zhao_mixedres import complexity, config, losses, model, patches, train
 from papers.zhao_mixedres.learning import Networks, SubProblem, clipped
 from papers.zhao_mixedres.standard_codec import coded, standard_codec
@@ -345,10 +346,10 @@ def learnt(preset, trained):
     settings = narrow(preset)
     problem = train.sub_problem(settings, Networks(settings), trained)
     problem.run_eagerly = backend.BACKEND == "tensorflow"  # where it takes less time than tracing
-    runs.set_model_arrays(problem, known_arrays(problem), "known")
-    before = runs.model_arrays(problem)
+    checkpoints.set_model_arrays(problem, known_arrays(problem), "known")
+    before = checkpoints.model_arrays(problem)
     history = problem.fit(inputs_of(settings, trained), batch_size=settings.batch_size, verbose=0).history
-    return before, runs.model_arrays(problem), {name: values[-1] for name, values in history.items()}
+    return before, checkpoints.model_arrays(problem), {name: values[-1] for name, values in history.items()}
 
 
 @stack
@@ -368,7 +369,7 @@ def test_the_loss_of_a_sub_problem_is_the_papers(preset, trained):
     before, _, reported = learnt(preset, trained)
     settings = narrow(preset)
     problem = SubProblem(settings, Networks(settings), trained)
-    runs.set_model_arrays(problem, before, "before")
+    checkpoints.set_model_arrays(problem, before, "before")
     inputs = inputs_of(settings, trained)
     found = {name: backend.to_numpy(value) for name, value in problem(inputs).items()}
     norm = 2 if preset.startswith("jiang") else 1
@@ -392,9 +393,9 @@ def test_each_layer_learns_from_the_first_step_on(trained, start):
     backend.set_seed(0)
     problem = train.sub_problem(settings, Networks(settings), trained)
     problem.run_eagerly = backend.BACKEND == "tensorflow"
-    before = runs.model_arrays(problem)
+    before = checkpoints.model_arrays(problem)
     problem.fit(inputs_of(settings, trained), batch_size=settings.batch_size, verbose=0)
-    after = runs.model_arrays(problem)
+    after = checkpoints.model_arrays(problem)
     kernels = [name for name in before if name.startswith(f"{trained}/") and name.endswith("/kernel")]
     assert len(kernels) == 8 and all((before[name] != after[name]).any() for name in kernels)
 
@@ -407,7 +408,7 @@ def test_a_target_is_read_by_its_type_and_the_representation_of_fdnn_is_within_0
         x = np.stack([picture(32, 32, 1, seed) for seed in range(2)])[..., None] / 255
         np.testing.assert_allclose(backend.to_numpy(found["target"]), x, atol=1e-3 if trained == "vcnn" else 1e-6)
     problem = SubProblem(settings, Networks(settings), "fdnn")
-    runs.set_model_arrays(problem, known_arrays(problem), "known")
+    checkpoints.set_model_arrays(problem, known_arrays(problem), "known")
     inputs = inputs_of(settings, "fdnn")
     raw = backend.to_numpy(problem.transforms["fdnn"](inputs["target"][..., None].astype(np.float32) / 255))
     assert raw.min() < 0 and raw.max() > 0
@@ -429,7 +430,7 @@ def test_fdnn_learns_through_the_network_that_the_config_names(preset, through):
     settings = narrow(preset)
     networks = Networks(settings)
     problem = SubProblem(settings, networks, "fdnn")
-    runs.set_model_arrays(problem, known_arrays(problem), "known")
+    checkpoints.set_model_arrays(problem, known_arrays(problem), "known")
     inputs = inputs_of(settings, "fdnn")
 
     def current():

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from narrow import known_arrays, picture
 
-from common import backend, metrics, runs, weights
+from common import backend, files, metrics
 from common.classical import codecs
 from common.errors import RelicError
+from common.training import checkpoints, loop, runs, weights
 from papers.zhao_mixedres import config, train
 from papers.zhao_mixedres.learning import Networks
 from papers.zhao_mixedres.patches import Patches
@@ -34,7 +35,7 @@ def known_networks(settings):
     networks = Networks(settings)
     for name, network in networks.all.items():
         holder = type("Holder", (), {"transforms": {name: network}})
-        runs.set_model_arrays(holder, known_arrays(holder), "known")
+        checkpoints.set_model_arrays(holder, known_arrays(holder), "known")
     return networks
 
 
@@ -181,7 +182,7 @@ def quick(tmp_path, monkeypatch):
         model.run_eagerly = backend.BACKEND == "tensorflow"  # where it takes less time than tracing
 
     monkeypatch.setattr(backend, "compile_model", compile_to_run_eagerly)
-    monkeypatch.setattr(runs, "CHUNK", 2)
+    monkeypatch.setattr(loop, "CHUNK", 2)
     monkeypatch.setattr(train, "REPORTED", 1)
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
 
@@ -226,7 +227,7 @@ def trained_in_pieces(settings):
             trained = train.train(settings, run(minutes=1e-9, resume=bool(stops)))
             stops += ["time"] if trained is None else []
         except KeyboardInterrupt:
-            stops.append(f"Ctrl-C after {len(checkpoints())} parts")
+            stops.append(f"Ctrl-C after {len(checkpoint_files())} parts")
     return trained, stops
 
 
@@ -239,7 +240,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(quick, tmp_path, monkeyp
     assert [row["alternation"] for row in log] == 6 * [1] + 2 * [2] and len(whole[1]["alternations"]) == 2
     seconds = [row["seconds"] for row in log]
     assert seconds == sorted(seconds) and whole[1]["training_seconds"] == seconds[-1] > 0
-    assert checkpoints() == [f"checkpoint_{name}.npz" for name in ("1_fdnn", "1_ppnn", "1_vcnn", "2_ppnn")]
+    assert checkpoint_files() == [f"checkpoint_{name}.npz" for name in ("1_fdnn", "1_ppnn", "1_vcnn", "2_ppnn")]
 
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path / "in pieces"))
     interrupt_once(monkeypatch, "fdnn")
@@ -248,7 +249,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(quick, tmp_path, monkeyp
     assert_same_training(whole, in_pieces)
 
 
-def checkpoints():
+def checkpoint_files():
     return sorted(path.name for path in run().checkpoint.parent.glob("*.npz"))
 
 
@@ -265,12 +266,12 @@ def test_fewer_patches_than_a_batch_are_refused():
 @stack
 def test_a_training_that_starts_anew_forgets_the_later_parts_of_the_old_one(quick):
     for name in ("1_vcnn", "2_ppnn"):
-        with runs.atomic_file(run(part=name).checkpoint) as file:
+        with files.atomic_file(run(part=name).checkpoint) as file:
             file.write(b"of an old training")
-    with runs.atomic_file(run("full_qf10", part="1_ppnn").checkpoint) as file:
+    with files.atomic_file(run("full_qf10", part="1_ppnn").checkpoint) as file:
         file.write(b"of another preset")
     assert train.train(narrow(), run(minutes=1e-9, restart=True)) is None
-    assert checkpoints() == ["checkpoint_1_ppnn.npz"] and run("full_qf10", part="1_ppnn").checkpoint.exists()
+    assert checkpoint_files() == ["checkpoint_1_ppnn.npz"] and run("full_qf10", part="1_ppnn").checkpoint.exists()
     with pytest.raises(RelicError, match="checkpoint_1_ppnn.npz exists: go on with --resume, or start anew"):
         train.train(narrow(), run())
     with pytest.raises(RelicError, match=r"checkpoint_1_ppnn.npz was written with another config \(steps differ\)"):
@@ -311,21 +312,21 @@ def test_a_preset_is_trained_and_shipped_without_the_virtual_codec(preset, netwo
 def assert_reloads(stored, arrays, settings):
     """Compare the outputs of stored weights with those of the trained ones rounded to float16."""
     first, second = Networks(settings), Networks(settings)
-    runs.set_model_arrays(first, stored.arrays, "stored")
-    runs.set_model_arrays(second, weights.to_float16(arrays), "trained")
+    checkpoints.set_model_arrays(first, stored.arrays, "stored")
+    checkpoints.set_model_arrays(second, weights.to_float16(arrays), "trained")
     for name in ("fdnn", "ppnn"):
         x = picture(24, 32, 1)[None]
         found = train.apply(first.transforms[name], x)
         np.testing.assert_array_equal(found, train.apply(second.transforms[name], x))
-        runs.set_model_arrays(second, arrays, "trained")
+        checkpoints.set_model_arrays(second, arrays, "trained")
         np.testing.assert_allclose(found, train.apply(second.transforms[name], x), atol=5e-3)
-        runs.set_model_arrays(second, weights.to_float16(arrays), "trained")
+        checkpoints.set_model_arrays(second, weights.to_float16(arrays), "trained")
 
 
 @stack
 def test_the_same_seed_begins_with_the_same_weights_and_layers_compute_in_float32_outside_training():
     first, again, other = (train.build(narrow(), seed, "float32") for seed in (0, 0, 1))
-    arrays, same, others = (runs.model_arrays(networks) for networks in (first, again, other))
+    arrays, same, others = (checkpoints.model_arrays(networks) for networks in (first, again, other))
     assert all(np.array_equal(arrays[name], same[name]) for name in arrays)
     assert not np.array_equal(arrays["fdnn/conv3/kernel"], others["fdnn/conv3/kernel"])
     mixed = train.build(narrow(), 0, "mixed_bfloat16")

@@ -160,9 +160,11 @@ def layers_of(keras_layers: Iterable[Any]) -> list[Layer]:
 
     Inputs are skipped; RelicError names a layer that integers do not cover.
     """
+    from common.layers import keras_kind
+
     layers: list[Layer] = []
     for layer in keras_layers:
-        kind = type(layer).__name__.removeprefix("Phase")  # PhaseConv2DTranspose: the same, computed in another way
+        kind = keras_kind(layer)
         if kind == "InputLayer":
             continue
         if kind == "LeakyReLU" and layers and np.isclose(_negative_slope(layer), _SLOPE):

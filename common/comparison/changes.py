@@ -10,8 +10,9 @@ from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
-from common import metrics, statistics
+from common import metrics
 from common.errors import RelicError
+from common.tables import intervals
 
 ANCHOR = "JPEG"
 MEASURES = ("psnr", "ms_ssim")
@@ -56,7 +57,7 @@ def _change(codec: str, setting: str, method: str, pairs: Sequence[Any], of_pair
     for measure in MEASURES:
         each = [of_pair(anchor, entry, measure) for anchor, entry in pairs]
         values = np.array([value for value in each if value is not None])
-        interval = statistics.interval_of_mean(values) if len(values) else None
+        interval = intervals.interval_of_mean(values) if len(values) else None
         row[measure] = {
             "percent": round(float(values.mean()), 3) if len(values) else None,
             "interval": [round(bound, 3) for bound in interval] if interval else None,

@@ -20,12 +20,13 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from common import files
 from common.comparison.changes import ANCHOR, FIELDS, Document, judge
 from common.config import SCALES, Curve
 from common.errors import RelicError, run_main
-from common.join import is_published_set
-from common.published import Published
-from common.tables import Parser, at_least
+from common.tables.command import Parser, at_least
+from common.tables.document import is_published_set
+from common.tables.published import Published
 
 TABLE = "rd_kodak"
 SUITE, SMOKE = "suite", "smoke"
@@ -108,7 +109,7 @@ def compare(
     measured. From `known`, an earlier document, those curves are taken that had the same pictures, settings and weights
     (or library). Raises RelicError for a codec's name that does not exist.
     """
-    from common import runs
+    from common import provenance
 
     started = time.monotonic()
     check_names(options.codecs, curves)
@@ -128,12 +129,12 @@ def compare(
         "notes": notes,
     }
     seconds = round(time.monotonic() - started, 1)
-    provenance = {"test_set": test_set, "seconds": seconds, **runs.provenance()}
+    origin = {"test_set": test_set, "seconds": seconds, **provenance.provenance()}
     reused = classical.reused + learned.reused
     if known and reused:
         earlier = f"{known['provenance']['command']}, commit {known['provenance']['commit']}"
-        provenance["reused"] = f"{', '.join(reused)}: measured by an earlier run ({earlier})"
-    return {**document, **judge(document), "provenance": provenance}
+        origin["reused"] = f"{', '.join(reused)}: measured by an earlier run ({earlier})"
+    return {**document, **judge(document), "provenance": origin}
 
 
 def _named(test_set: Mapping[str, Any]) -> str:
@@ -165,10 +166,11 @@ def _test_pictures(scale: str | None) -> Published:
 
 def _pictures(options: Options) -> tuple[list[Picture], dict[str, Any], list[str]]:
     """Return the test pictures, `{name, pictures, digest}` of them, and a sentence where they stand in for others."""
-    from common import tables, trained
+    from common.tables import command
+    from common.tables import test_pictures as table_pictures
 
-    asked = tables.Options(TABLE, {}, options.scale or SUITE, options.images, options.data)
-    pictures, test_set, note = trained.pictures_of(asked, _test_pictures(options.scale))
+    asked = command.Options(TABLE, {}, options.scale or SUITE, options.images, options.data)
+    pictures, test_set, note = table_pictures.pictures_of(asked, _test_pictures(options.scale))
     return pictures, test_set, [note] if note else []
 
 
@@ -283,13 +285,13 @@ def _label(curve: Curve, allowed: int, pictures: int) -> str:
 
 def points_of(paper: str, curve: Curve, scale: str | None) -> list[Point]:
     """Return the points of a curve whose weights are here: of `scale`, by default the best, smoke runs aside."""
-    from common import runs, weights
+    from common.training import shipped
 
     found = []
     for preset, coding in curve.points:
-        for its_scale, seed, path in weights.shipped(paper, preset):
+        for its_scale, seed, path in shipped.shipped(paper, preset):
             if its_scale == scale or (scale is None and its_scale != SMOKE):
-                digest = runs.file_digest(path).hex()
+                digest = files.file_digest(path).hex()
                 found.append(Point(f"{paper}/{preset}", coding, its_scale, seed, digest))
                 break
     return found
@@ -327,9 +329,9 @@ def _plain(value: float | None) -> float | None:
 
 
 def _progress(total: int) -> Any:
-    from common import trained
+    from common.tables import measure
 
-    return trained.progress(total, "point")
+    return measure.progress(total, "point")
 
 
 # --- the command line ----------------------------------------------------------------------------------------------
@@ -341,7 +343,6 @@ def main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
 
 
 def _main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
-    from common import runs
     from common.comparison import text
 
     arguments = _parser().parse_args()
@@ -350,7 +351,7 @@ def _main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
     document = compare(options, curves, load, known)
     path = text.write(document, arguments.svg)
     if arguments.json:
-        runs.write_json(arguments.json, document)
+        files.write_json(arguments.json, document)
     print(text.as_text(document))
     print(f"\nwritten: {path.with_suffix('.md')} (also .json, .csv, .png and {path.stem}_curves.json)")
 

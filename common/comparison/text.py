@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any, Mapping
 
-from common import runs, table_text
+from common import files
 from common.comparison.changes import ANCHOR, AT_EQUAL_QUALITY, BD_RATE, MEASURES, Document, mean_curves
 from common.errors import RelicError
-from common.table_text import Section
+from common.tables import text as table_text
+from common.tables.text import Section
 
 NAMES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM in dB"}
 BETWEEN = " … "
@@ -18,21 +19,21 @@ BETWEEN = " … "
 
 def write(document: Document, svg: bool = False) -> Path:
     """Write `rd_kodak.json`, `.csv`, `.md`, `.png` (and `.svg`) and `rd_kodak_curves.json`; return the json's path."""
-    from common import figures
+    from common.tables import figures
 
     path = place(document)
-    runs.write_json(path, document)
+    files.write_json(path, document)
     for suffix, text in ((".csv", as_csv(document)), (".md", as_markdown(document))):
-        with runs.atomic_file(path.with_suffix(suffix)) as file:
+        with files.atomic_file(path.with_suffix(suffix)) as file:
             file.write(text.encode())
-    runs.write_json(path.with_name(f"{path.stem}_curves.json"), curves(document))
+    files.write_json(path.with_name(f"{path.stem}_curves.json"), curves(document))
     figures.save(plot(document), path.with_suffix(""), svg)
     return path
 
 
 def place(document: Document) -> Path:
     """Return where a document's json belongs: `results/suite`, `results/smoke`, or for a part `results/runs/suite`."""
-    base = runs.results_dir()
+    base = files.results_dir()
     folder = {"smoke": base / "smoke", "suite": base / "suite"}.get(document["scale"], base / "runs" / "suite")
     is_part = not document["complete"] and document["scale"] != "smoke"
     return (base / "runs" / "suite" if is_part else folder) / f"{document['table']}.json"
@@ -40,7 +41,7 @@ def place(document: Document) -> Path:
 
 def read() -> Document:
     """Return the complete comparison that was written last; raises RelicError where there is none."""
-    path = runs.results_dir() / "suite" / "rd_kodak.json"
+    path = files.results_dir() / "suite" / "rd_kodak.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -71,8 +72,8 @@ def curves(document: Document) -> list[dict[str, Any]]:
 
 def plot(document: Document) -> Any:
     """Return the plot: PSNR and MS-SSIM in dB over bits per pixel, means over pictures at equal setting."""
-    from common import figures
     from common.metrics import ms_ssim_db
+    from common.tables import figures
 
     panels: dict[str, list[figures.Line]] = {"PSNR (dB)": [], "MS-SSIM (dB)": []}
     for curve in mean_curves(document):

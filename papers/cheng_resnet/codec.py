@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from common import backend, runs, weights
+from common import backend
 from common.coding import container, entropy, range_coder
 from common.coding.container import ContainerError
 from common.coding.integer_network import IntegerNetwork, layers_of, scale_indexes
 from common.coding.range_coder import FrequencyTables, channel_indexes
 from common.config import find_preset, restored
 from common.data.pictures import padded
+from common.training import checkpoints, shipped, weights
 from papers.cheng_resnet import config
 from papers.cheng_resnet.config import Config, at_scale
 from papers.cheng_resnet.model import Model
@@ -32,7 +33,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config = restored(Config, stored.config)
         self.model = Model(self.config)
-        runs.set_model_arrays(self.model, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.model, stored.arrays, stored.path)
         self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"))
         if self.config.has_hyperprior:
             self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"))
@@ -127,8 +128,8 @@ def load(preset: str, scale: str | None = None, seed: int | None = None) -> Code
 
     Raises RelicError where there are none, and for weights that were trained with other settings than the preset's.
     """
-    stored = weights.load(weights.choose("cheng_resnet", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), weights.scale_of(stored.path)))
+    stored = weights.load(shipped.choose("cheng_resnet", preset, scale, seed))
+    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
     return Codec(stored)
 
 

@@ -65,10 +65,12 @@ def _rows(transform: Any, input_shape: tuple[int, int, int]) -> list[LayerRow]:
 
 
 def _row(layer: Any, output_shape: Any, rearranged: bool) -> LayerRow:
+    from common.layers import keras_kind
+
     _, height, width, channels = output_shape
     parameters = _count(layer)
     kinds = {"Conv2D": "subpixel" if rearranged else "conv", "Conv2DTranspose": "tconv"}
-    kind = kinds.get(type(layer).__name__.removeprefix("Phase")) or ("igdn" if layer.inverse else "gdn")
+    kind = kinds.get(keras_kind(layer)) or ("igdn" if layer.inverse else "gdn")
     return LayerRow(
         name=layer.name,
         kind=kind,

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from common import runs, training, weights
 from common.data import TrainingPatches
+from common.training import checkpoints, presets, runs, weights
+from common.training import ship as ship_module
 from papers.cheng_resnet import codec
 from papers.cheng_resnet import config as config_module
 from papers.cheng_resnet.config import Config
@@ -15,25 +16,25 @@ from papers.cheng_resnet.model import Model
 
 def build(config: Config, seed: int, precision: str | None = None) -> Model:
     """Return a compiled model with freshly initialised weights; precision defaults to the fastest here."""
-    return training.build(Model, config, seed, precision)
+    return presets.build(Model, config, seed, precision)
 
 
 def train(config: Config, run: runs.Run) -> tuple[Model, dict[str, Any]] | None:
     """Train one network; return it with what run.json says of its training, or None when time ran out first."""
     patches = TrainingPatches(config.training_sets, config.patch_size, run.seed, augment=config.flips)
-    return training.fit(build(config, run.seed), config, patches, run)
+    return presets.fit(build(config, run.seed), config, patches, run)
 
 
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
     """Train a preset and ship it; return whether it is finished. As `common.training.train_preset`."""
-    return training.train_preset(config_module, train, ship, preset, scale, seed, **options)
+    return presets.train_preset(config_module, train, ship, preset, scale, seed, **options)
 
 
 def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     """Write a training's weights, rounded to float16, with the integers derived from them, run.json and log.csv."""
     model = Model(config)
-    runs.set_model_arrays(model, weights.to_float16(arrays), run.checkpoint)
+    checkpoints.set_model_arrays(model, weights.to_float16(arrays), run.checkpoint)
     patches = TrainingPatches(config.training_sets, config.patch_size, run.seed, augment=False, limit=16)
     calibration = [patches.batch(step, 1).astype(np.float32) / 255.0 for step in range(8)]
     tables = codec.integers(model, calibration)
-    runs.ship(run, config, runs.model_arrays(model), tables, about)
+    ship_module.ship(run, config, checkpoints.model_arrays(model), tables, about)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from common import backend, runs, weights
+from common import backend
 from common.coding import container
 from common.coding.container import ContainerError
 from common.coding.range_coder import FrequencyTables
@@ -19,6 +19,7 @@ from common.config import find_preset, restored
 from common.errors import RelicError
 from common.metrics import check_picture
 from common.tiling import apply_by_strips
+from common.training import checkpoints, shipped, weights
 from papers.deshmukh_irm import config, entropy_coders
 from papers.deshmukh_irm.config import CODING, FACTOR, Compression, Config, SuperResolution, at_scale
 from papers.deshmukh_irm.entropy_coders import HUFFMAN
@@ -48,7 +49,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config: Any = restored(config.kind_of(stored.config), stored.config)
         self.networks = networks_of(self.config)
-        runs.set_model_arrays(self.networks, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.networks, stored.arrays, stored.path)
         self.tables = FrequencyTables.from_arrays(stored.part("code"))
         self.coder, self.srgan = coder, srgan
         self.passes = _passes(self.networks)
@@ -89,7 +90,7 @@ class Codec:
         """Return the SRGAN that a file was made for; raises RelicError where its weights are not here."""
         if not digest or (self.srgan and self.srgan.digest == digest):
             return self.srgan if digest else None
-        return Codec(weights.load(weights.find("deshmukh_irm/srgan", digest)))
+        return Codec(weights.load(shipped.find("deshmukh_irm/srgan", digest)))
 
     # --- pictures --------------------------------------------------------------------------------------------------
 
@@ -195,8 +196,8 @@ def load(preset: str, scale: str | None = None, seed: int | None = None, **codin
 
 def loaded(preset: str, scale: str | None = None, seed: int | None = None) -> weights.Weights:
     """Return a preset's weights as `load` chooses them."""
-    stored = weights.load(weights.choose("deshmukh_irm", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), weights.scale_of(stored.path)))
+    stored = weights.load(shipped.choose("deshmukh_irm", preset, scale, seed))
+    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
     return stored
 
 

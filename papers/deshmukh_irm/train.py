@@ -6,8 +6,10 @@ from typing import Any, Callable, Mapping
 
 import numpy as np
 
-from common import backend, runs, training, weights
-from common.parts import fit_parts
+from common import backend
+from common.training import checkpoints, loop, presets, runs, weights
+from common.training import ship as ship_module
+from common.training.phases import fit_parts
 from papers.deshmukh_irm import codec
 from papers.deshmukh_irm import config as config_module
 from papers.deshmukh_irm.config import Compression, Config, SuperResolution
@@ -24,7 +26,7 @@ Batch = Callable[[int], "dict[str, np.ndarray]"]
 
 def build(config: Compression, seed: int, precision: str | None = None) -> Model:
     """Return a compiled model with freshly initialised weights (Glorot); precision defaults to the fastest here."""
-    return training.build(Model, config, seed, precision)
+    return presets.build(Model, config, seed, precision)
 
 
 def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
@@ -38,12 +40,12 @@ def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
 def train_compression(config: Compression, run: runs.Run) -> tuple[Model, dict[str, Any]] | None:
     """Train ICM and IRM, first with batch normalisation by batches, then, where asked for, by its running means."""
     patches = Patches(config, run.seed)
-    model = training.initialised(Model, config, run.seed)
+    model = presets.initialised(Model, config, run.seed)
     validate = validation(model, patches)
 
     def fit_part(name: str, alone: Compression, batch: Batch, own: runs.Run) -> tuple[bool, list[dict[str, Any]]]:
         model.settled = name == SETTLED
-        finished, _, rows = runs.fit(training.compiled(model, alone), alone, batch, own, validate)
+        finished, _, rows = loop.fit(presets.compiled(model, alone), alone, batch, own, validate)
         return finished, rows
 
     log = fit_in_turn(config, {"by_batches": config.steps, SETTLED: config.settled_steps}, patches, run, fit_part)
@@ -109,13 +111,13 @@ def validation(model: Model, patches: Patches) -> Callable[[], dict[str, float]]
 def train_super_resolution(config: SuperResolution, run: runs.Run) -> tuple[Adversary, dict[str, Any]] | None:
     """Train the generator by the squared error, then with its adversary; as `train`."""
     patches = Patches(config, run.seed)
-    both = training.initialised(Adversary, config, run.seed)
+    both = presets.initialised(Adversary, config, run.seed)
     content = {}
 
     def fit_part(name: str, alone: SuperResolution, batch: Batch, own: runs.Run) -> tuple[bool, list[dict[str, Any]]]:
-        model = training.compiled(Learning(alone, both, name == ADVERSARIAL), alone)
+        model = presets.compiled(Learning(alone, both, name == ADVERSARIAL), alone)
         content[name] = model.content_name
-        finished, _, rows = runs.fit(model, alone, batch, own)
+        finished, _, rows = loop.fit(model, alone, batch, own)
         return finished, rows
 
     steps = {"generator": config.steps, ADVERSARIAL: config.adversarial_steps}
@@ -125,13 +127,13 @@ def train_super_resolution(config: SuperResolution, run: runs.Run) -> tuple[Adve
 
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
     """Train a preset and ship it; return whether it is finished. As `common.training.train_preset`."""
-    return training.train_preset(config_module, train, ship, preset, scale, seed, **options)
+    return presets.train_preset(config_module, train, ship, preset, scale, seed, **options)
 
 
 def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     """Write a training's weights, rounded to float16, with the range coder's frequencies, run.json and log.csv."""
     networks = codec.networks_of(config)
-    runs.set_model_arrays(networks, weights.to_float16(arrays), run.checkpoint)
-    rounded = runs.model_arrays(networks)
+    checkpoints.set_model_arrays(networks, weights.to_float16(arrays), run.checkpoint)
+    rounded = checkpoints.model_arrays(networks)
     images = Patches(config, run.seed).batch(0, CALIBRATION_IMAGES if run.scale != "smoke" else 4)
-    runs.ship(run, config, rounded, codec.frequencies(config, networks, images), about)
+    ship_module.ship(run, config, rounded, codec.frequencies(config, networks, images), about)

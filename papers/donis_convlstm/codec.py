@@ -12,13 +12,14 @@ from typing import Any, Iterator, Sequence
 
 import numpy as np
 
-from common import backend, runs, weights
+from common import backend
 from common.backend import ops
 from common.coding import container
 from common.coding.container import ContainerError
 from common.config import find_preset, restored
 from common.data.pictures import padded
 from common.errors import RelicError
+from common.training import checkpoints, shipped, weights
 from papers.donis_convlstm import bit_planes, config, model
 from papers.donis_convlstm.config import CODING, MAX_ITERATIONS, Config, Iterative, at_scale
 from papers.donis_convlstm.learning import OneIteration, Unrolled
@@ -43,7 +44,7 @@ class Codec:
                 raise RelicError(f"{self.model_id} has one iteration, not {iterations}: leave iterations out")
             self.iterations = 1
         self.networks = (Unrolled if self.config.is_iterative else OneIteration)(self.config)
-        runs.set_model_arrays(self.networks, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.networks, stored.arrays, stored.path)
         self.code: Any = (IterativeCode if self.config.is_iterative else TiledCode)(self.networks)
 
     def compress(self, image: np.ndarray) -> bytes:
@@ -239,8 +240,8 @@ def load(preset: str, scale: str | None = None, seed: int | None = None, iterati
     iterations: 1 to 16 of the iterative codec. Raises RelicError where there are no weights, for weights that were
     trained with other settings than the preset's, and for iterations that there are not.
     """
-    stored = weights.load(weights.choose("donis_convlstm", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), weights.scale_of(stored.path)))
+    stored = weights.load(shipped.choose("donis_convlstm", preset, scale, seed))
+    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
     return Codec(stored, iterations)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterator
 
-from common import trained
+from common.training import shipped
 from papers.donis_convlstm.config import MAX_ITERATIONS, Config, Iterative, at_scale
 
 SIDE = 32  # pixels of the paper's pictures
@@ -113,4 +113,4 @@ def training_flops(config: Config, scale: str) -> float:
 
 def how_to_train(config: Config, scale: str) -> str:
     """Say which command makes the weights and the log of a preset that are missing, and what it takes."""
-    return trained.how_to_train(config, scale, training_flops(config, scale))
+    return shipped.how_to_train(config, scale, training_flops(config, scale))

@@ -6,9 +6,11 @@ from typing import Any, Callable
 
 import numpy as np
 
-from common import backend, runs, training
+from common import backend
 from common.data import TrainingPatches
-from common.parts import fit_parts
+from common.training import loop, presets, runs
+from common.training import ship as ship_module
+from common.training.phases import fit_parts
 from papers.donis_convlstm import config as config_module
 from papers.donis_convlstm import losses
 from papers.donis_convlstm.config import Config, Iterative
@@ -20,7 +22,7 @@ VALIDATED = 200  # pictures that are validated at once
 
 def build(config: Config, seed: int, precision: str | None = None) -> OneIteration:
     """Return a compiled model of one iteration with freshly initialised weights; precision defaults to the fastest."""
-    return training.build(OneIteration, config, seed, precision, **adam(config))
+    return presets.build(OneIteration, config, seed, precision, **adam(config))
 
 
 def adam(config: Config) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def train_one_iteration(config: Config, run: runs.Run) -> tuple[OneIteration, di
     model = build(config, run.seed)
     batch = batches(config, pictures.x, run.seed)
     validate = validation(model, pictures.validation)
-    finished, seconds, log = runs.fit(model, config, batch, run, validate, chunk=config.epoch_steps)
+    finished, seconds, log = loop.fit(model, config, batch, run, validate, chunk=config.epoch_steps)
     if not finished:
         return None
     about = {"steps": config.steps, "training_seconds": seconds, "data": pictures.digests, "log": log}
@@ -72,15 +74,15 @@ def validation(model: OneIteration, pictures: np.ndarray) -> Callable[[], dict[s
 def train_iterative(config: Iterative, run: runs.Run) -> tuple[Unrolled, dict[str, Any]] | None:
     """Train the iterative codec, phase after phase with more iterations, the weights going on; as `train`."""
     patches = TrainingPatches(config.training_sets, config.patch_size, run.seed, augment=True)
-    first = training.initialised(Unrolled, config, run.seed)
+    first = presets.initialised(Unrolled, config, run.seed)
 
     def fit_phase(index: int, own: runs.Run) -> tuple[bool, list[dict[str, Any]]]:
         iterations, _, rate = config.phases[index]
         alone = dataclasses.replace(config, phases=config.phases[index : index + 1], learning_rate=rate)
-        model = training.compiled(first.with_iterations(iterations), alone, **adam(config))
-        batch = training.batches(config, patches)
+        model = presets.compiled(first.with_iterations(iterations), alone, **adam(config))
+        batch = presets.batches(config, patches)
         before = sum(steps for _, steps, _ in config.phases[:index])  # no phase repeats another one's patches
-        finished, _, rows = runs.fit(model, alone, lambda step: batch(before + step), own)
+        finished, _, rows = loop.fit(model, alone, lambda step: batch(before + step), own)
         return finished, [{**row, "iterations": iterations} for row in rows]
 
     log = fit_parts(run, [f"phase{index + 1}" for index in range(len(config.phases))], fit_phase)
@@ -92,9 +94,9 @@ def train_iterative(config: Iterative, run: runs.Run) -> tuple[Unrolled, dict[st
 
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
     """Train a preset and ship it; return whether it is finished. As `common.training.train_preset`."""
-    return training.train_preset(config_module, train, ship, preset, scale, seed, **options)
+    return presets.train_preset(config_module, train, ship, preset, scale, seed, **options)
 
 
 def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     """Write a training's weights, rounded to float16, run.json and log.csv."""
-    runs.ship(run, config, arrays, {}, about)
+    ship_module.ship(run, config, arrays, {}, about)

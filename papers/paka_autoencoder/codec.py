@@ -11,7 +11,7 @@ from typing import Any
 import constriction
 import numpy as np
 
-from common import backend, runs, weights
+from common import backend
 from common.coding import container, entropy, range_coder
 from common.coding.container import ContainerError
 from common.coding.range_coder import FrequencyTables, channel_indexes
@@ -19,6 +19,7 @@ from common.config import find_preset, restored
 from common.data.pictures import padded
 from common.errors import RelicError
 from common.tiling import apply_by_strips
+from common.training import checkpoints, shipped, weights
 from papers.paka_autoencoder import config, quantiser
 from papers.paka_autoencoder.config import CODING, Config, at_scale
 from papers.paka_autoencoder.model import Model
@@ -37,7 +38,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config = restored(Config, stored.config)
         self.model = Model(self.config)
-        runs.set_model_arrays(self.model, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.model, stored.arrays, stored.path)
         if not self.config.has_rate:
             self.bits = CODING["bits"].check("bits", CODING["bits"].default if bits is None else bits)
             parts = {b: stored.part(f"bits{b}") for b in quantiser.ALL_BITS}
@@ -142,8 +143,8 @@ def load(preset: str, scale: str | None = None, seed: int | None = None, bits: i
     bits: 1 to 8 for each value of an autoencoder's code, 8 unless given. Raises RelicError where there are no weights,
     for weights that were trained with other settings than the preset's, and for bits that there are not.
     """
-    stored = weights.load(weights.choose("paka_autoencoder", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), weights.scale_of(stored.path)))
+    stored = weights.load(shipped.choose("paka_autoencoder", preset, scale, seed))
+    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
     return Codec(stored, bits)
 
 

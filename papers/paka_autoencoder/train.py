@@ -5,8 +5,10 @@ from typing import Any, Callable
 
 import numpy as np
 
-from common import backend, data, runs, training, weights
+from common import backend, data
 from common.data import TrainingPatches
+from common.training import checkpoints, presets, runs, weights
+from common.training import ship as ship_module
 from papers.paka_autoencoder import codec
 from papers.paka_autoencoder import config as config_module
 from papers.paka_autoencoder.config import Config
@@ -18,7 +20,7 @@ CALIBRATION_PIXELS = 6 * 2**20  # the whole training pictures of Kodak are 5.5 m
 
 def build(config: Config, seed: int, precision: str | None = None) -> Model:
     """Return a compiled model with freshly initialised weights; precision defaults to the fastest here."""
-    return training.build(Model, config, seed, precision)
+    return presets.build(Model, config, seed, precision)
 
 
 def patches_of(config: Config, seed: int, augment: bool) -> TrainingPatches:
@@ -47,19 +49,19 @@ def train(config: Config, run: runs.Run) -> tuple[Model, dict[str, Any]] | None:
     """Train one network; return it with what run.json says of its training, or None when time ran out first."""
     patches = patches_of(config, run.seed, config.flips)
     model = build(config, run.seed)
-    return training.fit(model, config, patches, run, validation(config, model))
+    return presets.fit(model, config, patches, run, validation(config, model))
 
 
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
     """Train a preset and ship it; return whether it is finished. As `common.training.train_preset`."""
-    return training.train_preset(config_module, train, ship, preset, scale, seed, **options)
+    return presets.train_preset(config_module, train, ship, preset, scale, seed, **options)
 
 
 def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     """Write a training's weights, rounded to float16, with the integers derived from them, run.json and log.csv."""
     model = Model(config)
-    runs.set_model_arrays(model, weights.to_float16(arrays), run.checkpoint)
+    checkpoints.set_model_arrays(model, weights.to_float16(arrays), run.checkpoint)
     patches = patches_of(config, run.seed, augment=False)
     count = CALIBRATION_PIXELS // config.patch_size**2 if run.scale != "smoke" else 4
     tables = codec.integers(model, [patches.batch(step, 1) for step in range(count)])
-    runs.ship(run, config, runs.model_arrays(model), tables, about)
+    ship_module.ship(run, config, checkpoints.model_arrays(model), tables, about)

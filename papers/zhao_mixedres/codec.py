@@ -12,13 +12,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from common import backend, runs, weights
+from common import backend
 from common.coding import container
 from common.coding.container import ContainerError
 from common.config import find_preset, restored
 from common.errors import RelicError
 from common.metrics import check_picture
 from common.tiling import apply_by_strips
+from common.training import checkpoints, shipped, weights
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.config import Config, at_scale
 from papers.zhao_mixedres.learning import Networks
@@ -37,7 +38,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config = restored(Config, stored.config)
         self.networks = Networks(self.config)
-        runs.set_model_arrays(self.networks, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.networks, stored.arrays, stored.path)
         self.standard = standard_codec(self.config)
         # x, float32 (1, H, W, 1) -> y, and z -> x_hat: shared by copies at other settings, so compiled once.
         self._fdnn = backend.compiled(lambda x: self.networks.fdnn(x, training=False))
@@ -120,6 +121,6 @@ def load(preset: str, scale: str | None = None, seed: int | None = None) -> Code
 
     Raises RelicError where there are none, and for weights that were trained with other settings than the preset's.
     """
-    stored = weights.load(weights.choose("zhao_mixedres", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), weights.scale_of(stored.path)))
+    stored = weights.load(shipped.choose("zhao_mixedres", preset, scale, seed))
+    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
     return Codec(stored)

@@ -6,8 +6,10 @@ from typing import Any, Callable
 
 import numpy as np
 
-from common import backend, metrics, runs, training
-from common.parts import fit_parts
+from common import backend, metrics
+from common.training import loop, presets, runs
+from common.training import ship as ship_module
+from common.training.phases import fit_parts
 from papers.zhao_mixedres import config as config_module
 from papers.zhao_mixedres.config import Config
 from papers.zhao_mixedres.learning import FDNN, PPNN, VCNN, Networks, SubProblem
@@ -40,7 +42,7 @@ def parts(config: Config) -> list[Part]:
 
 def build(config: Config, seed: int, precision: str | None = None) -> Networks:
     """Return the networks as learning starts; precision defaults to the fastest here."""
-    return training.initialised(lambda settings, _: Networks(settings), config, seed, precision)
+    return presets.initialised(lambda settings, _: Networks(settings), config, seed, precision)
 
 
 def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
@@ -53,7 +55,7 @@ def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
         part = plan[index]
         model = sub_problem(config, networks, part.network)
         batch = batches(config, networks, patches, part, (run.seed, index))
-        finished, _, rows = runs.fit(model, config, batch, own)
+        finished, _, rows = loop.fit(model, config, batch, own)
         if part.network == PPNN and finished:
             reports.append(report(config, networks, patches.pictures[:REPORTED]))
         return finished, [{**row, "network": part.network, "alternation": part.alternation} for row in rows]
@@ -67,7 +69,7 @@ def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
 
 def sub_problem(config: Config, networks: Networks, name: str) -> SubProblem:
     """Return the compiled model that trains one of the networks, with an optimizer of its own."""
-    return training.compiled(SubProblem(config, networks, name), config)
+    return presets.compiled(SubProblem(config, networks, name), config)
 
 
 # --- what the networks learn from ----------------------------------------------------------------------------------
@@ -135,9 +137,9 @@ def report(config: Config, networks: Networks, pictures: list[np.ndarray]) -> di
 
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
     """Train a preset and ship it; return whether it is finished. As `common.training.train_preset`."""
-    return training.train_preset(config_module, train, ship, preset, scale, seed, **options)
+    return presets.train_preset(config_module, train, ship, preset, scale, seed, **options)
 
 
 def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     """Write a training's FDNN and PPNN, rounded to float16, run.json and log.csv."""
-    runs.ship(run, config, arrays, {}, about)
+    ship_module.ship(run, config, arrays, {}, about)

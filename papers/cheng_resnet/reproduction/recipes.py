@@ -6,11 +6,14 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import evaluate, metrics, published, statistics, trained
+from common import evaluate, metrics
 from common.classical import codecs, operating_points
 from common.config import preset_of
-from common.join import Reproduction, claim
-from common.tables import Options
+from common.tables import intervals, published
+from common.tables import test_pictures as table_pictures
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
+from common.training import shipped
 from papers.cheng_resnet import codec as codec_module
 from papers.cheng_resnet import complexity, train
 
@@ -30,15 +33,15 @@ COLUMNS = {
 def reproduce(options: Options, references: Mapping[str, str]) -> Reproduction:
     """Measure every row's network, and judge each recipe against its reference, `references[row]`."""
     options = dataclasses.replace(options, images=options.images or (None if options.scale == "smoke" else PICTURES))
-    pictures, test_set, note = trained.pictures_of(options, published.load(options.table))
+    pictures, test_set, note = table_pictures.pictures_of(options, published.load(options.table))
     found = Reproduction(notes=[*NOTES, *([note] if note else [])])
-    seeds = {row: trained.seeds_of(options, config, train.train_preset) for row, config in options.rows.items()}
-    about = {row: trained.network(options.rows[row], options.scale, of) for row, of in seeds.items() if of}
+    seeds = {row: shipped.seeds_of(config, options.scale, options.seeds, train.train_preset) for row, config in options.rows.items()}
+    about = {row: shipped.network(options.rows[row], options.scale, of) for row, of in seeds.items() if of}
     found.provenance = {"test_set": test_set, "networks": about}
     for row, config in options.rows.items():
         flops = complexity.training_flops(config, options.scale)
         if not seeds[row]:
-            found.missing[row] = trained.how_to_train(config, options.scale, flops)
+            found.missing[row] = shipped.how_to_train(config, options.scale, flops)
         for seed in seeds[row]:
             codec = codec_module.load(preset_of(config)[1], options.scale, seed)
             found.pictures += [{"row": row, "seed": seed, **measured(codec, *picture)} for picture in pictures]
@@ -83,6 +86,6 @@ def means(pictures: Sequence[Mapping[str, Any]], field: str) -> dict[str, float]
 def judged(pictures: Sequence[Mapping[str, Any]], row: str, other: str) -> dict[str, Any]:
     """Return the claim that a row's J is below another's, with its interval over pictures."""
     ours, theirs = (np.array([p["objective"] for p in pictures if p["row"] == name]) for name in (row, other))
-    interval = statistics.interval_of_difference(ours, theirs)
+    interval = intervals.interval_of_difference(ours, theirs)
     difference = round(float(np.mean(ours - theirs)), 6)
     return claim(f"J of {row} is below that of {other}", "below", 0.0, difference, "", interval)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from common.join import claim
+from common.tables.document import claim
 from papers.cheng_resnet.complexity import (
     LayerRow,
     analysis_field,

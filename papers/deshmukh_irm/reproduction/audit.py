@@ -8,12 +8,13 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import figures, metrics
+from common import metrics
 from common.data.fetch import KODAK
-from common.figures import Line
-from common.join import Reproduction, claim
-from common.tables import Options
-from common.verdicts import same_digits
+from common.tables import figures
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
+from common.tables.figures import Line
+from common.tables.verdicts import same_digits
 from papers.deshmukh_irm import losses
 from papers.deshmukh_irm.reproduction.references import (
     AREAS,

@@ -6,12 +6,16 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import evaluate, figures, metrics, published, statistics, trained
+from common import evaluate, metrics
 from common.classical import codecs
 from common.config import find_preset
-from common.figures import Line
-from common.join import Reproduction, claim
-from common.tables import Options
+from common.tables import figures, intervals, published
+from common.tables import measure as measure_module
+from common.tables import test_pictures as table_pictures
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
+from common.tables.figures import Line
+from common.training import shipped
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman, train
 from papers.deshmukh_irm.codec import Codec
@@ -97,19 +101,19 @@ COMPARISONS = (
 
 def reproduce(options: Options) -> Reproduction:
     """Measure what has weights on the test pictures, and judge. Only scale smoke trains what is missing."""
-    named, test_set, note = trained.pictures_of(options, published.load(options.table))
+    named, test_set, note = table_pictures.pictures_of(options, published.load(options.table))
     presets = SMOKE_PRESETS if options.scale == "smoke" else PRESETS
     networks = {preset: find_preset(config, preset) for preset in presets}
-    seeds = {preset: trained.seeds_of(options, one, train.train_preset) for preset, one in networks.items()}
+    seeds = {preset: shipped.seeds_of(one, options.scale, options.seeds, train.train_preset) for preset, one in networks.items()}
     srgan, about_srgan = tables.srgan_of(options)
     entries = measure(options.scale, seeds, named, srgan)
     every = [(preset, seed) for preset in seeds for seed in seeds[preset]]
-    logs = {(preset, seed): trained.log(networks[preset], options.scale, seed) for preset, seed in every}
+    logs = {(preset, seed): shipped.log(networks[preset], options.scale, seed) for preset, seed in every}
     found = judged(entries, logs, 20 if options.scale == "smoke" else claims_learning.INITIALISATIONS, named[0][1])
     found.notes += [note] if note else []
     missing = [preset for preset in presets if not seeds[preset]]
     found.missing = {preset: tables.how_to_train(networks[preset], options.scale) for preset in missing}
-    about = {p: trained.network(networks[p], options.scale, seeds[p]) for p in presets if seeds[p]}
+    about = {p: shipped.network(networks[p], options.scale, seeds[p]) for p in presets if seeds[p]}
     found.provenance = {"test_set": test_set, "networks": {**about, **({"srgan": about_srgan} if srgan else {})}}
     found.figures = {"": drawn(entries)}
     return found
@@ -125,7 +129,7 @@ def measure(
     grey = [(name, scaled(image, 1)) for name, image in pictures]
     entries = [{"row": PLAIN, "seed": 0, "picture": name, **of_plain(x)} for name, x in grey]
     every = [(preset, seed) for preset, of in seeds.items() for seed in of]
-    with trained.progress(len(every), "network") as bar:
+    with measure_module.progress(len(every), "network") as bar:
         for preset, seed in every:
             bar.set_description(f"{preset}, seed {seed}")
             codec = codec_module.load(preset, scale, seed).at(srgan=srgan)
@@ -191,7 +195,7 @@ def judged(
     found.further = further(entries)
     found.notes = notes(entries, logs)
     if len(found.claims) < len(claims):
-        found.notes.insert(0, f"Not judged: that takes {statistics.MINIMUM_PICTURES} pictures at least.")
+        found.notes.insert(0, f"Not judged: that takes {intervals.MINIMUM_PICTURES} pictures at least.")
     return found
 
 
@@ -207,14 +211,14 @@ def of_comparison(entries: Sequence[Entry], one: Comparison) -> dict[str, Any]:
     ours, other = (matrix(entries, row, one.field) for row in (one.ours, one.other))
     text = f"{one.sentence}: {one.ours} - {one.other}, {FIELDS[one.field]}"
     trainings = f"{len(ours)} and {len(other)} trainings"
-    return _judged(text, one, ours, other, trainings, statistics.interval_of_difference(ours, other))
+    return _judged(text, one, ours, other, trainings, intervals.interval_of_difference(ours, other))
 
 
 def of_same_networks(entries: Sequence[Entry], one: Comparison) -> dict[str, Any]:
     """Judge two ways to use the same networks, `one.field` and PSNR, by the mean difference, paired by training too."""
     ours, other = (matrix(entries, one.ours, field) for field in (one.field, "psnr"))
     text = f"{one.sentence}: {one.ours}, PSNR, dB"
-    return _judged(text, one, ours, other, f"{len(ours)} trainings", statistics.interval_of_mean(ours - other))
+    return _judged(text, one, ours, other, f"{len(ours)} trainings", intervals.interval_of_mean(ours - other))
 
 
 def _judged(

@@ -5,8 +5,9 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import backend, statistics
-from common.join import claim
+from common import backend
+from common.tables import intervals
+from common.tables.document import claim
 from papers.deshmukh_irm import config, model
 from papers.deshmukh_irm.config import Compression
 from papers.deshmukh_irm.reproduction.references import printed
@@ -31,7 +32,7 @@ def of_steps(logs: Logs, other: str, name: str) -> dict[str, Any]:
     saved = [share_saved(logs["grey", seed], logs[other, seed]) for seed in seeds]
     faster = printed("Faster convergence by skip connections", "Share")
     text = f"Fewer steps than {name} to its last squared error (Section 1: {faster} % faster), % of the steps"
-    interval = statistics.interval_over_trainings(np.array(saved)) or (-100.0, 100.0)
+    interval = intervals.interval_over_trainings(np.array(saved)) or (-100.0, 100.0)
     note = f"By seed {', '.join(f'{value:.0f}' for value in saved)} %; images and their order are the same."
     return claim(text, "above", 0.0, round(float(np.mean(saved)), 4), note, interval)
 

@@ -6,13 +6,15 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from common import data, figures, metrics, trained
+from common import data, metrics
 from common.classical import codecs, operating_points
 from common.data import pictures
 from common.errors import RelicError
-from common.figures import Line
-from common.join import Reproduction, claim
-from common.tables import Options
+from common.tables import figures, measure
+from common.tables import test_pictures as table_pictures
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
+from common.tables.figures import Line
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
@@ -57,7 +59,7 @@ def files_of(options: Options) -> tuple[list[File], dict[str, Any], str]:
         files = [File(name, len(jpeg), coder.decompress(jpeg)) for name, jpeg in coded]
         name, note = STAND_IN, f"No folder {FOLDER} in {', '.join(map(str, data.roots()))}: the embedded set {STAND_IN}"
         note += f", coded as JPEG of quality {STAND_IN_QUALITY}, stands in. No absolute value is comparable."
-    digest = trained.pixel_digest([(file.name, file.image) for file in files])
+    digest = table_pictures.pixel_digest([(file.name, file.image) for file in files])
     return files, {"name": name, "pictures": len(files), "digest": digest}, note
 
 
@@ -80,7 +82,7 @@ def figure3(options: Options) -> Reproduction:
     found, codec = tables.begun(options, config.RGB, test_set, note)
     if codec is None:
         return found
-    with trained.progress(len(files)) as bar:
+    with measure.progress(len(files)) as bar:
         for index, file in enumerate(files):
             found.pictures.append(measured(codec, file, decode=index % EVERY == 0))
             bar.update()

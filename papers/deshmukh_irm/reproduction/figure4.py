@@ -9,13 +9,15 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from common import figures, metrics, published, statistics, trained
+from common import metrics
 from common.classical import codecs, libraries
 from common.evaluate import Codec
-from common.figures import Line
-from common.join import Reproduction, claim
 from common.metrics import check_picture
-from common.tables import Options
+from common.tables import figures, intervals, measure, published
+from common.tables import test_pictures as table_pictures
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
+from common.tables.figures import Line
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config
 from papers.deshmukh_irm.reproduction import tables
@@ -79,14 +81,14 @@ READINGS = {
 
 def figure4(options: Options) -> Reproduction:
     """Count the bytes of original, compressed and decompressed files by format, and judge how their quality differs."""
-    pictures, test_set, note = trained.pictures_of(options, published.load(options.table))
+    pictures, test_set, note = table_pictures.pictures_of(options, published.load(options.table))
     found, codec = tables.begun(options, config.RGB, test_set, note)
     if codec is None:
         return found
     formats, found.missing = usable()
     small = [(name, scaled(picture, 3)) for name, picture in pictures]
     entries: dict[str, list[dict[str, Any]]] = {}
-    with trained.progress(len(formats), "format") as bar:
+    with measure.progress(len(formats), "format") as bar:
         for row, way in formats.items():
             entries[row] = [{"row": row, "seed": 0, "picture": name, **measured(codec, way, x)} for name, x in small]
             bar.update()
@@ -159,7 +161,7 @@ def _spread(reading: str, entries: Entries) -> dict[str, Any]:
     costs = {row: float(np.mean(levels["PNG"] - of)) for row, of in levels.items()}
     worst = max(costs, key=lambda row: abs(costs[row]))
     ordered = sorted((levels["PNG"], levels[worst]), key=np.mean, reverse=True)
-    interval = statistics.interval_of_difference(*ordered) if costs[worst] else None
+    interval = intervals.interval_of_difference(*ordered) if costs[worst] else None
     text = "'The loss and overall quality … do not vary substantially with a change in file formats'"
     text += f", {reading}: largest difference to PNG, dB ({worst})"
     return claim(text, "below", LIMIT, _rounded(abs(costs[worst])), _listed(costs), interval)
@@ -170,7 +172,7 @@ def _saving(reading: str, entries: Entries) -> dict[str, Any]:
     losses = {row: np.array([e["psnr_unsaved"] - e["psnr"] for e in of]) for row, of in entries.items()}
     means = {row: _mean(loss) for row, loss in losses.items()}
     worst = max(means, key=lambda row: means[row])
-    interval = statistics.interval_of_mean(losses[worst]) if means[worst] else None
+    interval = intervals.interval_of_mean(losses[worst]) if means[worst] else None
     text = f"Of it, saving the code as a picture, {reading}: largest loss, dB ({worst})"
     return claim(text, "below", LIMIT, _rounded(means[worst]), _listed(means), interval)
 

@@ -10,12 +10,14 @@ from typing import Any, Callable, Mapping, Sequence
 import cv2
 import numpy as np
 
-from common import metrics, published, trained
+from common import metrics
 from common.classical import codecs, operating_points
 from common.data.fetch import KODAK
 from common.errors import RelicError
-from common.published import Published
-from common.tables import Options
+from common.tables import published
+from common.tables import test_pictures as table_pictures
+from common.tables.command import Options
+from common.tables.published import Published
 from papers.deshmukh_irm import complexity, config, huffman
 from papers.deshmukh_irm.patches import with_channels
 from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, COLOUR, GREY, KODIM23, SIDE, bicubic, named, scaled
@@ -75,7 +77,7 @@ class Sources:
 
 def sources_of(options: Options) -> Sources:
     """Return the pictures; the named ones only beside Kodak itself."""
-    pictures, about, note = trained.pictures_of(options, published.load(options.table))
+    pictures, about, note = table_pictures.pictures_of(options, published.load(options.table))
     notes, originals = [note] if note else [], {}
     if options.data is None and not note:
         try:
@@ -83,7 +85,7 @@ def sources_of(options: Options) -> Sources:
         except RelicError as error:
             notes = [f"{error}. What needs the named pictures is left out."]
     every = [*pictures, *originals.items()]
-    digest = trained.pixel_digest(every)
+    digest = table_pictures.pixel_digest(every)
     told = {"name": f"{about['name']} and named pictures" if originals else about["name"], "set": about["name"]}
     return Sources(pictures, originals, {**told, "pictures": len(every), "digest": digest}, notes)
 

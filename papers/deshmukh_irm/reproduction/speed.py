@@ -13,12 +13,14 @@ from typing import Any, Callable, Mapping
 
 import numpy as np
 
-from common import data, runs, trained, training, weights
+from common import data
 from common.config import preset_of
 from common.errors import RelicError
-from common.join import Reproduction, claim
-from common.tables import Options
+from common.tables import measure
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
 from common.timing import Work, seconds
+from common.training import checkpoints, presets, weights
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import complexity, config
 from papers.deshmukh_irm.codec import Codec
@@ -60,7 +62,7 @@ def trainings(scale: str) -> dict[str, Work]:
 
 
 def _step(settings: Compression) -> Work:
-    model = training.build(Model, settings, 0, PRECISION)
+    model = presets.build(Model, settings, 0, PRECISION)
     shape = (settings.batch_size, settings.patch_size, settings.patch_size, settings.channels)
     x = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     inputs = {"x": x, "step": np.zeros(len(x), np.int32)}
@@ -100,12 +102,12 @@ def test_pictures(scale: str) -> list[np.ndarray]:
 
 def untrained(settings: Config, preset: Config) -> Codec:
     """Return a codec with initial weights, as if they were those of a preset."""
-    networks = training.initialised(lambda one, _: codec_module.networks_of(one), settings, 0, PRECISION)
+    networks = presets.initialised(lambda one, _: codec_module.networks_of(one), settings, 0, PRECISION)
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 64, settings.channels), dtype=np.uint8)
     tables = codec_module.frequencies(settings, networks, images)
     name, fields = "/".join(preset_of(preset)), dataclasses.asdict(settings)
     digest = name.encode()[-weights.DIGEST_LENGTH :]
-    return Codec(weights.Weights(Path("untrained"), name, fields, runs.model_arrays(networks), tables, digest))
+    return Codec(weights.Weights(Path("untrained"), name, fields, checkpoints.model_arrays(networks), tables, digest))
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ def reproduce(options: Options) -> Reproduction:
     rounds = SMOKE_ROUNDS if options.scale == "smoke" else ROUNDS
     every = groups(options.scale)
     times: dict[str, Times] = {}
-    with trained.progress(len(every), "group") as bar:
+    with measure.progress(len(every), "group") as bar:
         for kind, prepare in every.items():
             times[kind] = seconds(prepare(), rounds)
             bar.update()

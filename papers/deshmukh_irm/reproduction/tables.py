@@ -5,12 +5,14 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from common import evaluate, figures, metrics, trained
+from common import evaluate, metrics
 from common.classical import operating_points
 from common.config import preset_of
 from common.errors import RelicError
-from common.join import Reproduction, claim
-from common.tables import Options
+from common.tables import figures, measure
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
+from common.training import shipped
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import complexity, config, huffman, train
 from papers.deshmukh_irm.codec import Codec
@@ -46,11 +48,11 @@ def network(options: Options, preset: Compression) -> tuple[Codec | None, dict[s
     """
     if options.seeds is not None and len(options.seeds) > 1:
         raise RelicError("this experiment measures one training: name one of the seeds")
-    seeds = trained.seeds_of(options, preset, train.train_preset)[:1]
+    seeds = shipped.seeds_of(preset, options.scale, options.seeds, train.train_preset)[:1]
     if not seeds:
         return None, {}
     name = preset_of(preset)[1]
-    return codec_module.load(name, options.scale, seeds[0]), trained.network(preset, options.scale, seeds)
+    return codec_module.load(name, options.scale, seeds[0]), shipped.network(preset, options.scale, seeds)
 
 
 def begun(
@@ -71,7 +73,7 @@ def begun(
 def srgan_of(options: Options) -> tuple[Codec | None, dict[str, Any]]:
     """Return the SRGAN and what a table says of them: at the table's scale, else the best that is here."""
     preset = config.SRGAN
-    seeds = trained.seeds_of(options, preset, train.train_preset)[:1] if options.scale == "smoke" else []
+    seeds = shipped.seeds_of(preset, options.scale, options.seeds, train.train_preset)[:1] if options.scale == "smoke" else []
     try:
         stored = codec_module.loaded("srgan", options.scale, *seeds)
     except RelicError:
@@ -79,14 +81,14 @@ def srgan_of(options: Options) -> tuple[Codec | None, dict[str, Any]]:
             stored = codec_module.loaded("srgan")
         except RelicError:
             return None, {}
-    scale = codec_module.weights.scale_of(stored.path)
+    scale = shipped.scale_of(stored.path)
     seed = int(stored.path.parent.name[len("seed") :])
-    return Codec(stored), trained.network(preset, scale, [seed])
+    return Codec(stored), shipped.network(preset, scale, [seed])
 
 
 def how_to_train(preset: Compression, scale: str) -> str:
     """Say which command makes a preset's weights, and how many operations it takes."""
-    return trained.how_to_train(preset, scale, complexity.training_flops(preset, scale))
+    return shipped.how_to_train(preset, scale, complexity.training_flops(preset, scale))
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -129,7 +131,7 @@ def reproduce(options: Options, preset: Compression, others: Mapping[str, Compre
     pictures, found, codec = _begun(options, preset)
     if codec is None:
         return found
-    with trained.progress(len(pictures.x)) as bar:
+    with measure.progress(len(pictures.x)) as bar:
         for row, x in pictures.x.items():
             found.pictures.append({"row": row, "seed": 0, **measured(codec, x, pictures.names[row])})
             bar.update()

@@ -9,10 +9,10 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import figures
-from common.figures import Line
-from common.join import Reproduction, claim
-from common.tables import Options
+from common.tables import figures
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
+from common.tables.figures import Line
 from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
 from papers.donis_convlstm.config import MAX_ITERATIONS

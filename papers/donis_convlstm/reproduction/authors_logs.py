@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import functools
 
-from common import published
 from common.errors import RelicError
-from common.published import Published
+from common.tables import published
+from common.tables.published import Published
 
 HISTORIES = "donis_convlstm/histories"
 EPOCHS = 15

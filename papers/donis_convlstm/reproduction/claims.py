@@ -6,11 +6,13 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import figures, statistics, trained
 from common.config import find_preset, presets
-from common.figures import Line
-from common.join import WHOLE_SET, Reproduction
-from common.tables import Options
+from common.tables import figures, intervals
+from common.tables import measure as measure_module
+from common.tables.command import Options
+from common.tables.document import WHOLE_SET, Reproduction
+from common.tables.figures import Line
+from common.training import shipped
 from papers.donis_convlstm import complexity, config, train
 from papers.donis_convlstm.config import at_scale
 from papers.donis_convlstm.reproduction import claims_logged, claims_measured, figures6and7, training_spread
@@ -46,11 +48,11 @@ def reproduce(options: Options) -> Reproduction:
     """Measure what has weights on the test pictures, read the logs, judge and draw. Only scale smoke trains."""
     pictures = figures6and7.test_pictures(options)
     networks = {preset: find_preset(config, preset) for preset in wanted(options.scale)}
-    seeds = {preset: trained.seeds_of(options, one, train.train_preset) for preset, one in networks.items()}
+    seeds = {preset: shipped.seeds_of(one, options.scale, options.seeds, train.train_preset) for preset, one in networks.items()}
     tests = measure(options.scale, seeds, pictures.x)
     trainings = {
         preset: [
-            claims_logged.training(one, trained.log(one, options.scale, seed), tests[preset, seed])
+            claims_logged.training(one, shipped.log(one, options.scale, seed), tests[preset, seed])
             for seed in seeds[preset]
         ]
         for preset, one in networks.items()
@@ -64,7 +66,7 @@ def reproduce(options: Options) -> Reproduction:
     found.notes += [pictures.note] if pictures.note else []
     found.notes += [*HOW, stand_ins(options.scale)]
     found.missing = {p: complexity.how_to_train(one, options.scale) for p, one in networks.items() if not seeds[p]}
-    about = {p: trained.network(one, options.scale, seeds[p]) for p, one in networks.items() if seeds[p]}
+    about = {p: shipped.network(one, options.scale, seeds[p]) for p, one in networks.items() if seeds[p]}
     found.provenance = {"test_set": pictures.about, "networks": about}
     return found
 
@@ -81,7 +83,7 @@ def measure(
     """Return `examples.summary` of every network, by preset and seed."""
     every = [(preset, seed) for preset, of in seeds.items() for seed in of]
     found = {}
-    with trained.progress(len(every), "network") as bar:
+    with measure_module.progress(len(every), "network") as bar:
         for preset, seed in every:
             bar.set_description(f"{preset}, seed {seed}")
             x_hat = figures6and7.reconstructed(find_preset(config, preset), scale, seed, x)
@@ -137,7 +139,7 @@ def central(mine: Source, theirs: Source) -> list[str]:
 
 def detectable(deviation: float, degrees: int) -> float:
     """Return the least difference between two single trainings that is decided."""
-    return math.sqrt(2.0) * statistics.student(degrees) * deviation
+    return math.sqrt(2.0) * intervals.student(degrees) * deviation
 
 
 def the_same(mine: Source) -> list[str]:

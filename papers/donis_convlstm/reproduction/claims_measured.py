@@ -8,8 +8,10 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from common import backend, runs, statistics, training
-from common.join import claim
+from common import backend
+from common.tables import intervals
+from common.tables.document import claim
+from common.training import checkpoints, presets
 from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
 from papers.donis_convlstm.config import MAX_ITERATIONS, Config, at_scale
@@ -188,7 +190,7 @@ def vanishing(scale: str, x: np.ndarray, initialisations: int = INITIALISATIONS)
 
 
 def _of_ratios(text: str, relation: str, limit: float, ratios: np.ndarray, note: str) -> dict[str, Any]:
-    interval = statistics.interval_over_trainings(np.log(ratios))
+    interval = intervals.interval_over_trainings(np.log(ratios))
     bounds = None if interval is None else [math.exp(bound) for bound in interval]
     return claim(text, relation, limit, _significant(_geometric(ratios)), note.strip(), bounds)
 
@@ -208,13 +210,13 @@ def gradient_norms(network: Config, scale: str, x: np.ndarray, seeds: Sequence[i
     """
     shortened = replace(at_scale(network, scale), batch_size=len(x))
     inputs = {"x": x, "step": np.zeros(len(x), np.int32)}
-    model = training.initialised(OneIteration, shortened, 0, "float32")
+    model = presets.initialised(OneIteration, shortened, 0, "float32")
     model.compile(optimizer=backend.keras.optimizers.SGD(RATE), jit_compile=False)
     norms = []
     for seed in seeds:
-        fresh = runs.model_arrays(training.initialised(OneIteration, shortened, seed, "float32"))
-        runs.set_model_arrays(model, fresh, Path("a fresh network"))
+        fresh = checkpoints.model_arrays(presets.initialised(OneIteration, shortened, seed, "float32"))
+        checkpoints.set_model_arrays(model, fresh, Path("a fresh network"))
         model.train_on_batch(inputs)
-        after = runs.model_arrays(model)
+        after = checkpoints.model_arrays(model)
         norms.append([np.linalg.norm((after[name] - fresh[name]).astype(np.float64)) / RATE for name in ENDS])
     return np.array(norms)

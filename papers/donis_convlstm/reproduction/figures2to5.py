@@ -12,10 +12,11 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 import numpy as np
 
-from common import figures, trained
-from common.figures import Line
-from common.join import WHOLE_SET, Reproduction
-from common.tables import Options
+from common.tables import figures
+from common.tables.command import Options
+from common.tables.document import WHOLE_SET, Reproduction
+from common.tables.figures import Line
+from common.training import shipped
 from papers.donis_convlstm import train
 from papers.donis_convlstm.complexity import how_to_train
 from papers.donis_convlstm.config import at_scale
@@ -92,12 +93,12 @@ def reproduce(options: Options, quantity: Quantity) -> Reproduction:
     logs: Logs = {}
     networks = {}
     for row, config in options.rows.items():
-        seeds = trained.seeds_of(options, config, train.train_preset)
+        seeds = shipped.seeds_of(config, options.scale, options.seeds, train.train_preset)
         if not seeds:
             found.missing[row] = how_to_train(config, options.scale)
             continue
-        logs[row] = {seed: trained.log(config, options.scale, seed) for seed in seeds}
-        networks[row] = trained.network(config, options.scale, seeds)
+        logs[row] = {seed: shipped.log(config, options.scale, seed) for seed in seeds}
+        networks[row] = shipped.network(config, options.scale, seeds)
     found.pictures = measurements(quantity, logs)
     found.further = further(quantity, logs, options)
     found.figures = drawn(quantity, logs, options)

@@ -11,11 +11,14 @@ from typing import Any, Mapping, Sequence
 import cv2
 import numpy as np
 
-from common import backend, data, figures, metrics, trained
+from common import backend, data, metrics
 from common.config import preset_of
 from common.errors import RelicError
-from common.join import Reproduction
-from common.tables import Options
+from common.tables import figures
+from common.tables import test_pictures as table_pictures
+from common.tables.command import Options
+from common.tables.document import Reproduction
+from common.training import shipped
 from papers.donis_convlstm import codec as codec_module
 from papers.donis_convlstm import config, losses, train
 from papers.donis_convlstm.complexity import how_to_train
@@ -72,7 +75,7 @@ def _pictures(name: str, found: list[tuple[str, np.ndarray]], limit: int | None,
     # Evenly from all of them, as a set's first ones are of one kind.
     chosen = found if limit is None else [found[i * len(found) // limit] for i in range(min(limit, len(found)))]
     squares = [(stem, as_tile(image, SIDE)) for stem, image in chosen]
-    about = {"name": name, "pictures": len(squares), "digest": trained.pixel_digest(squares)}
+    about = {"name": name, "pictures": len(squares), "digest": table_pictures.pixel_digest(squares)}
     return Pictures([stem for stem, _ in squares], np.stack([image for _, image in squares]), about, note)
 
 
@@ -171,8 +174,8 @@ def reproduce(options: Options, end: str) -> Reproduction:
     ((row, as_run),) = options.rows.items()
     pictures = test_pictures(options)
     found = Reproduction(notes=[pictures.note] if pictures.note else [])
-    seeds = {one: trained.seeds_of(options, one, train.train_preset) for one in (as_run, config.AS_WRITTEN)}
-    about = {name_of(one): trained.network(one, options.scale, seeds[one]) for one in seeds if seeds[one]}
+    seeds = {one: shipped.seeds_of(one, options.scale, options.seeds, train.train_preset) for one in (as_run, config.AS_WRITTEN)}
+    about = {name_of(one): shipped.network(one, options.scale, seeds[one]) for one in seeds if seeds[one]}
     found.provenance = {"test_set": pictures.about, "networks": about}
     if not seeds[as_run]:
         found.missing = {row: how_to_train(as_run, options.scale)}

@@ -10,10 +10,12 @@ from typing import Any, Callable, Mapping
 
 import numpy as np
 
-from common import backend, trained, training
-from common.join import Reproduction, claim
-from common.tables import Options
+from common import backend
+from common.tables import measure
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
 from common.timing import Work, seconds
+from common.training import presets
 from papers.donis_convlstm import complexity, config, model, train
 from papers.donis_convlstm.config import MAX_ITERATIONS, Config, at_scale
 from papers.donis_convlstm.learning import OneIteration, Unrolled
@@ -89,7 +91,7 @@ def _first_step(name: str, settings: Config, rounds: int) -> Case:
 
 def _copies(settings: Config, copies: int, rounds: int) -> Case:
     def step(number: int) -> Work:
-        return _step(training.build(lambda one, _: Copies(one, number), settings, 0, PRECISION), _pictures(settings))
+        return _step(presets.build(lambda one, _: Copies(one, number), settings, 0, PRECISION), _pictures(settings))
 
     def prepare() -> dict[str, dict[str, Work]]:
         return {TRAINING: {f"{copies} copies": step(copies), "1 copy": step(1)}}
@@ -100,7 +102,7 @@ def _copies(settings: Config, copies: int, rounds: int) -> Case:
 
 def _iterations(settings: config.Iterative, iterations: int, rounds: int) -> Case:
     def step(number: int) -> Work:
-        made = training.build(lambda one, seed: Unrolled(one, seed, number), settings, 0, PRECISION)
+        made = presets.build(lambda one, seed: Unrolled(one, seed, number), settings, 0, PRECISION)
         return _step(made, _pictures(settings))
 
     def prepare() -> dict[str, dict[str, Work]]:
@@ -113,7 +115,7 @@ def _iterations(settings: config.Iterative, iterations: int, rounds: int) -> Cas
 
 def _built(settings: Config, recurrent: bool = False) -> Any:
     options = train.adam(settings)
-    return training.build(lambda one, seed: OneIteration(one, seed, recurrent), settings, 0, PRECISION, **options)
+    return presets.build(lambda one, seed: OneIteration(one, seed, recurrent), settings, 0, PRECISION, **options)
 
 
 def _pictures(settings: Config) -> dict[str, np.ndarray]:
@@ -140,7 +142,7 @@ def reproduce(options: Options) -> Reproduction:
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found, rows = Reproduction(), {}
     every = cases(options.scale)
-    with trained.progress(len(every), "case") as bar:
+    with measure.progress(len(every), "case") as bar:
         for case in every:
             for kind, works in case.prepare().items():
                 times = seconds(works, case.rounds)

@@ -11,8 +11,8 @@ from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
-from common import statistics
-from common.join import claim
+from common.tables import intervals
+from common.tables.document import claim
 
 DIGITS = 6
 
@@ -92,7 +92,7 @@ def effect(source: Source, value: Value, weights: Mapping[str, float]) -> Effect
         return None
     total = math.fsum(weight * means[group] for group, weight in weights.items())
     variance = sum(weight**2 / len(source.trainings[group]) for group, weight in weights.items())
-    half = statistics.student(known[1]) * known[0] * math.sqrt(variance)
+    half = intervals.student(known[1]) * known[0] * math.sqrt(variance)
     return Effect(total, half, *known)
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from common import figures, metrics, published, trained
+from common import metrics
 from common.classical import codecs
 from common.errors import RelicError
-from common.join import Reproduction, claim
-from common.tables import Options
+from common.tables import figures, published
+from common.tables import test_pictures as table_pictures
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
 from papers.paka_autoencoder.pictures import resized
 from papers.paka_autoencoder.reproduction import audit_losses
 from papers.paka_autoencoder.reproduction.audit_mismatch import FLAT, Pictures, Signs, code, compute
@@ -32,7 +34,7 @@ NUMBERS = ("lowest", "median", "highest")
 
 def reproduce(options: Options) -> Reproduction:
     """Return the audit of Table 1 on Kodak: what codecs can give, and what mistakes would."""
-    named, test_set, note = trained.pictures_of(options, published.load(options.table))
+    named, test_set, note = table_pictures.pictures_of(options, published.load(options.table))
     if len(named) < 2:
         raise RelicError("the audit compares different pictures: use at least two")
     pictures = {name: resized(image) for name, image in named}

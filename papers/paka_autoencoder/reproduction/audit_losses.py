@@ -9,7 +9,7 @@ from typing import Any, Callable, Mapping
 
 import numpy as np
 
-from common.join import claim
+from common.tables.document import claim
 
 Loss = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from common.join import Reproduction, claim
+from common.tables.document import Reproduction, claim
 from papers.paka_autoencoder.complexity import LayerRow, layers
 from papers.paka_autoencoder.config import Config
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from common import figures, trained
-from common.figures import Line
-from common.join import Reproduction
-from common.tables import Options, shipped_seeds
+from common.tables import figures
+from common.tables.command import Options
+from common.tables.document import Reproduction
+from common.tables.figures import Line
+from common.training import shipped
+from common.training.shipped import shipped_seeds
 from papers.paka_autoencoder import config, train
 from papers.paka_autoencoder.config import Config, at_scale
 from papers.paka_autoencoder.reproduction.table1 import how_to_train
@@ -19,15 +21,15 @@ LAST = 5
 
 def figure6(options: Options) -> Reproduction:
     """Return the losses over the epochs, and each at the end of the training; of several seeds the first is taken."""
-    seeds = trained.seeds_of(options, config.AUTOENCODER, train.train_preset)[:1]
+    seeds = shipped.seeds_of(config.AUTOENCODER, options.scale, options.seeds, train.train_preset)[:1]
     if not seeds:
         return Reproduction(missing={row: how_to_train(options) for row in options.rows})
     shortened = at_scale(config.AUTOENCODER, options.scale)
-    log = trained.log(config.AUTOENCODER, options.scale, seeds[0])
+    log = shipped.log(config.AUTOENCODER, options.scale, seeds[0])
     check = check_of(options.scale)
     found = Reproduction(figures={"": drawn({"": log, ", linear output": check}, shortened)})
     found.notes = [compared(log, check)] if check else []
-    found.provenance = {"networks": {"Proposed": trained.network(config.AUTOENCODER, options.scale, seeds)}}
+    found.provenance = {"networks": {"Proposed": shipped.network(config.AUTOENCODER, options.scale, seeds)}}
     for row, name in LOSSES.items():
         last = log[-1].get(name)
         if last is None:
@@ -47,7 +49,7 @@ def figure6(options: Options) -> Reproduction:
 def check_of(scale: str) -> list[dict[str, float]]:
     """Return the log of the training with a linear output, empty where its weights are not here."""
     seeds = shipped_seeds(config.AUTOENCODER_LINEAR, scale)
-    return trained.log(config.AUTOENCODER_LINEAR, scale, seeds[0]) if seeds else []
+    return shipped.log(config.AUTOENCODER_LINEAR, scale, seeds[0]) if seeds else []
 
 
 def compared(log: list[dict[str, float]], check: list[dict[str, float]]) -> str:

@@ -6,11 +6,12 @@ from typing import Any, Iterable, Sequence
 import cv2
 import numpy as np
 
-from common import evaluate, figures, metrics
+from common import evaluate, metrics
 from common.classical import operating_points
-from common.figures import Line
-from common.join import Reproduction
-from common.tables import Options
+from common.tables import figures
+from common.tables.command import Options
+from common.tables.document import Reproduction
+from common.tables.figures import Line
 from papers.paka_autoencoder import config
 from papers.paka_autoencoder.reproduction.published_codecs import (
     CODECS,

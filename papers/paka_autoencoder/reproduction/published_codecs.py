@@ -4,10 +4,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from common import published
 from common.classical import codecs
 from common.errors import RelicError
-from common.published import Published
+from common.tables import published
+from common.tables.published import Published
 
 TABLE1 = "paka_autoencoder/table1"
 PROPOSED = "Proposed"

@@ -8,13 +8,16 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import evaluate, figures, metrics, published, trained
+from common import evaluate, metrics
 from common.classical import codecs, operating_points
 from common.config import Setting, preset_of
 from common.errors import RelicError
-from common.figures import Line
-from common.join import EXACT_SCALE, Reproduction, claim
-from common.tables import Options
+from common.tables import figures, published
+from common.tables import test_pictures as table_pictures
+from common.tables.command import Options
+from common.tables.document import EXACT_SCALE, Reproduction, claim
+from common.tables.figures import Line
+from common.training import shipped
 from papers.paka_autoencoder import codec as codec_module
 from papers.paka_autoencoder import complexity, config, train
 from papers.paka_autoencoder.config import TEST_PICTURES, Config
@@ -51,10 +54,10 @@ def test_pictures(
     Where the folder or stand-in has none of the wanted ones, its first are taken.
     """
     everything = dataclasses.replace(options, images=None)
-    named, about, note = trained.pictures_of(everything, published.load(options.table))
+    named, about, note = table_pictures.pictures_of(everything, published.load(options.table))
     ours = [(name, image) for name, image in named if name in wanted]
     chosen = [(name, resized(image)) for name, image in (ours or named)[: options.images or len(wanted)]]
-    return chosen, {"name": about["name"], "pictures": len(chosen), "digest": trained.pixel_digest(chosen)}, note
+    return chosen, {"name": about["name"], "pictures": len(chosen), "digest": table_pictures.pixel_digest(chosen)}, note
 
 
 def network(options: Options, preset: Config) -> tuple[Any, dict[str, Any]]:
@@ -62,11 +65,11 @@ def network(options: Options, preset: Config) -> tuple[Any, dict[str, Any]]:
 
     Of several seeds the first is taken. Only scale smoke trains what is missing.
     """
-    seeds = trained.seeds_of(options, preset, train.train_preset)[:1]
+    seeds = shipped.seeds_of(preset, options.scale, options.seeds, train.train_preset)[:1]
     if not seeds:
         return None, {}
     paper, name = preset_of(preset)
-    about = trained.network(preset, options.scale, seeds)
+    about = shipped.network(preset, options.scale, seeds)
     return codec_module.load(name, options.scale, seeds[0]), about
 
 
@@ -80,7 +83,7 @@ def at_bits(codec: Any, bits: int) -> Any:
 def how_to_train(options: Options) -> str:
     """Say which command makes the weights that are missing, and what it takes."""
     flops = complexity.training_flops(config.AUTOENCODER, options.scale)
-    return trained.how_to_train(config.AUTOENCODER, options.scale, flops)
+    return shipped.how_to_train(config.AUTOENCODER, options.scale, flops)
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------

@@ -9,10 +9,13 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import published, statistics, trained
 from common.config import find_preset
-from common.join import Reproduction, claim
-from common.tables import Options
+from common.tables import intervals, published
+from common.tables import measure as measure_module
+from common.tables import test_pictures as table_pictures
+from common.tables.command import Options
+from common.tables.document import Reproduction, claim
+from common.training import shipped
 from papers.zhao_mixedres import codec as codec_module
 from papers.zhao_mixedres import complexity, config, train
 from papers.zhao_mixedres.config import FULL, LOW
@@ -115,7 +118,7 @@ def _ablations() -> list[Comparison]:
 
 def reproduce(options: Options) -> Reproduction:
     """Measure what has weights on the test pictures, judge and draw it. Only scale smoke trains what is missing."""
-    named, test_set, note = trained.pictures_of(options, published.load(options.table))
+    named, test_set, note = table_pictures.pictures_of(options, published.load(options.table))
     pictures = [(name, grey(image)) for name, image in named]
     plan = Plan(LOW[:1], FULL[:1]) if options.scale == "smoke" else Plan()
     seeds = {preset: seeds_of(options, preset) for preset in plan.presets}
@@ -125,7 +128,7 @@ def reproduce(options: Options) -> Reproduction:
     found.missing = not_run(plan, seeds, options.scale)
     found.figures = claims_figures.figures_of(found.pictures, plan.low, plan.full, curves, pictures)
     networks = {preset: find_preset(config, preset) for preset in seeds if seeds[preset]}
-    about = {preset: trained.network(one, options.scale, seeds[preset]) for preset, one in networks.items()}
+    about = {preset: shipped.network(one, options.scale, seeds[preset]) for preset, one in networks.items()}
     found.provenance = {"test_set": test_set, "networks": about}
     return found
 
@@ -136,7 +139,7 @@ def reproduce(options: Options) -> Reproduction:
 def seeds_of(options: Options, preset: str) -> list[int]:
     """Return the seeds of a preset; `options.seeds` chooses among those of the ablations alone."""
     chosen = options if preset.startswith("half") else dataclasses.replace(options, seeds=None)
-    return trained.seeds_of(chosen, find_preset(config, preset), train.train_preset)
+    return shipped.seeds_of(find_preset(config, preset), chosen.scale, chosen.seeds, train.train_preset)
 
 
 def measure(
@@ -146,7 +149,7 @@ def measure(
     networks = [(preset, seed) for preset in seeds for seed in seeds[preset]]
     pairs = [(one, pair, seed) for one in plan.comparisons for pair in one.pairs for seed in shared(one, pair, seeds)]
     entries = []
-    with trained.progress(len(networks) + len(pairs), "row") as bar:
+    with measure_module.progress(len(networks) + len(pairs), "row") as bar:
         for preset, seed in networks:
             bar.set_description(f"{preset}, seed {seed}")
             for setting in (curves.trained_setting(preset, seed), *plan.extensions.get(preset, ())):
@@ -175,7 +178,7 @@ def not_run(plan: Plan, seeds: Mapping[str, Sequence[int]], scale: str) -> dict[
 
 def _how_to_train(preset: str, scale: str) -> str:
     one = find_preset(config, preset)
-    return trained.how_to_train(one, scale, complexity.training_flops(one, scale))
+    return shipped.how_to_train(one, scale, complexity.training_flops(one, scale))
 
 
 # --- judging -------------------------------------------------------------------------------------------------------
@@ -190,7 +193,7 @@ def judged(entries: list[Entry], plan: Plan) -> Reproduction:
         found.claims += claims
         if not claims and measured.issuperset(one.presets):
             found.notes.append(
-                f"{one.name}: not judged. That takes {FEWEST_TRAININGS} trainings and {statistics.MINIMUM_PICTURES} "
+                f"{one.name}: not judged. That takes {FEWEST_TRAININGS} trainings and {intervals.MINIMUM_PICTURES} "
                 "pictures at least, as one training may be better by chance."
             )
     found.claims += [*crossing_claims(entries, plan), complexity_claim()]
@@ -203,7 +206,7 @@ def comparison_claims(one: Comparison, entries: Sequence[Entry]) -> list[dict[st
     claims = []
     for quality, name in NAMES.items():
         values = differences(entries, one.name, quality)
-        interval = statistics.interval_of_mean(values)
+        interval = intervals.interval_of_mean(values)
         if interval is None or len(values) < FEWEST_TRAININGS:
             return []
         half, unit = (interval[1] - interval[0]) / 2, UNITS[quality]

@@ -5,8 +5,8 @@ from typing import Any, Iterable, Sequence
 
 import numpy as np
 
-from common import figures
-from common.figures import Line
+from common.tables import figures
+from common.tables.figures import Line
 from papers.zhao_mixedres.reproduction.equal_rate import QUALITIES, Curve, Curves, Entry, Picture, curve_of, differences
 from papers.zhao_mixedres.reproduction.points import Y_LABELS, Point
 

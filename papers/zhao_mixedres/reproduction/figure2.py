@@ -12,12 +12,16 @@ from typing import Any, Callable, Dict, Mapping, Sequence
 
 import numpy as np
 
-from common import data, figures, metrics, published, trained
+from common import data, metrics
 from common.config import find_preset
 from common.errors import RelicError
-from common.figures import Line
-from common.join import Document, Reproduction, claim
-from common.tables import Options
+from common.tables import figures, published
+from common.tables import measure as measure_module
+from common.tables import test_pictures as table_pictures
+from common.tables.command import Options
+from common.tables.document import Document, Reproduction, claim
+from common.tables.figures import Line
+from common.training import shipped
 from papers.zhao_mixedres import codec as codec_module
 from papers.zhao_mixedres import complexity, config, train
 from papers.zhao_mixedres.patches import grey
@@ -62,12 +66,12 @@ def reproduce(options: Options) -> Reproduction:
 
 def test_pictures(options: Options) -> tuple[Pictures, dict[str, Any], list[str]]:
     """Return grey pictures by test set and name, `{name, pictures, digest}` of the first set, and what is missing."""
-    named, about, note = trained.pictures_of(options, published.load(options.table))
+    named, about, note = table_pictures.pictures_of(options, published.load(options.table))
     names = {f"{i:02d}": name for i, name in enumerate(NAMES, 1)} if about["name"] == SET12 else {}
     found = {about["name"]: {names.get(stem, stem): grey(image) for stem, image in named}}
     notes = [note] if note else []
     if options.data is None:
-        limit = options.images or (trained.SMOKE_IMAGES if options.scale == "smoke" else None)
+        limit = options.images or (table_pictures.SMOKE_IMAGES if options.scale == "smoke" else None)
         try:
             found[CLASSIC5] = {stem: grey(image) for stem, image in data.images(CLASSIC5, limit)}
         except RelicError as error:
@@ -88,7 +92,7 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
     everything = [(found[name][picture], x) for name, of_set in pictures.items() for picture, x in of_set.items()]
     named = [(curves, pictures[SET12][name]) for name, curves in of_rows(found, options.rows).items()]
     networks = {}
-    with trained.progress(len(everything) * (1 + len(comparators.COMPARATORS) + sum(map(len, seeds.values())))) as bar:
+    with measure_module.progress(len(everything) * (1 + len(comparators.COMPARATORS) + sum(map(len, seeds.values())))) as bar:
         for label, curve_of in _classical().items():
             for curves, x in everything:
                 curves[label] = curve_of(x)
@@ -96,7 +100,7 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
         for label, preset in ((label, each) for label, presets in PRESETS.items() for each in presets if seeds[each]):
             bar.set_description(preset)
             codec = codec_module.load(preset, options.scale, *seeds[preset])
-            networks[preset] = trained.network(find_preset(config, preset), options.scale, seeds[preset])
+            networks[preset] = shipped.network(find_preset(config, preset), options.scale, seeds[preset])
             for curves, x in everything:
                 curves.setdefault(label, []).append(points.measure(codec, x, codec.config.quality))
                 bar.update()
@@ -107,7 +111,7 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
 
 
 def _first_seed(options: Options, preset: str) -> list[int]:
-    return trained.seeds_of(options, find_preset(config, preset), train.train_preset)[:1]
+    return shipped.seeds_of(find_preset(config, preset), options.scale, options.seeds, train.train_preset)[:1]
 
 
 def _classical() -> dict[str, Callable[[np.ndarray], list[Point]]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from common import metrics
 from common.errors import RelicError
-from common.figures import Line
+from common.tables.figures import Line
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.reproduction import comparators, points
 from papers.zhao_mixedres.reproduction.points import Point

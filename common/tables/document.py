@@ -15,8 +15,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common import published, statistics, verdicts
-from common.published import Published
+from common.tables import intervals, published, verdicts
+from common.tables.published import Published
 
 Document = dict
 EXACT_SCALE = "exact"
@@ -31,7 +31,7 @@ class Reproduction:
     `values[row][column]` are numbers counted or computed otherwise; `pictures` are measurements, one mapping a row,
     seed and picture (WHOLE_SET in all of them: of a set as a whole) with the fields that the published file's
     `measured as` names. `missing[row]` says why a row was not run, `further[column][row]` are columns the paper has
-    not, `claims` come from `claim`. `figures[suffix]` are drawn by common.figures; "" is the main one.
+    not, `claims` come from `claim`. `figures[suffix]` are drawn by common.tables.figures; "" is the main one.
     `provenance["obstacles"][column]` says why a column's values cannot be compared with the paper's, "" where they
     can at every scale; other columns follow from scale and test pictures.
     """
@@ -57,7 +57,8 @@ def claim(
     """Return a judged claim, which holds if `found <relation> claimed`; relations as in `verdicts.of_claim`.
 
     Where the paper claims no number, `claimed` is what `found` must exceed or stay below for its sentence to be true.
-    `interval` is the 95 % interval of `found`, as in `common.statistics`: if it covers `claimed`, nothing is decided.
+    `interval` is the 95 % interval of `found`, as in `common.tables.intervals`: if it covers `claimed`, nothing is
+    decided.
     """
     bounds = _rounded_interval(interval)
     verdict = verdicts.of_claim(relation, claimed, found, bounds)
@@ -284,8 +285,8 @@ def _interval_of(paper: Published, found: Reproduction, row: str, column: str) -
 def _interval(found: Reproduction, *matrices: np.ndarray) -> Any:
     """Return the interval of a row's mean or of the difference of two: over trainings alone for sets as wholes."""
     if any(p["picture"] == WHOLE_SET for p in found.pictures):
-        return statistics.interval_over_trainings(*(matrix[:, 0] for matrix in matrices))
-    of_rows = statistics.interval_of_mean if len(matrices) == 1 else statistics.interval_of_difference
+        return intervals.interval_over_trainings(*(matrix[:, 0] for matrix in matrices))
+    of_rows = intervals.interval_of_mean if len(matrices) == 1 else intervals.interval_of_difference
     return of_rows(*matrices)
 
 

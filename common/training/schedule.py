@@ -9,10 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
-from common import runs
 from common.config import differing_fields, preset_of
 from common.errors import RelicError
-from common.runs import Run
+from common.training import checkpoints
+from common.training.runs import Run
 
 TURN = 5.0  # minutes that one training goes on for before the next one's turn
 LARGE_GPU, TWO_CORES = 5e13, 1e11  # operations a second that trainings reach, for estimates
@@ -54,7 +54,7 @@ class Training:
         """Return the steps done and the seconds they took."""
         if self.is_shipped:
             return self.about["steps"], self.about["training_seconds"]
-        kept = [runs.checkpoint_about(path) for path in self._checkpoints()] if self._can_resume() else []
+        kept = [checkpoints.checkpoint_about(path) for path in self._checkpoints()] if self._can_resume() else []
         return sum(about["step"] for about in kept), sum(about["seconds"] for about in kept)
 
     def go_on(self, minutes: float | None = None) -> bool:
@@ -71,7 +71,7 @@ class Training:
     def _can_resume(self) -> bool:
         """Return whether there are checkpoints and all are of this config; a part has its own steps and rate."""
         own = {"steps", "learning_rate", "phases"}
-        kept = [runs.checkpoint_about(path)["config"] for path in self._checkpoints()]
+        kept = [checkpoints.checkpoint_about(path)["config"] for path in self._checkpoints()]
         single = len(kept) == 1 and self._checkpoints()[0] == self.run.checkpoint
         differing = [set(differing_fields(config, self.config)) for config in kept]
         return bool(kept) and not any(names if single else names - own for names in differing)

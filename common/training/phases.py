@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from common import runs
+from common.training import runs
 
 Rows = list
 FitPart = Callable[[int, runs.Run], "tuple[bool, Rows]"]
@@ -15,8 +15,8 @@ FitPart = Callable[[int, runs.Run], "tuple[bool, Rows]"]
 def fit_parts(run: runs.Run, names: Sequence[str], fit_part: FitPart) -> list[dict[str, Any]] | None:
     """Fit all parts; return the log of the whole, whose steps and seconds go on, or None when time ran out first.
 
-    `fit_part(index, own)` fits one part by its own run with `common.runs.fit`, which for a part that is complete only
-    restores what it left; it returns (finished, log rows).
+    `fit_part(index, own)` fits one part by its own run with `common.training.loop.fit`, which for a part that is
+    complete only restores what it left; it returns (finished, log rows).
     """
     if run.restart:
         discard(run)

@@ -9,10 +9,12 @@ import sys
 import time
 from typing import Iterator, Sequence
 
-from common import runs, schedule, tables
-from common.campaign_lock import alone
+from common import files, provenance
 from common.errors import run_main
-from common.tables import Parser, minutes
+from common.tables import files as table_files
+from common.tables.command import Parser, minutes
+from common.training import schedule, shipped
+from common.training.campaign_lock import alone
 
 NICENESS = 10
 
@@ -27,7 +29,7 @@ def main(plan: Sequence[Entry]) -> None:
 def _main(plan: Sequence[Entry]) -> None:
     module = sys.modules["__main__"]
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = Parser(prog=runs.module_command(), description=module.__doc__, formatter_class=formatter)
+    parser = Parser(prog=provenance.module_command(), description=module.__doc__, formatter_class=formatter)
     parser.add_argument("--minutes", type=minutes, metavar="M", help="stop after so many; the same command goes on")
     parser.add_argument("--status", action="store_true", help="print how far every training is, and train nothing")
     arguments = parser.parse_args()
@@ -63,9 +65,9 @@ def trainings(name: str, scale: str, seeds: Sequence[int]) -> list[schedule.Trai
 
 def _is_written(name: str, scale: str, wanted: Sequence[schedule.Training]) -> bool:
     """Return whether an experiment's table was measured with the weights that are there."""
-    path = runs.results_dir() / scale / f"{importlib.import_module(f'experiments.{name}').TABLE}.json"
-    networks = str(tables.read(path)["provenance"].get("networks")) if path.is_file() else ""
-    return all(training.about["weights_sha256"][: tables.SHOWN_DIGITS] in networks for training in wanted)
+    path = files.results_dir() / scale / f"{importlib.import_module(f'experiments.{name}').TABLE}.json"
+    networks = str(table_files.read(path)["provenance"].get("networks")) if path.is_file() else ""
+    return all(training.about["weights_sha256"][: shipped.SHOWN_DIGITS] in networks for training in wanted)
 
 
 def status(plan: Sequence[Entry]) -> Iterator[str]:

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-from common import runs
+from common import files
 from common.errors import RelicError
 
 
 def lock_file() -> Path:
     """Return the file that a running campaign holds, with its process number in it."""
-    return runs.results_dir() / "runs" / "campaign.lock"
+    return files.results_dir() / "runs" / "campaign.lock"
 
 
 @contextmanager

@@ -5,9 +5,6 @@ An experiment declares `ROWS` (label as printed: config) and `reproduce(options)
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
 import math
 import sys
 import time
@@ -15,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, NoReturn, Sequence
 
-from common import published, runs, schedule, table_text, weights
-from common.config import SCALES, check_scale, preset_of
+from common.config import SCALES, check_scale
 from common.errors import RelicError, run_main
-from common.join import EXACT_SCALE, Document, Reproduction, claim, figure_name, is_published_set, join, recompute
-
-SHOWN_DIGITS = 16  # of the sha256 of weights, in a table's provenance
-
-__all__ = ["Document", "Options", "Reproduction", "claim", "join", "main", "preset_of", "recompute", "write"]
+from common.files import write_json
+from common.provenance import module_command, provenance
+from common.tables import files as table_files
+from common.tables import text as table_text
+from common.tables.document import EXACT_SCALE, Reproduction, join
+from common.training import schedule
+from common.training.shipped import best_scale
 
 
 @dataclass(frozen=True)
@@ -73,18 +71,18 @@ def _main(
     started = time.monotonic()
     found = reproduce(options)
     seconds = round(time.monotonic() - started, 1)
-    found.provenance = {"scale": scale, **found.provenance, "seconds": seconds, **runs.provenance()}
+    found.provenance = {"scale": scale, **found.provenance, "seconds": seconds, **provenance()}
     document = join(table, scale, reference, found)
-    path = write(document, found.figures, arguments.svg)
+    path = table_files.write(document, found.figures, arguments.svg)
     if arguments.json:
-        runs.write_json(arguments.json, document)
+        write_json(arguments.json, document)
     print(table_text.as_text(document))
     print(f"\nwritten: {path.with_suffix('.md')} (also {', '.join(['.json', '.csv', *document.get('figures', ())])})")
 
 
 def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Namespace) -> None:
     """Train what is missing, where that is asked for; raise RelicError where no network or not enough time is there."""
-    command = f"{runs.module_command()} --scale {scale} --train"
+    command = f"{module_command()} --scale {scale} --train"
     if arguments.train:
         left = schedule.complete(schedule.trainings(configs, scale, arguments.seeds or (0,)), arguments.minutes)
         if left:
@@ -95,9 +93,6 @@ def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Names
             )
     elif scale != "smoke":  # which trains by itself
         schedule.require_weights(configs, scale, command)
-
-
-# --- the command line ----------------------------------------------------------------------------------------------
 
 
 class Parser(argparse.ArgumentParser):
@@ -165,104 +160,3 @@ def _check_folder(folder: Path | None) -> None:
         raise RelicError(f"--data {folder}: no such folder")
     if not any(folder.iterdir()):
         raise RelicError(f"--data {folder}: the folder is empty, put the test pictures there")
-
-
-def shipped_seeds(config: Any, scale: str) -> list[int]:
-    """Return the seeds with weights of a config's preset at a scale, in order."""
-    return [seed for its_scale, seed, _ in weights.shipped(*preset_of(config)) if its_scale == scale]
-
-
-def best_scale(rows: Mapping[str, Any]) -> str:
-    """Return the best scale that has shipped weights for every row, `small` where none has."""
-    for scale in reversed(SCALES[1:]):
-        if rows and all(shipped_seeds(config, scale) for config in rows.values()):
-            return scale
-    return "small"
-
-
-# --- files ---------------------------------------------------------------------------------------------------------
-
-
-def write(document: Document, figures: Mapping[str, Any] | None = None, svg: bool = False) -> Path:
-    """Write `<table>.json`, `.csv`, `.md`, figures, and `<table>_curves.json` of measured rows; return the json's path.
-
-    `figures[suffix]` are those that the document names: `<table>.png` for "", else `<table>_<suffix>.png`, and with
-    `svg` as svg too what is not made of pixels.
-    """
-    path = place(document)
-    _write_figures(path, figures or {}, svg)
-    runs.write_json(path, document)
-    _write_text(path.with_suffix(".csv"), as_csv(document))
-    _write_text(path.with_suffix(".md"), table_text.as_markdown(document))
-    if any("bpp" in picture for picture in document["pictures"]):
-        runs.write_json(path.with_name(f"{path.stem}_curves.json"), curves(document))
-    return path
-
-
-def place(document: Document) -> Path:
-    """Return where a document's json belongs: `results/<scale>/<paper>/<table>.json`.
-
-    A table measured on other or fewer pictures than the published ones goes below `results/runs`, so that a quick look
-    never replaces a complete table; smoke results stay in `results/smoke`.
-    """
-    paper = published.load(document["table"])
-    base = runs.results_dir()
-    partial = paper.test_set and not is_published_set(paper, document["provenance"].get("test_set") or {})
-    if partial and document["scale"] != "smoke":
-        base = base / "runs"
-    return base / document["scale"] / f"{document['table']}.json"
-
-
-def _write_figures(path: Path, drawn: Mapping[str, Any], svg: bool) -> None:
-    if drawn:
-        from common import figures
-
-        for suffix, figure in drawn.items():
-            figures.save(figure, path.with_name(figure_name(path.stem, suffix)).with_suffix(""), svg)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with runs.atomic_file(path) as file:
-        file.write(text.encode())
-
-
-def as_csv(document: Document) -> str:
-    """Return the cells as csv, one line each, or the claims where there are no cells; an interval takes two fields."""
-    lines, names = document["cells"], ["row", "column", "printed", "published", "reproduced", "delta", "tolerance"]
-    if not lines and document["claims"]:
-        lines, names = document["claims"], ["claim", "relation", "claimed", "found"]
-        lines = [{**one, "scale": document["scale"]} for one in lines]
-    names += ["interval_low", "interval_high", "verdict", "scale", "note"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    for line in lines:
-        low, high = line.get("interval") or (None, None)
-        writer.writerow({**line, "interval_low": low, "interval_high": high})
-    return text.getvalue()
-
-
-def curves(document: Document) -> list[dict[str, Any]]:
-    """Return one rate-distortion curve a row in the field's layout: one point, the mean over pictures and seeds."""
-    fields = {"bpp": "bpp", "psnr-rgb": "psnr", "ms-ssim-rgb": "ms_ssim"}
-    fields.update({"encoding_time": "encoding_time", "decoding_time": "decoding_time"})
-    about = f"{document['citation']}; {document['title']}; scale {document['scale']}"
-    rows = dict.fromkeys(picture["row"] for picture in document["pictures"])
-    points = {row: [p for p in document["pictures"] if p["row"] == row] for row in rows}
-    return [
-        {"name": row, "description": about, "results": {name: [_mean(points[row], f)] for name, f in fields.items()}}
-        for row in rows
-    ]
-
-
-def _mean(pictures: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    values = [p[name] for p in pictures if p.get(name) is not None]
-    return math.fsum(values) / len(values) if values else None
-
-
-def read(path: Path) -> Document:
-    """Read a written table; raises RelicError where the file is not one."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RelicError(f"{path} is not the json of a table ({error}): run its experiment again") from None

@@ -8,8 +8,8 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import Any, Mapping, Sequence
 
-from common import published, verdicts
-from common.published import PICTURE, Published
+from common.tables import published, verdicts
+from common.tables.published import PICTURE, Published
 
 MANY_CELLS = 40
 WIDEST_COLUMN = 60  # characters, on a terminal

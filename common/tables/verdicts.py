@@ -4,7 +4,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Mapping, Sequence
 
-from common.published import PICTURE, Published, Tolerance, number
+from common.tables.published import PICTURE, Published, Tolerance, number
 
 EXACT = "exact"
 WITHIN = "within"

@@ -6,10 +6,11 @@ from typing import Any, Callable
 
 import numpy as np
 
-from common import backend, runs
-from common.averages import WeightAverage
+from common import backend
 from common.config import find_preset
 from common.data import TrainingPatches
+from common.training import checkpoints, loop, runs
+from common.training.averages import WeightAverage
 
 
 def build(
@@ -63,15 +64,15 @@ def fit(
     """Train a compiled model on patches; return it with what run.json says of that, or None when time ran out first.
 
     Where a config has an `average_decay` other than 0, the model returned has the average of its weights. `validate`
-    as in `common.runs.fit`.
+    as in `common.training.loop.fit`.
     """
     decay = getattr(config, "average_decay", 0.0)
     average = WeightAverage(decay) if decay else None
-    finished, seconds, log = runs.fit(model, config, batches(config, patches), run, validate, average=average)
+    finished, seconds, log = loop.fit(model, config, batches(config, patches), run, validate, average=average)
     if not finished:
         return None
     if average:
-        runs.set_model_arrays(model, average.arrays, run.checkpoint)
+        checkpoints.set_model_arrays(model, average.arrays, run.checkpoint)
     about = {"steps": config.steps, "training_seconds": seconds, "data": patches.digests, "log": log}
     return model, about
 
@@ -97,5 +98,5 @@ def train_preset(
     if trained is None:
         return False
     model, about = trained
-    ship(run, config, runs.model_arrays(model), about)
+    ship(run, config, checkpoints.model_arrays(model), about)
     return True

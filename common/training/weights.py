@@ -4,14 +4,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Mapping
 
 import numpy as np
 
-from common import runs
 from common.errors import RelicError
+from common.files import atomic_file
+from common.training import checkpoints
 
 DIGEST_LENGTH = 8  # bytes of the file's sha256 that a coded picture names
 
@@ -49,7 +49,7 @@ def save(path: Path, model: str, config: Any, arrays: Mapping[str, np.ndarray], 
     about = {"model": model, "config": json.dumps(dataclasses.asdict(config))}
     content = {**to_float16(arrays), **{f"integers/{k}": np.ascontiguousarray(v) for k, v in integers.items()}}
     data = _serialise(content, about)
-    with runs.atomic_file(path) as file:
+    with atomic_file(path) as file:
         file.write(data)
     return hashlib.sha256(data).hexdigest()
 
@@ -99,62 +99,4 @@ def _noted_digest(path: Path) -> str | None:
 
 def check_config(weights: Weights, config: Any) -> None:
     """Raise RelicError unless the weights are of the network of `config`; the recipe may be an earlier one."""
-    runs.check_config(weights.config, config, weights.path, recipe=False)
-
-
-def shipped(paper: str, preset: str) -> list[tuple[str, int, Path]]:
-    """Return (scale, seed, path) of every weights file of a preset, best scale first, lowest seed first."""
-    from common.config import SCALES
-
-    found = []
-    for scale in reversed(SCALES):
-        folder = runs.Run(paper, preset, scale).shipped.parent
-        for path in folder.glob("seed*/weights.safetensors"):
-            seed = path.parent.name[len("seed") :]
-            found += [(scale, int(seed), path)] if seed.isdigit() else []
-    return sorted(found, key=lambda entry: (-SCALES.index(entry[0]), entry[1]))
-
-
-def scale_of(path: Path) -> str:
-    """Return the scale of a weights file, from its place <scale>/<paper>/<preset>/seed<k>/weights.safetensors."""
-    return path.parents[3].name
-
-
-def choose(paper: str, preset: str, scale: str | None = None, seed: int | None = None) -> Path:
-    """Return the weights file of a preset: of the best scale and lowest seed unless they are given.
-
-    Raises RelicError that names what there is.
-    """
-    from common.config import check_scale
-
-    if scale is not None:
-        check_scale(scale)
-    found = shipped(paper, preset)
-    for its_scale, its_seed, path in found:
-        if scale in (None, its_scale) and seed in (None, its_seed):
-            return path
-    there = ", ".join(f"{its_scale} seed {its_seed}" for its_scale, its_seed, _ in found) or "nothing"
-    wanted = f"{paper}/{preset}{f' at scale {scale}' if scale else ''}{'' if seed is None else f' seed {seed}'}"
-    raise RelicError(
-        f"no weights for {wanted} (there is: {there}): run `relic train {paper}/{preset} --scale {scale or 'small'}`"
-    )
-
-
-def find(model: str, digest: bytes) -> Path:
-    """Return the weights file of a preset whose sha256 starts with `digest`, whatever its scale and seed.
-
-    Raises RelicError where no file here has that digest.
-    """
-    paper, preset = model.split("/")
-    for _, _, path in shipped(paper, preset):
-        if _file_digest(path, path.stat().st_mtime_ns) == digest:
-            return path
-    raise RelicError(
-        f"this file was coded with weights {digest.hex()} of {model}, which are not here: put their folder below "
-        f"{runs.results_dir() / 'models'}"
-    )
-
-
-@lru_cache(maxsize=None)
-def _file_digest(path: Path, modified: int) -> bytes:
-    return runs.file_digest(path)[:DIGEST_LENGTH]
+    checkpoints.check_config(weights.config, config, weights.path, recipe=False)

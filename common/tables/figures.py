@@ -167,13 +167,13 @@ def save(figure: Figure, stem: Path, svg: bool = False) -> list[Path]:
     A file is written whole or not at all. Its bytes depend on nothing but the figure and the versions of matplotlib
     and Pillow.
     """
-    from common import runs
+    from common import files
 
     nothing = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
     paths = []
     for kind in ["png", "svg"] if svg and not figure.images else ["png"]:
         paths.append(stem.with_name(f"{stem.name}.{kind}"))
-        with _style(), runs.atomic_file(paths[-1]) as file:
+        with _style(), files.atomic_file(paths[-1]) as file:
             figure.savefig(file, format=kind, metadata=nothing[kind])
     return paths
 

@@ -10,7 +10,7 @@ class WeightAverage:
     """An average whose memory grows with the training: the decay of step t is min(decay, (1 + t) / (10 + t)).
 
     It takes in the weights at the end of each row of the log, with the decay of all steps since the last. `arrays` are
-    float32 by the names of `common.runs.model_arrays`, empty before the first update.
+    float32 by the names of `common.training.checkpoints.model_arrays`, empty before the first update.
     """
 
     def __init__(self, decay: float) -> None:

@@ -1,0 +1,43 @@
+"""Where results lie, and files that appear whole or not at all."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator
+
+
+def results_dir() -> Path:
+    """Return the folder of results: `RELIC_RESULTS`, else `results/` of the checkout."""
+    return Path(os.environ.get("RELIC_RESULTS") or Path(__file__).resolve().parent.parent / "results")
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Any]:
+    """Open a binary file that appears at `path` whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically, indented, with a final newline."""
+    with atomic_file(path) as file:
+        file.write((json.dumps(content, indent=1) + "\n").encode())
+
+
+def file_digest(path: Path) -> bytes:
+    """Return the sha256 of a file, 32 bytes."""
+    return hashlib.sha256(path.read_bytes()).digest()

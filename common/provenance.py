@@ -1,0 +1,38 @@
+"""What a result says of the program that made it: commit, command, versions, machine."""
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def provenance() -> dict[str, Any]:
+    """Return commit, dirty flag, command, versions, machine and device of the running program."""
+    from common import backend
+
+    return {
+        "command": " ".join([module_command(), *sys.argv[1:]]),
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "stack": backend.STACK,
+        "backend": backend.BACKEND,
+        "python": platform.python_version(),
+        "versions": backend.versions(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "device": backend.device(),
+    }
+
+
+def module_command() -> str:
+    """Return how the running module is started, without its arguments."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return f"python -m {spec.name.removesuffix('.__main__') if spec else Path(sys.argv[0]).stem}"
+
+
+def _git(*arguments: str) -> str:
+    here = Path(__file__).resolve().parent
+    result = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
+    return result.stdout.strip()

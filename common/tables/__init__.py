@@ -1,0 +1,1 @@
+"""Published tables next to reproduced ones: from measurements to verdicts, files and figures."""

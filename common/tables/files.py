@@ -1,0 +1,100 @@
+"""A table's files: json, csv, markdown, figures and curves, written and read."""
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from common.errors import RelicError
+from common.files import atomic_file, results_dir, write_json
+from common.tables import published
+from common.tables import text as table_text
+from common.tables.document import Document, figure_name, is_published_set
+
+
+def write(document: Document, figures: Mapping[str, Any] | None = None, svg: bool = False) -> Path:
+    """Write `<table>.json`, `.csv`, `.md`, figures, and `<table>_curves.json` of measured rows; return the json's path.
+
+    `figures[suffix]` are those that the document names: `<table>.png` for "", else `<table>_<suffix>.png`, and with
+    `svg` as svg too what is not made of pixels.
+    """
+    path = place(document)
+    _write_figures(path, figures or {}, svg)
+    write_json(path, document)
+    _write_text(path.with_suffix(".csv"), as_csv(document))
+    _write_text(path.with_suffix(".md"), table_text.as_markdown(document))
+    if any("bpp" in picture for picture in document["pictures"]):
+        write_json(path.with_name(f"{path.stem}_curves.json"), curves(document))
+    return path
+
+
+def place(document: Document) -> Path:
+    """Return where a document's json belongs: `results/<scale>/<paper>/<table>.json`.
+
+    A table measured on other or fewer pictures than the published ones goes below `results/runs`, so that a quick look
+    never replaces a complete table; smoke results stay in `results/smoke`.
+    """
+    paper = published.load(document["table"])
+    base = results_dir()
+    partial = paper.test_set and not is_published_set(paper, document["provenance"].get("test_set") or {})
+    if partial and document["scale"] != "smoke":
+        base = base / "runs"
+    return base / document["scale"] / f"{document['table']}.json"
+
+
+def _write_figures(path: Path, drawn: Mapping[str, Any], svg: bool) -> None:
+    if drawn:
+        from common.tables import figures as drawing
+
+        for suffix, figure in drawn.items():
+            drawing.save(figure, path.with_name(figure_name(path.stem, suffix)).with_suffix(""), svg)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_file(path) as file:
+        file.write(text.encode())
+
+
+def as_csv(document: Document) -> str:
+    """Return the cells as csv, one line each, or the claims where there are no cells; an interval takes two fields."""
+    lines, names = document["cells"], ["row", "column", "printed", "published", "reproduced", "delta", "tolerance"]
+    if not lines and document["claims"]:
+        lines, names = document["claims"], ["claim", "relation", "claimed", "found"]
+        lines = [{**one, "scale": document["scale"]} for one in lines]
+    names += ["interval_low", "interval_high", "verdict", "scale", "note"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for line in lines:
+        low, high = line.get("interval") or (None, None)
+        writer.writerow({**line, "interval_low": low, "interval_high": high})
+    return text.getvalue()
+
+
+def curves(document: Document) -> list[dict[str, Any]]:
+    """Return one rate-distortion curve a row in the field's layout: one point, the mean over pictures and seeds."""
+    fields = {"bpp": "bpp", "psnr-rgb": "psnr", "ms-ssim-rgb": "ms_ssim"}
+    fields.update({"encoding_time": "encoding_time", "decoding_time": "decoding_time"})
+    about = f"{document['citation']}; {document['title']}; scale {document['scale']}"
+    rows = dict.fromkeys(picture["row"] for picture in document["pictures"])
+    points = {row: [p for p in document["pictures"] if p["row"] == row] for row in rows}
+    return [
+        {"name": row, "description": about, "results": {name: [_mean(points[row], f)] for name, f in fields.items()}}
+        for row in rows
+    ]
+
+
+def _mean(pictures: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [p[name] for p in pictures if p.get(name) is not None]
+    return math.fsum(values) / len(values) if values else None
+
+
+def read(path: Path) -> Document:
+    """Read a written table; raises RelicError where the file is not one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RelicError(f"{path} is not the json of a table ({error}): run its experiment again") from None

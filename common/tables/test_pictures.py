@@ -1,0 +1,46 @@
+"""The pictures a table is measured on, or what stands in for them."""
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Sequence
+
+import numpy as np
+
+from common.errors import RelicError
+from common.tables.command import Options
+from common.tables.document import is_published_set
+from common.tables.published import Published
+
+SMOKE_IMAGES = 2
+Picture = Any  # (name, uint8 array)
+
+
+def pictures_of(options: Options, paper: Published) -> tuple[list[Picture], dict[str, Any], str]:
+    """Return the test pictures, `{name, pictures, digest}` of them, and a sentence where they are a stand-in."""
+    from common import data
+
+    limit = options.images or (SMOKE_IMAGES if options.scale == "smoke" else None)
+    note = ""
+    if options.data is not None:
+        name, pictures = options.data.name, data.images(paper.test_set, limit, options.data)
+    else:
+        try:
+            name, pictures = paper.test_set, data.images(paper.test_set, limit)
+        except RelicError as error:
+            name, pictures = "sample", data.images("sample", limit)
+            note = f"{error}. The embedded set sample stands in for {paper.test_set}: no absolute value is comparable."
+            command = f"python -m common.data fetch {paper.test_set}"
+            note += "" if command in note else f" `{command}` downloads it."
+    about = {"name": name, "pictures": len(pictures), "digest": pixel_digest(pictures)}
+    if options.data is not None and is_published_set(paper, about) and paper.texts.get("digest"):
+        about["name"] = paper.test_set
+    return pictures, about, note
+
+
+def pixel_digest(pictures: Sequence[Picture]) -> str:
+    """Return one sha256 over the shapes and bytes of pictures in order, whatever files they came from."""
+    digest = hashlib.sha256()
+    for _, image in pictures:
+        digest.update(repr(tuple(int(side) for side in image.shape)).encode())
+        digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()

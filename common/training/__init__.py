@@ -1,0 +1,1 @@
+"""Trainings: the loop, checkpoints, what is shipped, and what experiments still lack."""

@@ -1,0 +1,128 @@
+"""Checkpoints: all that a training needs to go on as if it had not been stopped, as one npz."""
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Mapping
+
+import numpy as np
+
+from common.config import differing_fields
+from common.errors import RelicError
+from common.files import atomic_file
+from common.training.averages import WeightAverage
+
+
+def save_checkpoint(
+    path: Path,
+    model: Any,
+    config: Any,
+    step: int,
+    seconds: float,
+    log: list[dict],
+    average: WeightAverage | None = None,
+) -> None:
+    """Write weights, their average, optimizer, step, config and log atomically, as one npz."""
+    arrays = {f"weights/{key}": value for key, value in model_arrays(model).items()}
+    arrays.update({f"average/{key}": value for key, value in (average.arrays if average else {}).items()})
+    arrays.update({f"optimizer/{i}": value for i, value in enumerate(_optimizer_arrays(model))})
+    about = {"step": step, "seconds": seconds, "config": dataclasses.asdict(config), "log": log}
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    with atomic_file(path) as file:
+        np.savez(file, **arrays)
+
+
+def load_checkpoint(
+    path: Path, model: Any, config: Any, average: WeightAverage | None = None
+) -> tuple[int, float, list[dict]]:
+    """Set the model, its optimizer and the average of its weights to a checkpoint; return its step, seconds and log.
+
+    Raises RelicError for a damaged file or one of another config.
+    """
+    try:
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files}
+        about = json.loads(arrays.pop("about").tobytes())
+    except Exception as error:  # numpy reports damage by OSError, ValueError, EOFError, BadZipFile, zlib.error …
+        raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
+    check_config(about["config"], config, path)
+    set_model_arrays(model, _below("weights/", arrays), path)
+    if average:
+        average.restore(_below("average/", arrays), about["step"])
+    _build_optimizer(model)
+    _set_optimizer(model, [value for key, value in arrays.items() if key.startswith("optimizer/")], path)
+    return about["step"], about["seconds"], about["log"]
+
+
+def checkpoint_about(path: Path) -> dict[str, Any]:
+    """Return step, seconds, config and log of a checkpoint without its arrays; raises RelicError for a damaged one."""
+    try:
+        with np.load(path) as file:
+            return json.loads(file["about"].tobytes())
+    except Exception as error:  # as in load_checkpoint
+        raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
+
+
+def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
+
+
+def _set_optimizer(model: Any, arrays: list[np.ndarray], path: Path) -> None:
+    """Set the optimizer's variables; raises RelicError for those of another Keras, which keeps other ones."""
+    from common import backend
+
+    variables = backend.optimizer_variables(model.optimizer)
+    if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
+        raise RelicError(f"{path} was written by another version of Keras: resume with that one, or train anew")
+    for variable, array in zip(variables, arrays):
+        backend.assign(variable, array)
+
+
+def check_config(saved: dict, config: Any, path: Path, recipe: bool | None = None) -> None:
+    """Raise RelicError that names `path` and the fields unless the `saved` fields are those of `config`.
+
+    recipe: which fields, as in `common.config.differing_fields`.
+    """
+    different = differing_fields(saved, config, recipe)
+    if different:
+        raise RelicError(
+            f"{path} was written with another config ({', '.join(different)} differ): use that one, or train anew"
+        )
+
+
+def model_arrays(model: Any) -> dict[str, np.ndarray]:
+    """Return a model's weights by `<transform>/<layer>/<variable>`, as float32 arrays."""
+    from common import backend
+
+    return {key: backend.to_numpy(variable) for key, variable in _model_variables(model).items()}
+
+
+def set_model_arrays(model: Any, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Set a model's weights; raises RelicError that names `path` unless names and shapes are the model's."""
+    from common import backend
+
+    variables = _model_variables(model)
+    if set(variables) != set(arrays):
+        raise RelicError(f"{path} holds weights of another network (names differ)")
+    for key, variable in variables.items():
+        if tuple(variable.shape) != arrays[key].shape:
+            raise RelicError(f"{path} holds weights of another network ({key}: shape {arrays[key].shape})")
+        backend.assign(variable, arrays[key].astype(np.float32))
+
+
+def _model_variables(model: Any) -> dict[str, Any]:
+    from common import backend
+
+    parts = model.transforms.items()
+    return {f"{name}/{key}": v for name, part in parts for key, v in backend.variables(part).items()}
+
+
+def _build_optimizer(model: Any) -> None:
+    model.optimizer.build(model.trainable_variables)
+
+
+def _optimizer_arrays(model: Any) -> list[np.ndarray]:
+    from common import backend
+
+    return [backend.to_numpy(v) for v in backend.optimizer_variables(model.optimizer)]

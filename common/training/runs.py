@@ -1,0 +1,38 @@
+"""One training: which preset, scale and seed, and where its files lie."""
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from common.files import results_dir
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training: which preset, at which scale, with which seed, and how long it may take this time."""
+
+    paper: str
+    preset: str
+    scale: str
+    seed: int = 0
+    minutes: float | None = None
+    resume: bool = False
+    restart: bool = False
+    part: str = ""  # of a training that has several parts, each with a checkpoint of its own
+
+    @property
+    def name(self) -> str:
+        """The run's place below results/models and results/runs."""
+        return f"{self.scale}/{self.paper}/{self.preset}/seed{self.seed}"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The resumable state: float32 weights, optimizer, step, config. Not shipped."""
+        name = "_".join(filter(None, ("checkpoint", self.part)))
+        return results_dir() / "runs" / self.name / f"{name}.npz"
+
+    @property
+    def shipped(self) -> Path:
+        """The folder of weights.safetensors, run.json and log.csv."""
+        base = results_dir() / ("smoke/models" if self.scale == "smoke" else "models")
+        return base / self.name

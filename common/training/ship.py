@@ -1,0 +1,40 @@
+"""What a finished training leaves: weights, run.json and log.csv."""
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import time
+from typing import Any, Mapping
+
+import numpy as np
+
+from common.files import atomic_file, write_json
+from common.provenance import provenance
+from common.training.runs import Run
+
+
+def ship(run: Run, config: Any, arrays: Mapping[str, np.ndarray], integers: Mapping[str, Any], about: dict) -> None:
+    """Write `weights.safetensors`, `run.json` and `log.csv` of a finished training to the run's folder.
+
+    about: `steps`, `training_seconds`, `data` (digest of each training set) and `log` (rows).
+    """
+    from common.training import weights
+
+    log = log_csv(about.pop("log"))
+    digest = weights.save(run.shipped / "weights.safetensors", f"{run.paper}/{run.preset}", config, arrays, integers)
+    fields = {"preset": f"{run.paper}/{run.preset}", "scale": run.scale, "seed": run.seed, "weights_sha256": digest}
+    fields["shipped"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    write_json(run.shipped / "run.json", {**fields, **about, **provenance(), "config": dataclasses.asdict(config)})
+    with atomic_file(run.shipped / "log.csv") as file:
+        file.write(log.encode())
+
+
+def log_csv(log: list[dict]) -> str:
+    """Return log rows as csv text."""
+    text = io.StringIO()
+    names = [name for name in (log[0] if log else ("step", "loss")) if name != "seconds"] + ["seconds"]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in log)
+    return text.getvalue()

@@ -1,0 +1,151 @@
+"""Which weights are there, of which preset, scale and seed, and what their run.json and log.csv say."""
+from __future__ import annotations
+
+import csv
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+from common.config import SCALES, preset_of
+from common.errors import RelicError
+from common.files import file_digest, results_dir
+from common.training.runs import Run
+from common.training.weights import DIGEST_LENGTH
+
+SHOWN_DIGITS = 16  # of the sha256 of weights, in a table's provenance
+
+
+def shipped(paper: str, preset: str) -> list[tuple[str, int, Path]]:
+    """Return (scale, seed, path) of every weights file of a preset, best scale first, lowest seed first."""
+    from common.config import SCALES
+
+    found = []
+    for scale in reversed(SCALES):
+        folder = Run(paper, preset, scale).shipped.parent
+        for path in folder.glob("seed*/weights.safetensors"):
+            seed = path.parent.name[len("seed") :]
+            found += [(scale, int(seed), path)] if seed.isdigit() else []
+    return sorted(found, key=lambda entry: (-SCALES.index(entry[0]), entry[1]))
+
+
+def scale_of(path: Path) -> str:
+    """Return the scale of a weights file, from its place <scale>/<paper>/<preset>/seed<k>/weights.safetensors."""
+    return path.parents[3].name
+
+
+def choose(paper: str, preset: str, scale: str | None = None, seed: int | None = None) -> Path:
+    """Return the weights file of a preset: of the best scale and lowest seed unless they are given.
+
+    Raises RelicError that names what there is.
+    """
+    from common.config import check_scale
+
+    if scale is not None:
+        check_scale(scale)
+    found = shipped(paper, preset)
+    for its_scale, its_seed, path in found:
+        if scale in (None, its_scale) and seed in (None, its_seed):
+            return path
+    there = ", ".join(f"{its_scale} seed {its_seed}" for its_scale, its_seed, _ in found) or "nothing"
+    wanted = f"{paper}/{preset}{f' at scale {scale}' if scale else ''}{'' if seed is None else f' seed {seed}'}"
+    raise RelicError(
+        f"no weights for {wanted} (there is: {there}): run `relic train {paper}/{preset} --scale {scale or 'small'}`"
+    )
+
+
+def find(model: str, digest: bytes) -> Path:
+    """Return the weights file of a preset whose sha256 starts with `digest`, whatever its scale and seed.
+
+    Raises RelicError where no file here has that digest.
+    """
+    paper, preset = model.split("/")
+    for _, _, path in shipped(paper, preset):
+        if _file_digest(path, path.stat().st_mtime_ns) == digest:
+            return path
+    raise RelicError(
+        f"this file was coded with weights {digest.hex()} of {model}, which are not here: put their folder below "
+        f"{results_dir() / 'models'}"
+    )
+
+
+@lru_cache(maxsize=None)
+def _file_digest(path: Path, modified: int) -> bytes:
+    return file_digest(path)[:DIGEST_LENGTH]
+
+
+def shipped_seeds(config: Any, scale: str) -> list[int]:
+    """Return the seeds with weights of a config's preset at a scale, in order."""
+    return [seed for its_scale, seed, _ in shipped(*preset_of(config)) if its_scale == scale]
+
+
+def best_scale(rows: Mapping[str, Any]) -> str:
+    """Return the best scale that has shipped weights for every row, `small` where none has."""
+    for scale in reversed(SCALES[1:]):
+        if rows and all(shipped_seeds(config, scale) for config in rows.values()):
+            return scale
+    return "small"
+
+
+def seeds_of(config: Any, scale: str, asked: Sequence[int] | None, train: Callable[..., Any]) -> list[int]:
+    """Return the seeds to measure: those asked for, else all shipped; raises RelicError for one without weights.
+
+    Only at scale smoke, `train(preset, scale, seed, restart=True)` makes what is missing.
+    """
+    there = shipped_seeds(config, scale)
+    if scale == "smoke":
+        wanted = list(asked or there or [0])
+        for seed in (seed for seed in wanted if seed not in there):
+            # What an interrupted smoke training left behind is worth nothing.
+            train(preset_of(config)[1], scale, seed, restart=True)
+        return wanted
+    missing = [seed for seed in asked or () if seed not in there]
+    if missing and there:
+        names = ", ".join(map(str, there))
+        preset = "/".join(preset_of(config))
+        raise RelicError(f"{preset}, scale {scale}, has no seed {missing[0]}: --seeds may be {names}")
+    return [seed for seed in there if asked is None or seed in asked]
+
+
+def how_to_train(config: Any, scale: str, flops: float) -> str:
+    """Say which command makes the weights of a config's preset that are missing, and how many operations it takes."""
+    preset = "/".join(preset_of(config))
+    return f"No weights at scale {scale}: `relic train {preset} --scale {scale}` trains them ({flops:.1e} FLOP)."
+
+
+def network(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Return what a table says of a preset's networks, from their run.json."""
+    paper, preset = preset_of(config)
+    about = []
+    for seed in seeds:
+        path = Run(paper, preset, scale, seed).shipped / "run.json"
+        about.append(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
+    known: dict[str, Any] = {"preset": f"{paper}/{preset}", "seeds": ", ".join(map(str, seeds))}
+    columns = {"width": [a.get("config", {}).get("num_filters") for a in about]}
+    columns.update({key: [a.get(key) for a in about] for key in ("steps", "training_seconds", "device")})
+    columns["weights"] = [a.get("weights_sha256", "")[:SHOWN_DIGITS] or None for a in about]
+    for key, values in columns.items():
+        shown = list(dict.fromkeys(str(value) for value in values if value is not None))
+        if shown:
+            known[key.replace("_", " ")] = " and ".join(shown)
+    return known
+
+
+def log(config: Any, scale: str, seed: int) -> list[dict[str, Any]]:
+    """Return the rows of a preset's log.csv, numbers as such; RelicError where it is not there or empty."""
+    path = Run(*preset_of(config), scale, seed).shipped / "log.csv"
+    try:
+        with path.open(encoding="utf-8") as file:
+            rows = [{key: _as_number(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise RelicError(f"no {path}: train the preset again, which writes it") from None
+    if not rows:
+        raise RelicError(f"{path} is empty: train the preset again, which writes it")
+    return rows
+
+
+def _as_number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
