@@ -10,8 +10,8 @@ reaches the proposed PSNR and the bits it then takes, and the bits that the pape
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/table1"
@@ -21,7 +21,7 @@ NETWORKS = {"Proposed": config.AUTOENCODER}
 MINUTES = 3
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure the proposed codec and the others on our test pictures."""
     from papers.paka_autoencoder.reproduction import table1
 
@@ -29,4 +29,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

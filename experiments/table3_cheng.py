@@ -6,8 +6,8 @@
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.cheng_resnet import config
 
 TABLE = "cheng_resnet/table3"
@@ -19,7 +19,7 @@ REFERENCE = "HyperPrior-9-Aux-5"
 MINUTES = 1.5
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure the codecs of the table's rows on Kodak."""
     from common.tables import measure
     from papers.cheng_resnet import codec, complexity, train
@@ -28,4 +28,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, REFERENCE)
+    main(TABLE, ROWS, reproduce, REFERENCE)

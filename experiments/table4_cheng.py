@@ -9,8 +9,8 @@ Every row is also set against JPEG at equal counted bits.
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.cheng_resnet import config
 
 TABLE = "cheng_resnet/table4"
@@ -24,7 +24,7 @@ REFERENCE = "Hyperprior-9"
 MINUTES = 5
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure the four codecs on Kodak."""
     from common.tables import measure
     from papers.cheng_resnet import codec, complexity, train
@@ -33,4 +33,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, REFERENCE)
+    main(TABLE, ROWS, reproduce, REFERENCE)
