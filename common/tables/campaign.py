@@ -14,7 +14,7 @@ from common.errors import run_main
 from common.tables import files as table_files
 from common.tables.command import Parser, minutes
 from common.training import schedule, shipped
-from common.training.campaign_lock import alone
+from common.training.locks import one_campaign
 
 NICENESS = 10
 
@@ -37,7 +37,7 @@ def _main(plan: Sequence[Entry]) -> None:
         print("\n".join(status(plan)))
         return
     os.nice(NICENESS)
-    with alone():
+    with one_campaign():
         work(plan, arguments.minutes)
 
 
