@@ -23,9 +23,8 @@ MINUTES = 2
 def reproduce(options: Options) -> Reproduction:
     """Measure the codecs of the table's rows on Kodak."""
     from common.tables import measure
-    from papers.cheng_resnet import codec, complexity, train
 
-    return measure.rate_distortion(options, codec.load, train.train_preset, complexity.training_flops)
+    return measure.rate_distortion(options)
 
 
 if __name__ == "__main__":

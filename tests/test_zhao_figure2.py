@@ -307,7 +307,7 @@ def test_only_a_smoke_run_trains_what_is_missing(place, monkeypatch):
         trained.append((preset, scale, seed, restart))
         ship(preset, scale)
 
-    monkeypatch.setattr(figure2.train, "train_preset", train_preset)
+    monkeypatch.setattr("papers.zhao_mixedres.train.train_preset", train_preset)
     monkeypatch.setattr(figure2, "PRESETS", {label: presets[:1] for label, presets in PRESETS.items()})
     ship("full_qf10", "smoke")
     found = figure2.reproduce(options(place, scale="smoke"))
