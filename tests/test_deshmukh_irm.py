@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from narrow import gradients, known_arrays, picture
+from narrow import gradients, known_arrays, needs_bfloat16, picture
 from PIL import Image
 
 from common import backend, runs
@@ -299,6 +299,7 @@ def test_the_model_up_samples_the_code_to_the_size_of_its_patches(preset, size, 
 
 
 @stack
+@needs_bfloat16
 def test_pictures_are_float32_in_mixed_precision_and_inner_layers_are_not(few_layers):
     mixed = known(train.build(narrow("rgb"), 0, "mixed_bfloat16"))
     assert keras.layers.ReLU().compute_dtype == "float32"  # of layers that are built later

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from narrow import gradients, known_arrays, picture
+from narrow import gradients, known_arrays, needs_bfloat16, picture, run_steps_eagerly
 from skimage.metrics import structural_similarity
 
 from common import backend, data, runs, weights
@@ -628,16 +628,11 @@ def test_a_batch_depends_on_seed_and_step_alone():
 @pytest.fixture
 def quick(tmp_path, monkeypatch):
     """Train without compiling, and keep results in a folder of their own."""
-    compile_model = backend.compile_model
-
-    def compile_to_run_eagerly(network, *arguments, **options):
-        compile_model(network, *arguments, **options)
-        network.run_eagerly = backend.BACKEND == "tensorflow"  # where it takes less time than tracing
 
     def not_compiled(function, networks=()):
         return lambda *arrays: [backend.to_numpy(found) for found in function(*map(ops.convert_to_tensor, arrays))]
 
-    monkeypatch.setattr(backend, "compile_model", compile_to_run_eagerly)
+    run_steps_eagerly(monkeypatch)
     monkeypatch.setattr(backend, "compiled", not_compiled)
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
 
@@ -746,10 +741,15 @@ def test_a_preset_is_trained_and_shipped_with_weights_that_give_the_same_outputs
 
 
 @stack
-def test_the_same_seed_starts_with_the_same_weights_and_outputs_are_float32_in_any_precision():
+def test_the_same_seed_starts_with_the_same_weights():
     first, again, other = (runs.model_arrays(train.build(narrow(), seed, "float32")) for seed in (0, 0, 1))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["encoder/E_lstm1/kernel"], other["encoder/E_lstm1/kernel"])
+
+
+@stack
+@needs_bfloat16
+def test_outputs_are_float32_in_mixed_precision():
     mixed = train.build(narrow(), 0, "mixed_bfloat16")
     x = pictures_of(2) / np.float32(255)
     assert "bfloat16" in str(mixed.encoder.get_layer("E_lstm1").compute_dtype)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from narrow import run_steps_eagerly
 
 import papers
 from common import container, metrics, runs
@@ -60,13 +61,24 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RELIC_RESULTS", str(folder))
+        run_steps_eagerly(patch)
         assert relic("train", MODEL, "--scale", "smoke") is None
     return folder
 
 
+@pytest.fixture(scope="module")
+def codec_of():
+    """Return what makes a codec of weights, once for each weights: to compile a network takes seconds."""
+    from papers.cheng_resnet.codec import Codec
+
+    made = {}
+    return lambda stored: made.get(stored.digest) or made.setdefault(stored.digest, Codec(stored))
+
+
 @pytest.fixture
-def with_weights(here, trained, monkeypatch):
+def with_weights(here, trained, codec_of, monkeypatch):
     monkeypatch.setenv("RELIC_RESULTS", str(trained))
+    monkeypatch.setattr("papers.cheng_resnet.codec.Codec", codec_of)
     return here
 
 

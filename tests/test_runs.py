@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from narrow import ToyConfig, narrow, picture, toy, toy_batch
+from narrow import ToyConfig, narrow, needs_bfloat16, picture, toy, toy_batch
 
 from common import backend, runs, weights
 from common.data import write_png
@@ -72,7 +72,8 @@ WITH_SIDE_INFORMATION = "hyperprior_3" if backend.BACKEND == "tensorflow" else "
 
 
 @pytest.mark.parametrize(
-    "preset, precision", [(WITH_SIDE_INFORMATION, "float32"), ("baseline_3", "mixed_bfloat16")]
+    "preset, precision",
+    [(WITH_SIDE_INFORMATION, "float32"), pytest.param("baseline_3", "mixed_bfloat16", marks=needs_bfloat16)],
 )
 def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(preset, precision, tmp_path, monkeypatch):
     """A real network with random patches, mirrored or not, its noise, a rate that drops, and clipping."""

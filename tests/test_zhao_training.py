@@ -8,7 +8,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from narrow import known_arrays, picture
+from narrow import known_arrays, needs_bfloat16, picture, run_steps_eagerly
 
 from common import backend, codecs, metrics, runs, weights
 from common.errors import RelicError
@@ -173,13 +173,7 @@ def test_in_low_resolution_the_rate_counts_the_pixels_of_the_picture_and_an_odd_
 @pytest.fixture
 def quick(tmp_path, monkeypatch):
     """Train without compiling, read the clock every second step, and keep results in a folder of their own."""
-    compile_model = backend.compile_model
-
-    def compile_to_run_eagerly(model, *arguments):
-        compile_model(model, *arguments)
-        model.run_eagerly = backend.BACKEND == "tensorflow"  # where it takes less time than tracing
-
-    monkeypatch.setattr(backend, "compile_model", compile_to_run_eagerly)
+    run_steps_eagerly(monkeypatch)
     monkeypatch.setattr(runs, "CHUNK", 2)
     monkeypatch.setattr(train, "REPORTED", 1)
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
@@ -322,11 +316,16 @@ def assert_reloads(stored, arrays, settings):
 
 
 @stack
-def test_the_same_seed_begins_with_the_same_weights_and_layers_compute_in_float32_outside_training():
+def test_the_same_seed_begins_with_the_same_weights():
     first, again, other = (train.build(narrow(), seed, "float32") for seed in (0, 0, 1))
     arrays, same, others = (runs.model_arrays(networks) for networks in (first, again, other))
     assert all(np.array_equal(arrays[name], same[name]) for name in arrays)
     assert not np.array_equal(arrays["fdnn/conv3/kernel"], others["fdnn/conv3/kernel"])
+
+
+@stack
+@needs_bfloat16
+def test_layers_compute_in_float32_outside_training():
     mixed = train.build(narrow(), 0, "mixed_bfloat16")
     assert "bfloat16" in str(mixed.fdnn.layers[2].compute_dtype) and mixed.fdnn.layers[-1].compute_dtype == "float32"
     assert Networks(narrow()).fdnn.layers[2].compute_dtype == "float32"
