@@ -57,6 +57,7 @@ def test_a_picture_of_any_size_comes_back_in_its_shape_and_always_the_same(prese
     assert header.model == f"cheng_resnet/{preset}" and len(sections) == (1 if preset == "baseline_3" else 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", [*PRESETS, "resnet4_subpixel"])
 def test_the_decoder_finds_the_latents_that_the_encoder_rounded(preset, codec):
     coder, image = codec(preset), picture(100, 130)
@@ -202,6 +203,7 @@ def test_weights_are_shipped():
     assert MODELS, "no weights below results/models: train a preset or restore them"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_every_stack_codes_a_photograph_at_the_same_rate_and_quality(model):
     """The golden numbers are those of stack tfc; others stay within 0.1 % of the rate and 0.01 dB.
@@ -216,6 +218,7 @@ def test_every_stack_codes_a_photograph_at_the_same_rate_and_quality(model):
     assert shipped.differences(expected["pictures"], measured, share, 0.01) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_a_file_coded_on_another_stack_decodes_to_the_same_picture(model):
     key, codec = shipped_codec(model)

@@ -346,6 +346,7 @@ def arrays_of(trained):
     return runs.model_arrays(type("All", (), {"transforms": networks}))
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize(
     "preset, parts", [("grey", ["by_batches", "settled"]), ("srgan", ["generator", "adversarial"])]
@@ -407,6 +408,7 @@ def test_the_adversarial_part_goes_on_with_the_generator_of_the_first(quick):
     assert not same({name: fresh[name] for name in fresh if name.endswith("_conv/kernel")}, last)
 
 
+@pytest.mark.slow
 @stack
 def test_training_lowers_the_loss(quick, monkeypatch):
     monkeypatch.setattr(runs, "CHUNK", 4)
@@ -435,6 +437,7 @@ def kept(quick, monkeypatch):
     return shipped
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["rgb", "grey_penalty_literal", "srgan"])
 def test_a_preset_is_trained_and_shipped(preset, kept):

@@ -252,6 +252,7 @@ def eager(monkeypatch):
     monkeypatch.setattr(backend, "compiled", lambda function: function)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("index, kinds", [(0, ["training step", "inference"]), (3, ["training step"])])
 def test_a_case_prepares_what_it_compares(index, kinds, eager):

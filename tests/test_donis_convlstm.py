@@ -85,6 +85,7 @@ def without_orthogonal_start(monkeypatch):
     monkeypatch.setattr(model, "conv_lstm", quick)
 
 
+@pytest.mark.slow
 @stack
 def test_the_built_network_has_60633987_weights_layer_by_layer_and_its_16_copies_970143792(without_orthogonal_start):
     built = OneIteration(AS_RUN, recurrent=True)
@@ -94,6 +95,7 @@ def test_the_built_network_has_60633987_weights_layer_by_layer_and_its_16_copies
     assert 16 * total == 970_143_792 == complexity.unshared_parameters(AS_RUN)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("scale", ["smoke", "small"])
 @pytest.mark.parametrize("recurrent", [False, True])
@@ -300,6 +302,7 @@ def test_the_network_of_first_steps_is_that_of_keras_convlstm2d(preset):
     np.testing.assert_allclose(*outputs, atol=1e-5)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("name", ["encoder", "decoder"])
 def test_the_network_of_first_steps_has_the_gradients_of_keras_convlstm2d(name):
@@ -516,6 +519,7 @@ def test_the_loss_as_written_has_finite_gradients_where_pictures_are_flat_or_opp
     assert np.abs(gradients(lambda y: losses.ms_ssim(x, y, 1e-3), noisy, np.float32(1))[1]).max() > 1e-5
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["as_run", "as_written", "mae"])
 def test_what_a_training_reports_is_what_its_pictures_say(preset):
@@ -661,6 +665,7 @@ TRAININGS = [
 ]
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset, changes", TRAININGS)
 def test_a_stopped_training_goes_on_to_the_same_weights_and_log(preset, changes, quick, tmp_path, monkeypatch):
@@ -689,6 +694,7 @@ def test_the_iterative_training_takes_its_phases_in_turn(quick):
     assert two["loss"] == pytest.approx((3.0 * two["first"] + 3.3 * two["last"]) / 2, rel=1e-5)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["as_run", "iterative"])
 def test_a_training_that_diverges_stops_with_one_sentence(preset, quick):
@@ -697,6 +703,7 @@ def test_a_training_that_diverges_stops_with_one_sentence(preset, quick):
         train.train(narrow(preset, **changes), run(preset))
 
 
+@pytest.mark.slow
 @stack
 def test_validation_measures_all_pictures_together_with_the_true_ssim_beside(monkeypatch):
     monkeypatch.setattr(train, "VALIDATED", 2)
@@ -713,6 +720,7 @@ def test_validation_measures_all_pictures_together_with_the_true_ssim_beside(mon
     assert found == pytest.approx({f"validation_{name}": value for name, value in expected.items()}, rel=1e-3)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["as_run", "iterative"])
 def test_a_preset_is_trained_and_shipped_with_weights_that_give_the_same_outputs(preset, quick, monkeypatch):

@@ -150,6 +150,7 @@ def test_table_8_is_met_to_the_last_digit_but_for_its_misprint(monkeypatch):
     assert [c["verdict"] for c in found["claims"]] == ["holds"]
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_table_9_is_met_to_the_last_digit_and_its_claims_are_judged(monkeypatch):
     from experiments import table9_cheng
@@ -186,6 +187,7 @@ def test_a_transposed_convolution_carries_out_a_quarter_of_eq_2():
     assert flops_executed([row]) == 3 * 3 * 8 * 4 * 25 + 4 * 100
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_training_table_4_at_the_papers_schedule_takes_1e19_operations():
     from experiments import table4_cheng

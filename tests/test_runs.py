@@ -71,6 +71,7 @@ def assert_same_checkpoint(first, second):
 WITH_SIDE_INFORMATION = "hyperprior_3" if backend.BACKEND == "tensorflow" else "baseline_3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "preset, precision",
     [(WITH_SIDE_INFORMATION, "float32"), pytest.param("baseline_3", "mixed_bfloat16", marks=needs_bfloat16)],
@@ -263,6 +264,7 @@ run_main(lambda: runs.fit(toy(config), config, batch, run))
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goes_on():
     code = STOPPED.format(tests=str(TESTS), root=str(TESTS.parent))
     pipe = subprocess.PIPE
@@ -295,6 +297,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_handlers_are_put_back():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_training_resumes_to_the_uninterrupted_result(number):
     sent = []

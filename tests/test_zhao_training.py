@@ -104,6 +104,7 @@ def jpeg(y, quality):
     return np.stack([cv2.imdecode(cv2.imencode(".jpg", each, settings)[1], cv2.IMREAD_UNCHANGED) for each in y])
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset, vcnn_input", [("low_qf10", "y"), ("full_qf10", "y"), ("half_vcnn_on_z", "z")])
 def test_each_sub_problem_learns_from_what_the_paper_says(preset, vcnn_input):
@@ -223,6 +224,7 @@ def trained_in_pieces(settings):
     return trained, stops
 
 
+@pytest.mark.slow
 @stack
 def test_a_stopped_training_goes_on_to_the_same_weights(quick, tmp_path, monkeypatch):
     whole = train.train(narrow(), run())
@@ -273,6 +275,7 @@ def test_a_training_that_starts_anew_forgets_the_later_parts_of_the_old_one(quic
 # --- from settings to weights --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset, networks", [("low_qf5", TURNS), ("jiang_full_qf40", ["ppnn", "fdnn"])])
 def test_a_preset_is_trained_and_shipped_without_the_virtual_codec(preset, networks, quick, monkeypatch):
