@@ -124,6 +124,7 @@ def four(known, tmp_path):
     return figure4.figure4(options_of("figure4", data=tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_figure_4_counts_three_files_in_each_format_and_restores_the_code_that_was_saved(four, codec, tmp_path):
     document = judged(four, "figure4")
@@ -267,6 +268,7 @@ def test_a_folder_without_jpeg_files_is_one_clear_error(known, tmp_path):
 # --- both ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_fewer_pictures_may_be_asked_for_and_smoke_takes_two(name, known, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(figure4, "WAYS", {row: WAYS[row] for row in ("JPEG", "PNG")})
@@ -279,6 +281,7 @@ def test_fewer_pictures_may_be_asked_for_and_smoke_takes_two(name, known, folder
         assert found.provenance["test_set"]["pictures"] == len({e["picture"] for e in found.pictures}) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_where_the_pictures_are_not_here_the_embedded_ones_stand_in(name, known, monkeypatch, tmp_path):
     monkeypatch.setenv("RELIC_DATA", str(tmp_path))

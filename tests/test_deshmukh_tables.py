@@ -168,6 +168,7 @@ def test_rows_take_the_same_files_in_all_tables_of_colour_and_in_all_of_grey():
     assert len(named) == 9 and all(len(digests) == 1 for digests in named.values())
 
 
+@pytest.mark.slow
 @ALL
 def test_the_published_digests_are_those_of_the_pictures(number):
     paper = published.load(f"deshmukh_irm/table{number}")
@@ -186,6 +187,7 @@ def test_the_published_digests_are_those_of_the_pictures(number):
 # --- cells ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("number", OF_NUMBERS)
 def test_cells_are_of_the_pictures_that_return_from_their_bytes_and_the_last_row_is_their_mean(number, known, drawn):

@@ -388,6 +388,7 @@ def stubs(monkeypatch):
     return seeds
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_everything_measured_is_judged_drawn_and_follows_from_the_document(stubs):
     found = claims.reproduce(command.Options(TABLE, {}, "small"))
@@ -403,6 +404,7 @@ def test_everything_measured_is_judged_drawn_and_follows_from_the_document(stubs
     assert len(found.figures["pictures"].images) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_what_is_missing_is_left_out_of_claims_and_figures(stubs):
     stubs["half"] = []
