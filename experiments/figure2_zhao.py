@@ -2,7 +2,7 @@
 
     python -m experiments.figure2_zhao                  # shipped weights, pictures coded to bytes and back: minutes
     python -m experiments.figure2_zhao --scale smoke    # minutes: trains every network for a few steps
-    python -m experiments.figure2_zhao --scale paper    # needs weights of the paper's schedule: 2.7e18 FLOP
+    python -m experiments.figure2_zhao --scale paper --train    # the paper's own schedule: 2.7e18 FLOP
 
 The paper names none of its four pictures: here they are lena, house, peppers and cameraman of Set12. The other pictures
 of Set12, those of classic5 and the means of both are measured too, with BD-rate and BD-PSNR against JPEG. Networks

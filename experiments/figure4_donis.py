@@ -2,7 +2,7 @@
 
     python -m experiments.figure4_donis                  # seconds: reads the logs that are shipped with the weights
     python -m experiments.figure4_donis --scale smoke    # seconds: trains every row for one step
-    python -m experiments.figure4_donis --scale paper    # needs weights of the paper's schedule
+    python -m experiments.figure4_donis --scale paper --train    # the paper's own schedule
 
 Drawn are 1 - loss, which the paper calls MS-SSIM, of the authors' logs and of ours, and the same on correct axes.
 """

@@ -2,7 +2,7 @@
 
     python -m experiments.table1_deshmukh                  # shipped weights, pictures coded to bytes and back: a minute
     python -m experiments.table1_deshmukh --scale smoke    # seconds: trains for two steps, checks the plumbing
-    python -m experiments.table1_deshmukh --scale paper    # needs weights of the paper's schedule
+    python -m experiments.table1_deshmukh --scale paper --train    # the paper's own schedule
 
 The baseline as Jiang et al. have it stands beside the one that the paper describes.
 Of several trainings the first is measured, or the one that `--seeds` names.

@@ -2,7 +2,7 @@
 
     python -m experiments.table1_paka                  # shipped weights, pictures coded to bytes and back: minutes
     python -m experiments.table1_paka --scale smoke    # a minute: trains for two steps, checks the plumbing
-    python -m experiments.table1_paka --scale paper    # needs weights of the paper's schedule: 1.3e15 FLOP
+    python -m experiments.table1_paka --scale paper --train    # the paper's own schedule: 1.3e15 FLOP
 
 Proposed: our training on our test pictures; only its mean compares, as the paper does not name its pictures. The other
 columns: the worst PSNR the codec can give, which is above what is printed. Beside them: the setting at which each codec

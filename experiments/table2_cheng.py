@@ -2,7 +2,7 @@
 
     python -m experiments.table2_cheng                  # shipped weights, every picture to bytes and back: minutes
     python -m experiments.table2_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
-    python -m experiments.table2_cheng --scale paper    # needs weights of the paper's schedule
+    python -m experiments.table2_cheng --scale paper --train    # the paper's own schedule
 """
 from __future__ import annotations
 

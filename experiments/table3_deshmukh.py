@@ -2,7 +2,7 @@
 
     python -m experiments.table3_deshmukh                  # shipped weights, pictures coded to bytes and back: a minute
     python -m experiments.table3_deshmukh --scale smoke    # seconds: trains for two steps, checks the plumbing
-    python -m experiments.table3_deshmukh --scale paper    # needs weights of the paper's schedule
+    python -m experiments.table3_deshmukh --scale paper --train    # the paper's own schedule
 
 The up-sampling is bicubic interpolation, as in training; the paper's SRGAN stands beside it.
 Of several trainings the first is measured, or the one that `--seeds` names.
