@@ -4,7 +4,7 @@
     python -m experiments.recipes_cheng --scale smoke    # a minute: trains for one step, checks the plumbing
     python -m experiments.recipes_cheng --train          # trains them: about an hour on two cores
 
-Each recipe adds one thing to the one before it. The paper's own schedule, 2 million steps, is none of them.
+Each recipe differs in one thing from another one, which the claims name. The paper's own schedule, 2 million steps, is none of them.
 """
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ ROWS = {
     "SubPixel, decay": config.PILOT_DECAY,
     "SubPixel, average": config.PILOT_AVERAGE,
     "SubPixel, squared error": config.PILOT_SQUARED_ERROR,
+    "SubPixel, less squared error": config.PILOT_LESS_SQUARED_ERROR,
     "SubPixel, rounded": config.PILOT_ROUNDED,
 }
 REFERENCES = {
     "SubPixel, decay": "SubPixel, drops",
     "SubPixel, average": "SubPixel, decay",
     "SubPixel, squared error": "SubPixel, average",
+    "SubPixel, less squared error": "SubPixel, squared error",
     "SubPixel, rounded": "SubPixel, squared error",
 }
 MINUTES = 6

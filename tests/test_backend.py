@@ -162,7 +162,7 @@ def test_bfloat16_is_chosen_where_the_cpu_multiplies_in_it_and_refused_where_it_
     cpu, flags, monkeypatch
 ):
     monkeypatch.setattr(backend, "device", lambda: "CPU")
-    monkeypatch.setattr(backend, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(backend, "cpu_flags", lambda: flags)
     chosen = cpu == "bfloat16" and backend.BACKEND == "tensorflow"
     assert backend.fast_precision() == ("mixed_bfloat16" if chosen else "float32")
     able = backend.STACK != "tfc" or cpu in ("AVX-512", "bfloat16")
@@ -176,7 +176,7 @@ def test_bfloat16_is_chosen_where_the_cpu_multiplies_in_it_and_refused_where_it_
 
 def test_a_gpu_trains_in_bfloat16(monkeypatch):
     monkeypatch.setattr(backend, "device", lambda: "NVIDIA H200")
-    monkeypatch.setattr(backend, "_cpu_flags", lambda: "")
+    monkeypatch.setattr(backend, "cpu_flags", lambda: "")
     assert backend.has_bfloat16() and backend.fast_precision() == "mixed_bfloat16"
 
 
