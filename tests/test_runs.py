@@ -325,8 +325,20 @@ def test_a_file_that_is_written_whole_replaces_the_old_one(tmp_path):
     for content in (b"old", b"new"):
         with files.atomic_file(path) as file:
             file.write(content)
-        assert path.read_bytes() == content and path.stat().st_mode & 0o777 == 0o644
+        assert path.read_bytes() == content
     assert os.listdir(path.parent) == ["file"]
+
+
+@pytest.mark.parametrize("mask, mode", [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_a_file_has_the_permissions_that_the_umask_leaves(mask, mode, tmp_path):
+    before = os.umask(mask)
+    try:
+        with files.atomic_file(tmp_path / "file") as file:
+            file.write(b"content")
+        write_png(tmp_path / "a.png", np.zeros((2, 3, 3), np.uint8))
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "file", tmp_path / "a.png")] == [mode, mode]
 
 
 @pytest.mark.parametrize("where", ["write", "fsync", "replace"])
