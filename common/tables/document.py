@@ -53,17 +53,26 @@ def claim(
     found: float,
     note: str = "",
     interval: Sequence[float] | None = None,
+    measured: bool = False,
 ) -> dict[str, Any]:
     """Return a judged claim, which holds if `found <relation> claimed`; relations as in `verdicts.of_claim`.
 
     Where the paper claims no number, `claimed` is what `found` must exceed or stay below for its sentence to be true.
     `interval` is the 95 % interval of `found`, as in `common.tables.intervals`: if it covers `claimed`, nothing is
-    decided.
+    decided. What is `measured` and has none, of too few trainings or pictures, is not judged; counts have none.
     """
-    bounds = _rounded_interval(interval)
-    verdict = verdicts.of_claim(relation, claimed, found, bounds)
-    judged = dict(claim=text, relation=relation, claimed=claimed, found=found, verdict=verdict, note=note)
-    return judged if bounds is None else {**judged, "interval": bounds}
+    judged: dict[str, Any] = dict(claim=text, relation=relation, claimed=claimed, found=found, verdict="", note=note)
+    if measured or interval is not None:
+        judged["interval"] = _rounded_interval(interval)
+    return _judged(judged)
+
+
+def _judged(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a claim with the verdict that follows from it; one whose interval is None is not judged."""
+    if "interval" in one and one["interval"] is None:
+        return {**one, "verdict": verdicts.NOT_JUDGED}
+    verdict = verdicts.of_claim(one["relation"], one["claimed"], one["found"], one.get("interval"))
+    return {**one, "verdict": verdict}
 
 
 def join(table: str, scale: str, reference: str | None, found: Reproduction) -> Document:
@@ -103,10 +112,7 @@ def recompute(document: Document) -> Document:
     for cell in document["cells"]:
         if cell["reproduced"] is not None and cell["column"] not in paper.measured_as:
             values.setdefault(cell["row"], {})[cell["column"]] = cell["reproduced"]
-    claims = [
-        {**c, "verdict": verdicts.of_claim(c["relation"], c["claimed"], c["found"], c.get("interval"))}
-        for c in document["claims"]
-    ]
+    claims = [_judged(one) for one in document["claims"]]
     kept = {key: document[key] for key in ("pictures", "missing", "further", "notes", "provenance")}
     found = Reproduction(values=values, claims=claims, **kept)
     anew = join(document["table"], document["scale"], document["reference"], found)
