@@ -385,7 +385,7 @@ def test_a_shipped_training_says_where_its_weights_come_from():
     config = ToyConfig()
     model, (_, seconds, log) = fit(config)
     about = {"steps": 6, "training_seconds": seconds, "data": {"waves": "ab" * 32}, "log": log}
-    ship_module.ship(run(), config, checkpoints.model_arrays(model), {"table/a": np.arange(3, dtype=np.int32)}, about)
+    ship_module.ship(run(), config, checkpoints.model_arrays(model), about, {"table/a": np.arange(3, dtype=np.int32)})
     assert about["log"] == log and len(about) == 4
     folder = run().shipped
     assert sorted(path.name for path in folder.iterdir()) == ["log.csv", "run.json", "weights.safetensors"]

@@ -37,4 +37,4 @@ def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: di
     patches = TrainingPatches(config.training_sets, config.patch_size, run.seed, augment=False, limit=16)
     calibration = [patches.batch(step, 1).astype(np.float32) / 255.0 for step in range(8)]
     tables = codec.integers(model, calibration)
-    ship_module.ship(run, config, checkpoints.model_arrays(model), tables, about)
+    ship_module.ship(run, config, checkpoints.model_arrays(model), about, tables)

@@ -136,4 +136,4 @@ def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: di
     checkpoints.set_model_arrays(networks, weights.to_float16(arrays), run.checkpoint)
     rounded = checkpoints.model_arrays(networks)
     images = Patches(config, run.seed).batch(0, CALIBRATION_IMAGES if run.scale != "smoke" else 4)
-    ship_module.ship(run, config, rounded, codec.frequencies(config, networks, images), about)
+    ship_module.ship(run, config, rounded, about, codec.frequencies(config, networks, images))

@@ -64,4 +64,4 @@ def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: di
     patches = patches_of(config, run.seed, augment=False)
     count = CALIBRATION_PIXELS // config.patch_size**2 if run.scale != "smoke" else 4
     tables = codec.integers(model, [patches.batch(step, 1) for step in range(count)])
-    ship_module.ship(run, config, checkpoints.model_arrays(model), tables, about)
+    ship_module.ship(run, config, checkpoints.model_arrays(model), about, tables)
