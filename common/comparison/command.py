@@ -11,7 +11,6 @@ import math
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -21,10 +20,10 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from common import files
+from common.command_line import at_least, parser_of_module
 from common.comparison.changes import ANCHOR, FIELDS, Document, judge
 from common.config import SCALES, Curve
 from common.errors import RelicError, run_main
-from common.tables.command import Parser, at_least
 from common.tables.document import is_published_set
 from common.tables.published import Published
 
@@ -357,14 +356,7 @@ def _main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    module = sys.modules["__main__"]
-    spec = getattr(module, "__spec__", None)
-    parser = Parser(
-        prog=f"python -m {spec.name}" if spec else None,
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of_module()
     scales = f"of the weights: {', '.join(SCALES)} (default: the best of each preset); smoke: two pictures"
     parser.add_argument("--scale", choices=SCALES, metavar="SCALE", help=scales)
     parser.add_argument("--images", type=at_least(1), metavar="N", help="use only the first N test pictures")
