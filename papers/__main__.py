@@ -165,6 +165,7 @@ def _decoded_name(file: Path, wanted: Path | None) -> Path:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from common import data, evaluate
+    from common.tables.numbers import mean_of_known
 
     directory = Path(arguments.data) if Path(arguments.data).is_dir() else None
     pictures = data.images(arguments.data, arguments.images, directory)
@@ -172,18 +173,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(f"{'picture':24} {'bpp':>8} {'payload':>8} {'estimate':>8} {'PSNR':>8} {'MS-SSIM':>8}")
     estimate = getattr(codec, "rate_estimate", lambda image: None)  # a codec around JPEG has no likelihoods
     rows = [_show(evaluate.measure(codec, image, name), estimate(image)) for name, image in pictures]
-    print(f"{'mean':24} " + " ".join(_mean(list(column)) for column in zip(*rows)))
+    print(f"{'mean':24} " + " ".join(_shown(mean_of_known(column)) for column in zip(*rows)))
 
 
 def _show(measured: Any, rate_estimate: float | None) -> list[float | None]:
     values = [measured.bpp, measured.payload_bpp, rate_estimate, measured.psnr, measured.ms_ssim]
-    print(f"{measured.name:24} " + " ".join("       -" if v is None else f"{v:8.4f}" for v in values))
+    print(f"{measured.name:24} " + " ".join(map(_shown, values)))
     return values
 
 
-def _mean(values: list) -> str:
-    known = [value for value in values if value is not None]
-    return f"{sum(known) / len(known):8.4f}" if known else "       -"
+def _shown(value: float | None) -> str:
+    return "       -" if value is None else f"{value:8.4f}"
 
 
 def _main() -> None:

@@ -7,7 +7,6 @@ picture, with lists over the settings), `changes` and `times` (which follow from
 from __future__ import annotations
 
 import argparse
-import math
 import multiprocessing
 import os
 import signal
@@ -25,6 +24,7 @@ from common.comparison.changes import ANCHOR, FIELDS, Document, judge
 from common.config import SCALES, Curve
 from common.errors import RelicError, run_main
 from common.tables.document import is_published_set
+from common.tables.numbers import plain
 from common.tables.published import Published
 
 TABLE = "rd_kodak"
@@ -319,12 +319,7 @@ def _measure_points(
 
 def _entry(codec: str, picture: str, measured: Sequence[Any]) -> dict[str, Any]:
     """Return the points of one codec and picture as plain data."""
-    return {"codec": codec, "picture": picture, **{f: [_plain(getattr(m, f)) for m in measured] for f in FIELDS}}
-
-
-def _plain(value: float | None) -> float | None:
-    """Return a number rounded to what can be measured, None where it is not finite (a lossless picture's PSNR)."""
-    return round(float(value), 6) if value is not None and math.isfinite(value) else None
+    return {"codec": codec, "picture": picture, **{f: [plain(getattr(m, f)) for m in measured] for f in FIELDS}}
 
 
 def _progress(total: int) -> Any:

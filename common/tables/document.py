@@ -8,14 +8,13 @@ audit) there are no cells, and any rows may be measured.
 """
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common.tables import intervals, published, verdicts
+from common.tables import intervals, numbers, published, verdicts
 from common.tables.published import Published
 
 Document = dict
@@ -181,8 +180,7 @@ def value_of(paper: Published, found: Reproduction, row: str, column: str) -> fl
     given = found.values.get(row, {}).get(column)
     if given is not None or column not in paper.measured_as:
         return given
-    measured = [value for value in _measured(paper, found, row, column) if value is not None]
-    return math.fsum(measured) / len(measured) if measured else None
+    return numbers.mean_of_known(_measured(paper, found, row, column))
 
 
 def _measured(paper: Published, found: Reproduction, row: str, column: str) -> list[float | None]:
@@ -237,7 +235,8 @@ def _difference(
     ours = [_matrix(paper, found, label, column) for label in (row, reference)]
     measured = ours[0] is not None and ours[1] is not None
     interval = _interval(found, *ours) if measured else None
-    reproduced = _mean(ours[0]) - _mean(ours[1]) if measured else _given_difference(found, row, reference, column)
+    given = _given_difference(found, row, reference, column)
+    reproduced = numbers.mean(ours[0].flat) - numbers.mean(ours[1].flat) if measured else given
     # A difference of counts has no uncertainty: its interval is itself. One of single trainings has an unknown one.
     counted = not measured and paper.tolerances[column].text == "exact"
     repeated = measured and min(m.shape[0] for m in ours) > 1
@@ -261,10 +260,6 @@ def _difference(
 def _given_difference(found: Reproduction, row: str, reference: str, column: str) -> float | None:
     ours, theirs = (found.values.get(label, {}).get(column) for label in (row, reference))
     return None if ours is None or theirs is None else ours - theirs
-
-
-def _mean(matrix: np.ndarray) -> float:
-    return math.fsum(matrix.ravel().tolist()) / matrix.size
 
 
 def _matrix(paper: Published, found: Reproduction, row: str, column: str) -> Any:
@@ -312,7 +307,7 @@ def _gate_of(row: str, pictures: list[dict[str, Any]]) -> dict[str, Any]:
         gains[p["picture"]] = gains.get(p["picture"], 0.0) + p["ms_ssim"] - p["jpeg_ms_ssim"]
     gate: dict[str, Any] = {"row": row, "pictures": len(gains), "beats_jpeg": sum(g > 0 for g in gains.values())}
     for name in ("bpp", "jpeg_bpp", "ms_ssim", "jpeg_ms_ssim"):
-        gate[name] = _rounded(math.fsum(p[name] for p in pictures) / len(pictures)) if pictures else None
+        gate[name] = _rounded(numbers.mean_of_known(p[name] for p in pictures))
     return gate
 
 

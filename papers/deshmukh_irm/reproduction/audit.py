@@ -37,9 +37,8 @@ from papers.deshmukh_irm.reproduction.references import (
     sources_of,
     table_of,
 )
-from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, GREY, bicubic, scaled
+from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, GREY, PLAIN, bicubic, scaled
 
-PLAIN = "plain bicubic"
 COMPARABLE = 1.2  # ratios up to here count as about the same, as of times (speed.csv)
 
 

@@ -20,9 +20,19 @@ from common.tables.command import Options
 from common.tables.published import Published
 from papers.deshmukh_irm import complexity, config, huffman
 from papers.deshmukh_irm.patches import with_channels
-from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, COLOUR, GREY, KODIM23, SIDE, bicubic, named, scaled
+from papers.deshmukh_irm.reproduction.test_pictures import (
+    AVERAGE,
+    COLOUR,
+    GREY,
+    KODIM23,
+    PSNR,
+    SIDE,
+    SSIM,
+    bicubic,
+    named,
+    scaled,
+)
 
-PSNR, SSIM = "PSNR", "SSIM"
 KINDS = {"colour": 3, "grey": 1}
 FILTERS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 AREAS = "areas"  # our choice, which is anti-aliased; the others are OpenCV's without that

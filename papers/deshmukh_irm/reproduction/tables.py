@@ -12,6 +12,7 @@ from common.errors import RelicError
 from common.tables import figures, measure
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
+from common.tables.numbers import DIGITS, mean, rounded
 from common.training import shipped
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import complexity, config, huffman, train
@@ -22,6 +23,9 @@ from papers.deshmukh_irm.reproduction.test_pictures import (
     AVERAGE,
     GREY,
     KODIM23,
+    PLAIN,
+    PSNR,
+    SSIM,
     Pictures,
     bicubic,
     named,
@@ -29,9 +33,6 @@ from papers.deshmukh_irm.reproduction.test_pictures import (
     test_pictures,
 )
 
-DIGITS = 6
-PSNR, SSIM = "PSNR", "SSIM"
-PLAIN = "plain bicubic"
 BICUBIC, SRGAN = "bicubic up-sampling", "SRGAN up-sampling"
 
 Entry = Mapping[str, Any]
@@ -116,7 +117,7 @@ def measured(codec: Codec, x: np.ndarray, name: str) -> dict[str, Any]:
         entry["srgan_alone_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
     jpeg = operating_points.jpeg_at_bpp(x, whole.bpp)
     entry.update({f"jpeg_{key}": jpeg[key] for key in ("bpp", "psnr", "ms_ssim")})
-    return {key: round(value, DIGITS) if isinstance(value, float) else value for key, value in entry.items()}
+    return rounded(entry)
 
 
 def _qualities(name: str, x: np.ndarray, x_hat: np.ndarray) -> dict[str, float]:
@@ -180,7 +181,7 @@ def cells(entries: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def _means(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     columns = next(iter(values.values()))
-    return {column: round(float(np.mean([of[column] for of in values.values()])), DIGITS) for column in columns}
+    return {column: round(mean(of[column] for of in values.values()), DIGITS) for column in columns}
 
 
 def further(entries: list[dict[str, Any]], options: Options, codec: Codec) -> dict[str, dict[str, float]]:
@@ -206,7 +207,7 @@ def further(entries: list[dict[str, Any]], options: Options, codec: Codec) -> di
 
 
 def _mean(of: Mapping[str, float], options: Options) -> float:
-    return round(float(np.mean([value for row, value in of.items() if row in options.rows])), 4)
+    return round(mean(value for row, value in of.items() if row in options.rows), 4)
 
 
 def _kodim23(codec: Codec) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from common.tables import figures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.figures import Line
+from common.tables.numbers import DIGITS
 from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
 from papers.donis_convlstm.config import MAX_ITERATIONS
@@ -65,7 +66,7 @@ def by_column(rows: Table) -> dict[str, dict[str, float]]:
 
 
 def _rounded(value: float) -> float:
-    return value if isinstance(value, int) else round(value, figures6and7.DIGITS)
+    return value if isinstance(value, int) else round(value, DIGITS)
 
 
 # --- the measures --------------------------------------------------------------------------------------------------

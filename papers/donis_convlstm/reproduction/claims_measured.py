@@ -11,6 +11,7 @@ import numpy as np
 from common import backend
 from common.tables import intervals
 from common.tables.document import claim
+from common.tables.numbers import DIGITS
 from common.training import checkpoints, presets
 from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
@@ -19,7 +20,7 @@ from papers.donis_convlstm.learning import OneIteration
 from papers.donis_convlstm.model import STRIDE
 from papers.donis_convlstm.reproduction import authors_logs
 from papers.donis_convlstm.reproduction.claims_logged import AUTHORS, FACTORS, tested
-from papers.donis_convlstm.reproduction.training_spread import DIGITS, Sentence, Training
+from papers.donis_convlstm.reproduction.training_spread import Sentence, Training
 
 # The paper gives no numbers for these; limits fixed before measuring, but for A_FACTOR, which was 0.01 at first.
 THE_SAME = 0.01  # share of the variance between pictures, below which outputs are called the same

@@ -15,6 +15,7 @@ import numpy as np
 from common import metrics
 from common.classical import codecs
 from common.errors import RelicError
+from common.tables.numbers import DIGITS
 from papers.zhao_mixedres.reproduction import points
 from papers.zhao_mixedres.reproduction.points import Point
 
@@ -173,4 +174,4 @@ def curve_of(entries: Iterable[Entry], presets: Iterable[str], picture: str | No
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(float(value), points.DIGITS) for name, value in values.items()}
+    return {name: round(float(value), DIGITS) for name, value in values.items()}
