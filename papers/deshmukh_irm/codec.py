@@ -197,7 +197,7 @@ def load(preset: str, scale: str | None = None, seed: int | None = None, **codin
 def loaded(preset: str, scale: str | None = None, seed: int | None = None) -> weights.Weights:
     """Return a preset's weights as `load` chooses them."""
     stored = weights.load(shipped.choose("deshmukh_irm", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
+    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
     return stored
 
 

@@ -241,7 +241,7 @@ def load(preset: str, scale: str | None = None, seed: int | None = None, iterati
     trained with other settings than the preset's, and for iterations that there are not.
     """
     stored = weights.load(shipped.choose("donis_convlstm", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
+    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
     return Codec(stored, iterations)
 
 

@@ -144,7 +144,7 @@ def load(preset: str, scale: str | None = None, seed: int | None = None, bits: i
     for weights that were trained with other settings than the preset's, and for bits that there are not.
     """
     stored = weights.load(shipped.choose("paka_autoencoder", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
+    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
     return Codec(stored, bits)
 
 

@@ -125,5 +125,5 @@ def load(preset: str, scale: str | None = None, seed: int | None = None) -> Code
     Raises RelicError where there are none, and for weights that were trained with other settings than the preset's.
     """
     stored = weights.load(shipped.choose("zhao_mixedres", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
+    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
     return Codec(stored)

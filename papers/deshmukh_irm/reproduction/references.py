@@ -4,6 +4,7 @@ The printed numbers come from the published tables and from `published/text.csv`
 """
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
@@ -102,13 +103,14 @@ def sources_of(options: Options) -> Sources:
 
 def printed(quantity: str, column: str) -> float:
     """Return a number of the text, `published/text.csv`."""
-    value = published.load("deshmukh_irm/text").value(quantity, column)
+    value = table_of("Text").value(quantity, column)
     assert value is not None
     return value
 
 
+@functools.lru_cache(maxsize=None)
 def table_of(name: str) -> Published:
-    """Return a published table, `Table 1` for example."""
+    """Return a published table, `Table 1` for example; its file is read once."""
     return published.load(f"deshmukh_irm/{name.replace(' ', '').lower()}")
 
 

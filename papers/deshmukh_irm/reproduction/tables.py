@@ -82,9 +82,7 @@ def srgan_of(options: Options) -> tuple[Codec | None, dict[str, Any]]:
             stored = codec_module.loaded("srgan")
         except RelicError:
             return None, {}
-    scale = shipped.scale_of(stored.path)
-    seed = int(stored.path.parent.name[len("seed") :])
-    return Codec(stored), shipped.network(preset, scale, [seed])
+    return Codec(stored), shipped.network(preset, stored.scale, [stored.seed])
 
 
 def how_to_train(preset: Compression, scale: str) -> str:
