@@ -42,3 +42,11 @@ def logged(run: str, column: str) -> list[float]:
     if len(known) < EPOCHS:
         raise RelicError(f"the authors' logs have no {EPOCHS} epochs of {column} of {run!r}")
     return known
+
+
+def claimed_accuracy() -> tuple[int, int]:
+    """Return from how much to how much percent the test results are, as Section IV-B has it."""
+    text = published.load("donis_convlstm/text")
+    low, high = (text.value(row, "Accuracy") for row in ("from", "to"))
+    assert isinstance(low, int) and isinstance(high, int)
+    return low, high
