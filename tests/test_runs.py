@@ -209,10 +209,10 @@ def test_a_checkpoint_of_another_network_is_refused_by_name_or_shape():
     arrays = checkpoints.model_arrays(model)
     assert set(arrays) == {"body/dense/kernel", "body/dense/bias"}
     with pytest.raises(RelicError, match="there.npz holds weights of another network.*names"):
-        checkpoints.set_model_arrays(model, {"body/other/kernel": arrays["body/dense/kernel"]}, Path("there.npz"))
+        checkpoints.set_model_arrays(model, {"body/other/kernel": arrays["body/dense/kernel"]}, "there.npz")
     arrays["body/dense/kernel"] = np.zeros((4, 1), np.float32)
     with pytest.raises(RelicError, match=r"there.npz .*another network.*body/dense/kernel: shape \(4, 1\)"):
-        checkpoints.set_model_arrays(model, arrays, Path("there.npz"))
+        checkpoints.set_model_arrays(model, arrays, "there.npz")
 
 
 def test_the_parts_of_a_training_have_checkpoints_of_their_own(results):

@@ -33,7 +33,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config = restored(Config, stored.config)
         self.model = Model(self.config)
-        checkpoints.set_model_arrays(self.model, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.model, stored.arrays, str(stored.path))
         self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"))
         if self.config.has_hyperprior:
             self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"))

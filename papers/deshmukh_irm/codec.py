@@ -49,7 +49,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config: Any = restored(config.kind_of(stored.config), stored.config)
         self.networks = networks_of(self.config)
-        checkpoints.set_model_arrays(self.networks, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
         self.tables = FrequencyTables.from_arrays(stored.part("code"))
         self.coder, self.srgan = coder, srgan
         self.passes = _passes(self.networks)

@@ -44,7 +44,7 @@ class Codec:
                 raise RelicError(f"{self.model_id} has one iteration, not {iterations}: leave iterations out")
             self.iterations = 1
         self.networks = (Unrolled if self.config.is_iterative else OneIteration)(self.config)
-        checkpoints.set_model_arrays(self.networks, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
         self.code: Any = (IterativeCode if self.config.is_iterative else TiledCode)(self.networks)
 
     def compress(self, image: np.ndarray) -> bytes:

@@ -38,7 +38,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config = restored(Config, stored.config)
         self.networks = Networks(self.config)
-        checkpoints.set_model_arrays(self.networks, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
         self.standard = standard_codec(self.config)
         # x, float32 (1, H, W, 1) -> y, and z -> x_hat: shared by copies at other settings, so compiled once.
         self._fdnn = backend.compiled(lambda x: self.networks.fdnn(x, training=False))

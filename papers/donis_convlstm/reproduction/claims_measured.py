@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Sequence
 
 import numpy as np
@@ -218,7 +217,7 @@ def gradient_norms(network: Config, scale: str, x: np.ndarray, seeds: Sequence[i
     norms = []
     for seed in seeds:
         fresh = checkpoints.model_arrays(presets.initialised(OneIteration, shortened, seed, "float32"))
-        checkpoints.set_model_arrays(model, fresh, Path("a fresh network"))
+        checkpoints.set_model_arrays(model, fresh, "a fresh network")
         model.train_on_batch(inputs)
         after = checkpoints.model_arrays(model)
         norms.append([np.linalg.norm((after[name] - fresh[name]).astype(np.float64)) / RATE for name in ENDS])
