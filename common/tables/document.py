@@ -29,8 +29,8 @@ class Reproduction:
 
     `values[row][column]` are numbers counted or computed otherwise; `pictures` are measurements, one mapping a row,
     seed and picture (WHOLE_SET in all of them: of a set as a whole) with the fields that the published file's
-    `measured as` names. `missing[row]` says why a row was not run, `further[column][row]` are columns the paper has
-    not, `claims` come from `claim`. `figures[suffix]` are drawn by common.tables.figures; "" is the main one.
+    `measured as` names. `missing[row]` says why a row was not run, `further[column][row]` are columns that the
+    paper lacks, `claims` come from `claim`. `figures[suffix]` are drawn by common.tables.figures; "" is the main one.
     `provenance["obstacles"][column]` says why a column's values cannot be compared with the paper's, "" where they
     can at every scale; other columns follow from scale and test pictures.
     """
@@ -212,7 +212,7 @@ def _obstacle(paper: Published, scale: str, provenance: Mapping[str, Any], colum
 
 
 def is_published_set(paper: Published, used: Mapping[str, Any]) -> bool:
-    """Tell whether `{name, pictures, digest}` are the published pictures, by digest where the file has one."""
+    """Return whether `{name, pictures, digest}` are the published pictures, by digest where the file has one."""
     digest = paper.texts.get("digest")
     same = used.get("digest") == digest if digest else used.get("name") == paper.test_set
     return same and paper.pictures in (None, used.get("pictures"))

@@ -34,7 +34,7 @@ def last_digit(printed: str) -> Decimal:
 
 
 def same_digits(value: float, printed: str) -> bool:
-    """Tell whether `value`, rounded to the digits that are printed, is the printed number (ties either way)."""
+    """Return whether `value`, rounded to the digits that are printed, is the printed number (ties either way)."""
     return abs(Decimal(repr(value)) - Decimal(printed)) * 2 <= last_digit(printed)
 
 

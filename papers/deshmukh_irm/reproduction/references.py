@@ -82,7 +82,7 @@ class Sources:
 
     @property
     def complete(self) -> bool:
-        """Whether the set is all of Kodak."""
+        """Return whether the set is all of Kodak."""
         return self.about["set"] == "kodak" and len(self.set) == len(KODAK)
 
 

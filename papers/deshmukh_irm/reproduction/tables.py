@@ -183,7 +183,7 @@ def _means(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def further(entries: list[dict[str, Any]], options: Options, codec: Codec) -> dict[str, dict[str, float]]:
-    """Return what the paper's table has not: bytes, plain bicubic, and the other ways to up-sample."""
+    """Return what the paper's table does not have: bytes, plain bicubic, and the other ways to up-sample."""
     if any(entry["picture"] == GREY["Parrots"] for entry in entries):
         entries = [*entries, *_kodim23(codec)]
     fields = {

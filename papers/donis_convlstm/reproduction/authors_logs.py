@@ -35,7 +35,7 @@ def _table() -> Published:
 def logged(run: str, column: str) -> list[float]:
     """Return a column of a run, one value an epoch, e.g. `logged("ssim_batch_512", "val_SSIMLoss")`.
 
-    Raises RelicError for a run or column that the authors' logs have not.
+    Raises RelicError for a run or column that the authors' logs do not have.
     """
     values = [_table().value(f"{run}, {epoch}", column) for epoch in range(1, EPOCHS + 1)]
     known = [value for value in values if value is not None]

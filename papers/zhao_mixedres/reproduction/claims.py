@@ -276,7 +276,7 @@ def resolutions(
 
 
 def crosses(low: Sequence[points.Point], full: Sequence[points.Point], quality: str) -> bool:
-    """Tell whether low is better at the least rate that both curves have, and full at the greatest."""
+    """Return whether low is better at the least rate that both curves have, and full at the greatest."""
     ends = [[point.bpp for point in curve] for curve in (low, full)]
     least, greatest = max(map(min, ends)), min(map(max, ends))
     (a, b), (c, d) = ([points.at_rate(curve, rate, quality) for rate in (least, greatest)] for curve in (low, full))

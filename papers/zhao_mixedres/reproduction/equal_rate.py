@@ -50,7 +50,7 @@ class Curve:
         return codec.decompress(codec.compress(self.image))
 
     def reaches(self, bpp: float) -> bool:
-        """Tell whether a rate lies between those of the smallest and of the largest file."""
+        """Return whether a rate lies between those of the smallest and of the largest file."""
         return min(self.rates.values()) <= bpp <= max(self.rates.values())
 
     def at_rate(self, bpp: float) -> dict[str, float]:

@@ -139,7 +139,7 @@ def resolutions(curves: Curves, method: str) -> tuple[list[Point], list[Point]]:
 
 
 def share_rates(curves: Curves, method: str) -> bool:
-    """Tell whether there are rates that both resolutions of a method have: else nothing is known of a crossing."""
+    """Return whether there are rates that both resolutions of a method have: else nothing is known of a crossing."""
     rates = [[point.bpp for point in curve] for curve in resolutions(curves, method)]
     return all(rates) and max(map(min, rates)) <= min(map(max, rates))
 
