@@ -171,7 +171,7 @@ def drawn(quantity: Quantity, logs: Logs, options: Options) -> dict[str, Any]:
     kinds = {"": (quantity.plotted, "as plotted"), "correct": (quantity.correct, "on correct axes")}
     for suffix, (panels, axes) in kinds.items():
         shown = {f"{panel.whose}, {panel.label}": lines(panel, logs, options.rows) for panel in panels}
-        found[suffix] = figures.rate_distortion(shown, f"Fig. {number} {axes}\n{about}", columns=2, x_label="epoch")
+        found[suffix] = figures.over_epochs(shown, f"Fig. {number} {axes}\n{about}", columns=2)
     title = f"Fig. {number}, validation after the last epoch\n{about}"
     found["spread"] = spread(quantity, logs, options.rows, title)
     return found
