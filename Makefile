@@ -24,13 +24,13 @@ TORCH_READY := .venv-torch/ready-keras3-torch-$(KERAS3_VERSION)
 requirements = $(if $(filter $(PYTHONS),$(2)),docker/requirements-$(1).txt,refused)
 python = $(dir $<)bin/python
 
-EXPERIMENTS := $(filter-out __%,$(basename $(notdir $(wildcard experiments/*.py))))
+EXPERIMENTS := $(filter-out __% campaign,$(basename $(notdir $(wildcard experiments/*.py))))
 SOURCES := common papers experiments tests docker
 TESTS := -m pytest -n $(WORKERS)
 STACK_TESTS := $(TESTS) -m "stack and not regression" $(ARGS)
 
 .PHONY: help setup setup-keras3 setup-jax setup-torch
-.PHONY: test test-quick test-keras3 test-jax test-torch regression format lint $(EXPERIMENTS)
+.PHONY: test test-quick test-keras3 test-jax test-torch regression format lint campaign $(EXPERIMENTS)
 
 help: ## list the targets
 	@echo 'make <target> [ARGS="..."] [PYTHON=python3.11] [WORKERS=2]'
@@ -69,6 +69,9 @@ lint: $(READY) ## check style, import order, layout and types
 	$(python) -m ruff check $(SOURCES)
 	$(python) -m ruff format --check $(SOURCES)
 	$(python) -m mypy
+
+campaign: $(READY) ## train what the declared list of tables lacks, at low priority; ARGS="--minutes 170" or "--status"
+	$(python) -m experiments.campaign $(ARGS)
 
 $(EXPERIMENTS): $(READY)
 	$(python) -m experiments.$@ $(ARGS)

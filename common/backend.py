@@ -263,8 +263,18 @@ def forget_models() -> None:
 
 
 def set_precision(policy: str) -> None:
-    """Set the precision of layers built from now on: `float32` or `mixed_bfloat16` (variables stay float32)."""
+    """Set the precision of layers built from now on: `float32` or `mixed_bfloat16` (variables stay float32).
+
+    Raises RelicError where networks cannot be trained in bfloat16.
+    """
+    if policy != "float32" and not has_bfloat16():
+        raise RelicError(f"precision {policy} needs a GPU or a CPU with AVX-512 in TensorFlow 2.14: train in float32")
     (keras.mixed_precision.set_global_policy if STACK == "tfc" else keras.config.set_dtype_policy)(policy)
+
+
+def has_bfloat16() -> bool:
+    """Return whether networks can be trained in bfloat16 here: on CPUs, TensorFlow 2.14 needs AVX-512 for it."""
+    return STACK != "tfc" or device() != "CPU" or "avx512bw" in cpu_flags()
 
 
 def fast_precision() -> str:

@@ -6,7 +6,8 @@ channels: `python -m experiments.speed_cheng` measures it. The gradient of a tap
 """
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Iterator
 
 from common import backend
 from common.backend import keras, ops
@@ -44,10 +45,24 @@ class TapwiseConv2DTranspose(keras.layers.Conv2DTranspose):
         return y + self.bias
 
 
+@contextmanager
+def only_keras_own() -> Iterator[None]:
+    """Have networks whose first training step comes in here use Keras' own gradients, to compare."""
+    global _allowed
+    _allowed = False
+    try:
+        yield
+    finally:
+        _allowed = True
+
+
+_allowed = True
+
+
 def is_worthwhile(channels_in: int, channels_out: int, dtype: str) -> bool:
     """Return whether a filter gradient is faster by matrix products."""
     enough = min(channels_in, channels_out) >= FEWEST_CHANNELS and channels_in * channels_out >= LEAST_PRODUCT
-    return enough and dtype == "float32"
+    return _allowed and enough and dtype == "float32"
 
 
 def filter_gradient(x: Any, upstream: Any, size: int, stride: int) -> Any:

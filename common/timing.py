@@ -6,7 +6,7 @@ from typing import Any, Callable, Mapping
 
 import numpy as np
 
-from common.training.campaign_lock import paused_campaign
+from common.training.locks import paused_campaign
 
 Work = Callable[[], Any]
 

@@ -8,8 +8,8 @@ Networks that differ in one thing, on Kodak scaled to 200x200. Positive is what 
 from __future__ import annotations
 
 from common.config import presets
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.deshmukh_irm import config
 
 TABLE = "deshmukh_irm/claims"
@@ -25,7 +25,7 @@ FURTHER = {
 MINUTES = 3
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure on the test pictures, read the logs and judge."""
     from papers.deshmukh_irm.reproduction import claims
 
@@ -33,4 +33,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS, further=FURTHER)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS, further=FURTHER)

@@ -8,8 +8,8 @@ and in ours.
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.donis_convlstm import config
 
 TABLE = "donis_convlstm/claims"
@@ -19,7 +19,7 @@ NETWORKS = {"as_run": config.AS_RUN, "set_50k": config.SET_50K}
 MINUTES = 2
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure on the test pictures, read the logs and judge."""
     from papers.donis_convlstm.reproduction import claims
 
@@ -27,4 +27,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

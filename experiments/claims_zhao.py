@@ -10,8 +10,8 @@ the other one takes, and the differences at equal rate are taken, picture by pic
 from __future__ import annotations
 
 from common.config import presets
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.zhao_mixedres import config
 
 TABLE = "zhao_mixedres/claims"
@@ -21,7 +21,7 @@ NETWORKS = {name: preset for name, preset in presets(config).items() if name.sta
 MINUTES = 3
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure and judge on the test pictures."""
     from papers.zhao_mixedres.reproduction import claims
 
@@ -29,4 +29,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

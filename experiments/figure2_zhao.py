@@ -2,7 +2,7 @@
 
     python -m experiments.figure2_zhao                  # shipped weights, pictures coded to bytes and back: minutes
     python -m experiments.figure2_zhao --scale smoke    # minutes: trains every network for a few steps
-    python -m experiments.figure2_zhao --scale paper    # needs weights of the paper's schedule: 2.7e18 FLOP
+    python -m experiments.figure2_zhao --scale paper --train    # the paper's own schedule: 2.7e18 FLOP
 
 The paper names none of its four pictures: here they are lena, house, peppers and cameraman of Set12. The other pictures
 of Set12, those of classic5 and the means of both are measured too, with BD-rate and BD-PSNR against JPEG. Networks
@@ -11,8 +11,8 @@ without weights are left out.
 from __future__ import annotations
 
 from common.config import presets
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.zhao_mixedres import config
 
 TABLE = "zhao_mixedres/figure2"
@@ -24,7 +24,7 @@ NETWORKS = {
 MINUTES = 3
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure JPEG and all networks on Set12 and classic5."""
     from papers.zhao_mixedres.reproduction import figure2
 
@@ -32,4 +32,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -9,8 +9,8 @@ file with the paper's dynamic Huffman coder. Other ways to store the same pictur
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.deshmukh_irm import config
 
 TABLE = "deshmukh_irm/figure3"
@@ -18,7 +18,7 @@ ROWS = {"COCO": config.RGB}
 MINUTES = 2
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Code the pictures, count all files, and draw their sizes."""
     from papers.deshmukh_irm.reproduction import figure3
 
@@ -26,4 +26,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce)
+    main(TABLE, ROWS, reproduce)

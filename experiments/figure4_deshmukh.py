@@ -9,8 +9,8 @@ restored, and the result written in the format again. What saving the code in a 
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.deshmukh_irm import config
 
 TABLE = "deshmukh_irm/figure4"
@@ -20,7 +20,7 @@ NETWORKS = {"rgb": config.RGB}
 MINUTES = 1
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Write and read all files, and draw their sizes and the quality of what is restored."""
     from papers.deshmukh_irm.reproduction import figure4
 
@@ -28,4 +28,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -7,8 +7,8 @@ input's, and multiply-accumulates. The code is larger than the picture.
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/figure4"
@@ -21,7 +21,7 @@ ROWS = {
 MINUTES = 0.1
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Count the layers of the paper's network."""
     from papers.paka_autoencoder.reproduction import figure4
 
@@ -29,4 +29,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, trained=False)
+    main(TABLE, ROWS, reproduce, trained=False)

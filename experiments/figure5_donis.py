@@ -2,14 +2,14 @@
 
     python -m experiments.figure5_donis                  # seconds: reads the logs that are shipped with the weights
     python -m experiments.figure5_donis --scale smoke    # seconds: trains every row for one step
-    python -m experiments.figure5_donis --scale paper    # needs weights of the paper's schedule
+    python -m experiments.figure5_donis --scale paper --train    # the paper's own schedule
 
 Drawn are the squared PSNR, which the paper calls PSNR, of the authors' logs and of ours, and the same on correct axes.
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.donis_convlstm import config
 
 TABLE = "donis_convlstm/figure5"
@@ -18,7 +18,7 @@ REFERENCE = "100 thousand"
 MINUTES = 0.2
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Read and draw the curves."""
     from papers.donis_convlstm.reproduction import figures2to5
 
@@ -26,4 +26,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, REFERENCE)
+    main(TABLE, ROWS, reproduce, REFERENCE)

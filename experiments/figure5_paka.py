@@ -5,8 +5,8 @@
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/figure5"
@@ -15,7 +15,7 @@ NETWORKS = {"Proposed": config.AUTOENCODER}
 MINUTES = 0.3
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Reconstruct our test pictures."""
     from papers.paka_autoencoder.reproduction import figures5to8
 
@@ -23,4 +23,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

@@ -8,8 +8,8 @@ describes it.
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.donis_convlstm import config
 
 TABLE = "donis_convlstm/figure7"
@@ -17,7 +17,7 @@ ROWS = {"poorer": config.AS_RUN}
 MINUTES = 0.5
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Choose and draw pictures."""
     from papers.donis_convlstm.reproduction import figures6and7
 
@@ -25,4 +25,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce)
+    main(TABLE, ROWS, reproduce)

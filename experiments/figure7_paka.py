@@ -8,8 +8,8 @@ autoencoder in 8 bits a value; bits per pixel and PSNR stand under each picture.
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/figure7"
@@ -18,7 +18,7 @@ NETWORKS = {"Proposed": config.AUTOENCODER}
 MINUTES = 1
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Code the three pictures."""
     from papers.paka_autoencoder.reproduction import figures5to8
 
@@ -26,4 +26,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

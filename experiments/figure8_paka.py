@@ -8,8 +8,8 @@ at 1 bit per pixel and at its coarsest setting.
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/figure8"
@@ -19,7 +19,7 @@ NETWORKS = {"Proposed": config.AUTOENCODER}
 MINUTES = 1.5
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure the four codecs on our test pictures."""
     from papers.paka_autoencoder.reproduction import figures5to8
 
@@ -27,4 +27,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

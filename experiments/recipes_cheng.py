@@ -8,8 +8,8 @@ Each recipe adds one thing to the one before it. The paper's own schedule, 2 mil
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.cheng_resnet import config
 
 TABLE = "cheng_resnet/recipes"
@@ -29,7 +29,7 @@ REFERENCES = {
 MINUTES = 6
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure the networks of all recipes on the held-out pictures."""
     from papers.cheng_resnet.reproduction import recipes
 
@@ -37,4 +37,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce)
+    main(TABLE, ROWS, reproduce)

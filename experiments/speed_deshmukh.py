@@ -8,8 +8,8 @@ bicubic up-sampling and with the SRGAN. Ratios are compared with the paper's; it
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 
 TABLE = "deshmukh_irm/speed"
 # Of each ratio: what is timed, and which two of its works.
@@ -25,7 +25,7 @@ ROWS = {
 MINUTES = 3
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Time every pair of works."""
     from papers.deshmukh_irm.reproduction import speed
 
@@ -33,4 +33,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, trained=False)
+    main(TABLE, ROWS, reproduce, trained=False)

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 
 TABLE = "donis_convlstm/speed"
 ROWS: dict[str, Any] = {}
 MINUTES = 4
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Time every pair of networks."""
     from papers.donis_convlstm.reproduction import speed
 
@@ -26,4 +26,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, trained=False)
+    main(TABLE, ROWS, reproduce, trained=False)

@@ -2,7 +2,7 @@
 
     python -m experiments.table1_paka                  # shipped weights, pictures coded to bytes and back: minutes
     python -m experiments.table1_paka --scale smoke    # a minute: trains for two steps, checks the plumbing
-    python -m experiments.table1_paka --scale paper    # needs weights of the paper's schedule: 1.3e15 FLOP
+    python -m experiments.table1_paka --scale paper --train    # the paper's own schedule: 1.3e15 FLOP
 
 Proposed: our training on our test pictures; only its mean compares, as the paper does not name its pictures. The other
 columns: the worst PSNR the codec can give, which is above what is printed. Beside them: the setting at which each codec
@@ -10,8 +10,8 @@ reaches the proposed PSNR and the bits it then takes, and the bits that the pape
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.paka_autoencoder import config
 
 TABLE = "paka_autoencoder/table1"
@@ -21,7 +21,7 @@ NETWORKS = {"Proposed": config.AUTOENCODER}
 MINUTES = 3
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure the proposed codec and the others on our test pictures."""
     from papers.paka_autoencoder.reproduction import table1
 
@@ -29,4 +29,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

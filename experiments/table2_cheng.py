@@ -2,12 +2,12 @@
 
     python -m experiments.table2_cheng                  # shipped weights, every picture to bytes and back: minutes
     python -m experiments.table2_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
-    python -m experiments.table2_cheng --scale paper    # needs weights of the paper's schedule
+    python -m experiments.table2_cheng --scale paper --train    # the paper's own schedule
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.cheng_resnet import config
 
 TABLE = "cheng_resnet/table2"
@@ -20,13 +20,12 @@ REFERENCE = "HyperPrior-3"
 MINUTES = 2
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure the codecs of the table's rows on Kodak."""
     from common.tables import measure
-    from papers.cheng_resnet import codec, complexity, train
 
-    return measure.rate_distortion(options, codec.load, train.train_preset, complexity.training_flops)
+    return measure.rate_distortion(options)
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, REFERENCE)
+    main(TABLE, ROWS, reproduce, REFERENCE)

@@ -2,7 +2,7 @@
 
     python -m experiments.table3_deshmukh                  # shipped weights, pictures coded to bytes and back: a minute
     python -m experiments.table3_deshmukh --scale smoke    # seconds: trains for two steps, checks the plumbing
-    python -m experiments.table3_deshmukh --scale paper    # needs weights of the paper's schedule
+    python -m experiments.table3_deshmukh --scale paper --train    # the paper's own schedule
 
 The up-sampling is bicubic interpolation, as in training; the paper's SRGAN stands beside it.
 Of several trainings the first is measured, or the one that `--seeds` names.
@@ -10,8 +10,8 @@ Plain bicubic interpolation from a code of the same size is what every picture h
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.deshmukh_irm import config
 
 TABLE = "deshmukh_irm/table3"
@@ -27,7 +27,7 @@ NETWORKS = {"rgb": config.RGB}
 MINUTES = 0.5
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Measure the codec on the named pictures."""
     from papers.deshmukh_irm.reproduction import tables as paper_tables
 
@@ -35,4 +35,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

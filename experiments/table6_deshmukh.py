@@ -5,8 +5,8 @@
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.deshmukh_irm import config
 
 TABLE = "deshmukh_irm/table6"
@@ -20,7 +20,7 @@ NETWORKS = {"grey": config.GREY}
 MINUTES = 0.4
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Draw every picture, its code and its reconstruction."""
     from papers.deshmukh_irm.reproduction import tables as paper_tables
 
@@ -28,4 +28,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, networks=NETWORKS)
+    main(TABLE, ROWS, reproduce, networks=NETWORKS)

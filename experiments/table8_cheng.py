@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction, claim
 from papers.cheng_resnet import config
 
 TABLE = "cheng_resnet/table8"
@@ -26,20 +26,20 @@ ROWS = {
 MINUTES = 0.2
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Count the layers of HyperPrior-9 at the paper's width, whatever the scale."""
     from papers.cheng_resnet import complexity
 
     layers = complexity.layers(config.HYPERPRIOR_9)
     by_name = {layer.name: layer for layer in layers}
-    found = document_module.Reproduction()
+    found = Reproduction()
     for row, names in options.rows.items():
         chosen = [by_name[name] for name in names] or layers
         found.values[row] = {"Para": complexity.parameters(chosen), "FLOPs": complexity.flops(chosen)}
         if len(chosen) == 1 and chosen[0].kind != "prior":
             found.values[row].update(_shape(chosen[0]))
     norms = complexity.normalisation_flops(layers)
-    found.claims = [document_module.claim("FLOPs of GDN and IGDN together (section 4)", "rounds to", "7.10e8", norms)]
+    found.claims = [claim("FLOPs of GDN and IGDN together (section 4)", "rounds to", "7.10e8", norms)]
     return found
 
 
@@ -49,4 +49,4 @@ def _shape(layer: Any) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, trained=False)
+    main(TABLE, ROWS, reproduce, trained=False)

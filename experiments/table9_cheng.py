@@ -7,8 +7,8 @@ its rearrangement), multiply-accumulates that are carried out, and receptive fie
 """
 from __future__ import annotations
 
-from common.tables import command
-from common.tables import document as document_module
+from common.tables.command import Options, main
+from common.tables.document import Reproduction
 from papers.cheng_resnet import config
 
 TABLE = "cheng_resnet/table9"
@@ -27,14 +27,14 @@ ROWS = {
 MINUTES = 0.4
 
 
-def reproduce(options: command.Options) -> document_module.Reproduction:
+def reproduce(options: Options) -> Reproduction:
     """Count every architecture at the paper's width, whatever the scale."""
     from papers.cheng_resnet import complexity
     from papers.cheng_resnet.reproduction import tables8and9
 
     networks = {row: complexity.layers(settings) for row, settings in options.rows.items()}
     base = complexity.flops_as_printed(networks["Baseline-5"])
-    found = document_module.Reproduction(claims=tables8and9.claims(networks), notes=list(tables8and9.NOTES))
+    found = Reproduction(claims=tables8and9.claims(networks), notes=list(tables8and9.NOTES))
     for row, layers in networks.items():
         flops = complexity.flops_as_printed(layers)
         found.values[row] = {"Para": complexity.parameters(layers), "FLOPs": flops, "Relative": flops / base}
@@ -44,4 +44,4 @@ def reproduce(options: command.Options) -> document_module.Reproduction:
 
 
 if __name__ == "__main__":
-    command.main(TABLE, ROWS, reproduce, trained=False)
+    main(TABLE, ROWS, reproduce, trained=False)

@@ -13,6 +13,9 @@ from common.errors import RelicError
 GOLDEN = Path(__file__).parent / "golden"
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for tests that import tensorflow before common.backend
+if "PYTEST_XDIST_WORKER" in os.environ:  # of several processes, as with `pytest -n 2`, each keeps one processor busy
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

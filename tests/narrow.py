@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
+import pytest
 
 from common import backend
 from common.backend import keras, ops
@@ -14,6 +15,10 @@ from common.training import checkpoints, weights
 from papers.cheng_resnet import codec
 from papers.cheng_resnet import config as config_module
 from papers.cheng_resnet.model import Model
+
+needs_bfloat16 = pytest.mark.skipif(
+    not backend.has_bfloat16(), reason="TensorFlow 2.14 trains in bfloat16 on a GPU or a CPU with AVX-512 alone"
+)
 
 
 def narrow(preset: str, **changes: Any) -> Any:
@@ -129,6 +134,17 @@ def _torch_gradients(function, x, upstream, layer, values):
     y = function(x)
     (y * torch.tensor(upstream)).sum().backward()
     return y.detach().numpy(), x.grad.numpy(), [value.value.grad.numpy() for value in values]
+
+
+def run_steps_eagerly(patch: pytest.MonkeyPatch) -> None:
+    """Let models that are compiled from now on run each step as it is: for few steps, tracing a graph takes longer."""
+    compile_model = backend.compile_model
+
+    def compile_to_run_eagerly(model: Any, *arguments: Any, **options: Any) -> None:
+        compile_model(model, *arguments, **options)
+        model.run_eagerly = backend.BACKEND == "tensorflow"
+
+    patch.setattr(backend, "compile_model", compile_to_run_eagerly)
 
 
 # --- a model that trains in milliseconds --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from narrow import gradients, narrow
+from narrow import gradients, narrow, needs_bfloat16
 
 from common import backend, stack
 from common.errors import RelicError
@@ -142,6 +142,7 @@ def test_the_learning_rate_drops_where_its_shares_of_the_steps_begin():
     assert backend.learning_rate(0.5, [], 100) == 0.5
 
 
+@needs_bfloat16
 def test_mixed_precision_computes_in_bfloat16_and_keeps_float32_variables():
     backend.set_precision("mixed_bfloat16")
     try:
@@ -150,7 +151,33 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_float32_variables():
         backend.set_precision("float32")
     output = layer(np.full((1, 1), 1.0, np.float32))
     assert "bfloat16" in str(output.dtype) and backend.to_numpy(layer.weights[0]).dtype == np.float32
-    assert backend.fast_precision() in ("mixed_bfloat16", "float32")
+
+
+FLAGS = {"nothing said": "", "AVX2": "flags : avx2 fma", "AVX-512": "flags : avx512f avx512bw"}
+FLAGS["bfloat16"] = FLAGS["AVX-512"] + " avx512_bf16"
+
+
+@pytest.mark.parametrize("cpu, flags", FLAGS.items())
+def test_bfloat16_is_chosen_where_the_cpu_multiplies_in_it_and_refused_where_it_cannot_be_trained(
+    cpu, flags, monkeypatch
+):
+    monkeypatch.setattr(backend, "device", lambda: "CPU")
+    monkeypatch.setattr(backend, "_cpu_flags", lambda: flags)
+    chosen = cpu == "bfloat16" and backend.BACKEND == "tensorflow"
+    assert backend.fast_precision() == ("mixed_bfloat16" if chosen else "float32")
+    able = backend.STACK != "tfc" or cpu in ("AVX-512", "bfloat16")
+    assert backend.has_bfloat16() == able
+    if not able:
+        with pytest.raises(RelicError, match="a CPU with AVX-512 .*: train in float32") as refusal:
+            backend.set_precision("mixed_bfloat16")
+        assert "\n" not in str(refusal.value)
+        assert backend.keras.layers.Dense(1).compute_dtype == "float32"
+
+
+def test_a_gpu_trains_in_bfloat16(monkeypatch):
+    monkeypatch.setattr(backend, "device", lambda: "NVIDIA H200")
+    monkeypatch.setattr(backend, "_cpu_flags", lambda: "")
+    assert backend.has_bfloat16() and backend.fast_precision() == "mixed_bfloat16"
 
 
 # --- layers --------------------------------------------------------------------------------------------------------

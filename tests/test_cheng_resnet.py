@@ -34,15 +34,16 @@ stack = pytest.mark.stack
 
 # What a network is made of does not depend on the stack, and jax compiles every new shape for long: there a few do.
 FEW = ("baseline_3", "hyperprior_3", "resnet4_subpixel")
-EACH = [pytest.param(preset, marks=stack if preset in FEW else ()) for preset in ARCHITECTURES]
+slow = pytest.mark.slow
+EACH = [pytest.param(preset, marks=stack if preset in FEW else slow) for preset in ARCHITECTURES]
 STEPS = [
     pytest.param("resnet4_subpixel", "ms_ssim", marks=stack),
     ("baseline_3", "mse"),
     ("hyperprior_3", "mse"),
-    ("hyperprior_3", "ms_ssim"),
-    ("resnet3", "ms_ssim"),
-    ("resnet4", "mse"),
-    ("resnet4_subpixel", "mse"),
+    pytest.param("hyperprior_3", "ms_ssim", marks=slow),
+    pytest.param("resnet3", "ms_ssim", marks=slow),
+    pytest.param("resnet4", "mse", marks=slow),
+    pytest.param("resnet4_subpixel", "mse", marks=slow),
 ]
 
 
@@ -83,6 +84,7 @@ def test_the_latent_is_a_sixteenth_and_the_side_information_a_64th_of_the_pictur
         assert tuple(model.hyper_synthesis_transform(z).shape) == (1, 4, 8, 2 * channels)
 
 
+@slow
 def test_sub_pixel_replaces_transposed_convolutions_in_the_main_decoder_alone():
     for preset in ("resnet4_subpixel", "resnet4_subpixel_bottleneck192"):
         decoder, hyper_decoder = network(preset).synthesis_transform, network(preset).hyper_synthesis_transform
@@ -92,6 +94,7 @@ def test_sub_pixel_replaces_transposed_convolutions_in_the_main_decoder_alone():
     assert len(layers(decoder, "Conv2DTranspose")) == 7 and not layers(decoder, "DepthToSpace")
 
 
+@slow
 @pytest.mark.parametrize("preset", ARCHITECTURES)
 def test_only_the_latents_convolution_and_the_last_of_the_hyper_decoder_have_no_bias(preset):
     unbiased = set()
@@ -102,6 +105,7 @@ def test_only_the_latents_convolution_and_the_last_of_the_hyper_decoder_have_no_
     assert unbiased == ({latent} if preset.startswith("baseline") else {latent, "layer3"})
 
 
+@slow
 @pytest.mark.parametrize("preset", ARCHITECTURES)
 def test_each_of_three_stages_has_gdn_in_the_encoder_and_its_inverse_in_the_decoder(preset):
     kind = type(backend.GDN(name="gdn")).__name__
@@ -115,6 +119,7 @@ def kernel_sizes(transform):
     return {name: layer.kernel_size[0] for name, layer in found.items()}
 
 
+@slow
 @pytest.mark.parametrize("size", [3, 5, 9])
 @pytest.mark.parametrize("family", ["baseline", "hyperprior"])
 def test_plain_networks_have_four_layers_either_way_of_the_kernel_they_are_named_for(family, size):
@@ -126,6 +131,7 @@ def test_plain_networks_have_four_layers_either_way_of_the_kernel_they_are_named
         assert sorted(kernel_sizes(model.hyper_synthesis_transform).values()) == [1, 1, 1, 3, 5, 5]
 
 
+@slow
 def test_aux_9_widens_the_two_pairs_of_5x5_kernels_and_nothing_else():
     model = network("hyperprior_9_aux9_msssim")
     assert list(kernel_sizes(model.hyper_analysis_transform).values()) == [3, 9, 9]
@@ -133,6 +139,7 @@ def test_aux_9_widens_the_two_pairs_of_5x5_kernels_and_nothing_else():
     assert list(kernel_sizes(model.analysis_transform).values()) == [9] * 4
 
 
+@slow
 @pytest.mark.parametrize("preset", ["resnet3", "resnet4", "resnet4_subpixel"])
 def test_residual_networks_have_3x3_kernels_but_for_1x1_shortcuts(preset):
     model = network(preset)
@@ -253,6 +260,7 @@ def test_saved_weights_give_the_same_reconstruction_bit_for_bit(preset, folder):
         assert not np.array_equal(initial[name], array), f"{name} is as initialised: the test would miss its loss"
 
 
+@slow
 def test_two_architectures_never_give_equal_outputs(folder):
     """Weights depend on a variable's name and shape alone, so two networks that were built alike would agree."""
     given = {preset: outputs(saved_and_loaded(preset, folder)[0]) for preset in ARCHITECTURES}

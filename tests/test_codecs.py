@@ -168,6 +168,7 @@ def test_a_side_that_the_format_cannot_hold_is_refused(codec, largest):
 # --- rounded colours -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, codec, smallest",
     [

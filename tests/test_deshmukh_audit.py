@@ -167,6 +167,7 @@ def test_printed_values_are_counted_against_plain_bicubic_and_the_worst_filter()
 # --- counts --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_networks_have_the_counts_of_the_text_and_of_the_layers():
     found = references.counts()
     names = [name for name, part in found if part == "irm"]
@@ -186,6 +187,7 @@ def test_networks_have_the_counts_of_the_text_and_of_the_layers():
 # --- the whole audit -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @stack
 def test_without_the_named_pictures_the_sample_stands_in_and_their_claims_are_left_out(tmp_path, monkeypatch):
     for name in ("RELIC_DATA", "RELIC_CACHE", "TFDS_DATA_DIR"):

@@ -11,7 +11,7 @@ from narrow import picture
 from common import files, metrics
 from common.classical import codecs
 from common.config import find_preset, presets
-from common.tables import command, intervals, published
+from common.tables import command, intervals, networks, published
 from common.tables import document as document_module
 from common.tables import files as table_files
 from common.tables import test_pictures as table_pictures
@@ -470,10 +470,10 @@ def test_smoke_measures_two_presets_and_says_which_pictures_stand_in(monkeypatch
     monkeypatch.setattr(claims.tables, "srgan_of", lambda options: (None, {}))
     named = [(name, picture(30, 40, seed=i)) for i, name in enumerate(PICTURES[:2])]
     monkeypatch.setattr(table_pictures, "pictures_of", lambda options, paper: (named, {"name": "sample"}, "a stand-in"))
-    monkeypatch.setattr(shipped, "seeds_of", lambda preset, scale, asked, train: [0] if preset == config.GREY else [])
+    monkeypatch.setattr(networks, "seeds_of", lambda preset, scale, asked: [0] if preset == config.GREY else [])
     monkeypatch.setattr(shipped, "log", lambda preset, scale, seed: FALLING)
-    monkeypatch.setattr(shipped, "network", lambda preset, scale, seeds: {"seeds": str(seeds)})
-    monkeypatch.setattr(claims.tables, "how_to_train", lambda preset, scale: f"train at {scale}")
+    monkeypatch.setattr(networks, "made_by", lambda preset, scale, seeds: {"seeds": str(seeds)})
+    monkeypatch.setattr(networks, "how_to_train", lambda preset, scale: f"train at {scale}")
     monkeypatch.setattr(claims_learning, "of_starts", of_no_starts)
     found = claims.reproduce(command.Options(TABLE, {}, "smoke"))
     assert found.missing == {"grey_without_skips": "train at smoke"} and found.notes[-1] == "a stand-in"

@@ -104,6 +104,7 @@ def codec_of(stored_of):
 # --- round trips ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", PRESETS)
 def test_pictures_of_any_size_return_as_the_networks_restore_their_code(preset, codec_of):
@@ -208,6 +209,7 @@ def test_what_is_no_picture_is_refused(codec_of):
 # --- strips --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset, rows", [("rgb", 120), ("baseline_jiang", 120), ("rgb_stride4", 240), ("srgan", 480)])
 def test_strips_change_nothing(preset, rows, tmp_path, monkeypatch):
@@ -247,6 +249,7 @@ def count_calls(codec, monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 @stack
 def test_the_generator_sees_no_further_than_its_strips_reach(tmp_path):
     """By what a change of one row of the code changes."""

@@ -14,7 +14,7 @@ from PIL import Image
 from common import metrics
 from common.classical import codecs
 from common.errors import RelicError
-from common.tables import command, published
+from common.tables import command, networks, published
 from common.tables import document as document_module
 from common.training import checkpoints, weights
 from papers.deshmukh_irm import codec as codec_module
@@ -56,7 +56,7 @@ def verdicts_of(found):
 @pytest.fixture
 def known(codec, monkeypatch):
     """Let the figures find the narrow codec."""
-    monkeypatch.setattr(figure3.tables, "network", lambda options, preset: (codec, {"preset": "narrow"}))
+    monkeypatch.setattr(networks, "one_codec", lambda preset, options: (codec, {"preset": "narrow"}))
 
 
 @pytest.fixture
@@ -124,6 +124,7 @@ def four(known, tmp_path):
     return figure4.figure4(options_of("figure4", data=tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_figure_4_counts_three_files_in_each_format_and_restores_the_code_that_was_saved(four, codec, tmp_path):
     document = judged(four, "figure4")
@@ -267,6 +268,7 @@ def test_a_folder_without_jpeg_files_is_one_clear_error(known, tmp_path):
 # --- both ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_fewer_pictures_may_be_asked_for_and_smoke_takes_two(name, known, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(figure4, "WAYS", {row: WAYS[row] for row in ("JPEG", "PNG")})
@@ -279,6 +281,7 @@ def test_fewer_pictures_may_be_asked_for_and_smoke_takes_two(name, known, folder
         assert found.provenance["test_set"]["pictures"] == len({e["picture"] for e in found.pictures}) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_where_the_pictures_are_not_here_the_embedded_ones_stand_in(name, known, monkeypatch, tmp_path):
     monkeypatch.setenv("RELIC_DATA", str(tmp_path))
@@ -295,8 +298,8 @@ def test_where_the_pictures_are_not_here_the_embedded_ones_stand_in(name, known,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_weights_it_says_how_to_make_them(name, monkeypatch, folder):
-    monkeypatch.setattr(figure3.tables, "network", lambda options, preset: (None, {}))
-    monkeypatch.setattr(figure3.tables.complexity, "training_flops", lambda *of: 1e15)
+    monkeypatch.setattr(networks, "one_codec", lambda preset, options: (None, {}))
+    monkeypatch.setattr("papers.deshmukh_irm.complexity.training_flops", lambda *of: 1e15)
     reproduce = getattr({"figure3": figure3, "figure4": figure4}[name], name)
     found = reproduce(options_of(name, data=folder / "below"))
     assert not found.pictures and not found.claims

@@ -68,6 +68,7 @@ def test_the_networks_are_those_of_the_paper_and_only_smoke_has_others():
         assert speed.settings_of(preset, "smoke").num_maps == 4
 
 
+@pytest.mark.slow
 @stack
 def test_operations_are_those_of_complexity_and_the_srgan_has_more_than_the_irm():
     found = speed.operations("exact")
@@ -84,6 +85,7 @@ def codec_of(preset):
     return speed.untrained(speed.settings_of(preset, "smoke"), preset)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", [config.GREY, config.BASELINE_AS_WRITTEN], ids=["proposed", "baseline"])
 def test_codes_of_untrained_networks_are_the_pictures_scaled_down(preset):
@@ -96,6 +98,7 @@ def test_codes_of_untrained_networks_are_the_pictures_scaled_down(preset):
     assert decoded.shape == x.shape and np.abs(decoded.astype(int) - bicubic(x)[1]).mean() < 3
 
 
+@pytest.mark.slow
 @stack
 def test_the_srgan_takes_part_in_decompressing_grey_pictures():
     enlarging = speed.untrained(speed.at_scale(config.SRGAN, "smoke"), config.SRGAN)
@@ -105,6 +108,7 @@ def test_the_srgan_takes_part_in_decompressing_grey_pictures():
     assert enlarging.digest != codec.digest
 
 
+@pytest.mark.slow
 def test_a_training_step_changes_the_weights(monkeypatch):
     trained = []
     build = speed.training.build
@@ -145,6 +149,7 @@ WORKS = {
 }
 
 
+@pytest.mark.slow
 @stack
 def test_the_table_compares_ratios_of_the_same_turn(monkeypatch):
     slower = np.array([1, 1, 3, 1, 1, 1, 1, 100, 1])  # of everything in some turns, by other programs

@@ -20,7 +20,7 @@ from common.errors import RelicError
 from common.tables import command as tables_command
 from common.tables import document as document_module
 from common.tables import files as table_files
-from common.tables import published
+from common.tables import networks, published
 from common.training import checkpoints, runs, weights
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman, model
@@ -90,11 +90,11 @@ def codec_of(preset, noise=0.002):
 def known(monkeypatch):
     """Let the tables find narrow networks, and no SRGAN, and scale their pictures to fewer pixels."""
 
-    def network(options, preset):
+    def one_codec(preset, options):
         name = common_config.preset_of(preset)[1]
         return codec_of(name), {"preset": f"deshmukh_irm/{name}", "device": "none"}
 
-    monkeypatch.setattr(paper_tables, "network", network)
+    monkeypatch.setattr(networks, "one_codec", one_codec)
     monkeypatch.setattr(paper_tables, "srgan_of", lambda options: (None, {}))
     monkeypatch.setattr(test_pictures, "SIDE", SIDE)
 
@@ -168,6 +168,7 @@ def test_rows_take_the_same_files_in_all_tables_of_colour_and_in_all_of_grey():
     assert len(named) == 9 and all(len(digests) == 1 for digests in named.values())
 
 
+@pytest.mark.slow
 @ALL
 def test_the_published_digests_are_those_of_the_pictures(number):
     paper = published.load(f"deshmukh_irm/table{number}")
@@ -186,6 +187,7 @@ def test_the_published_digests_are_those_of_the_pictures(number):
 # --- cells ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("number", OF_NUMBERS)
 def test_cells_are_of_the_pictures_that_return_from_their_bytes_and_the_last_row_is_their_mean(number, known, drawn):
@@ -437,7 +439,7 @@ def test_pictures_are_scaled_to_200x200_by_areas_whatever_their_proportions():
 
 @pytest.mark.parametrize("number", EXPERIMENTS)
 def test_without_weights_every_row_says_how_to_train_them(number, nothing, drawn, monkeypatch):
-    monkeypatch.setattr(paper_tables.complexity, "training_flops", lambda preset, scale: 2.5e15)
+    monkeypatch.setattr("papers.deshmukh_irm.complexity.training_flops", lambda preset, scale: 2.5e15)
     found = quality_of(number)
     command = f"relic train deshmukh_irm/{PRESETS[number]} --scale small"
     assert list(found.missing) == list(EXPERIMENTS[number].ROWS)
@@ -449,10 +451,10 @@ def test_without_weights_every_row_says_how_to_train_them(number, nothing, drawn
 
 @stack
 def test_a_missing_preset_that_would_stand_beside_is_a_note(known, drawn, monkeypatch):
-    of_all = paper_tables.network
+    of_all = networks.one_codec
     jiang = config.BASELINE_JIANG
-    monkeypatch.setattr(paper_tables, "network", lambda o, p: (None, {}) if p == jiang else of_all(o, p))
-    monkeypatch.setattr(paper_tables.complexity, "training_flops", lambda preset, scale: 2.5e15)
+    monkeypatch.setattr(networks, "one_codec", lambda p, o: (None, {}) if p == jiang else of_all(p, o))
+    monkeypatch.setattr("papers.deshmukh_irm.complexity.training_flops", lambda preset, scale: 2.5e15)
     found = quality_of(1, images=1)
     assert "relic train deshmukh_irm/baseline_jiang --scale small" in found.notes[-1]
     assert found.notes[-1].startswith("as Jiang et al.: ") and list(found.values) == ["Lenna", AVERAGE]
@@ -478,7 +480,7 @@ def seen(nothing, monkeypatch):
         done.append(("loaded", stored.model, stored.scale, stored.seed))
         return stored
 
-    monkeypatch.setattr(paper_tables.train, "train_preset", train)
+    monkeypatch.setattr("papers.deshmukh_irm.train.train_preset", train)
     monkeypatch.setattr(weights, "load", load)
     monkeypatch.setattr(weights, "check_config", lambda stored, settings: None)
     for module in (paper_tables, codec_module):
@@ -491,18 +493,18 @@ def test_of_several_seeds_the_first_is_taken_and_nothing_is_trained(seen):
     for seed in (2, 1):
         ship("grey", "small", seed)
     ship("grey", "medium", 0)
-    codec, about = paper_tables.network(options_of(5), config.GREY)
+    codec, about = networks.one_codec(config.GREY, options_of(5))
     assert codec == "grey" and (about["preset"], about["seeds"]) == ("deshmukh_irm/grey", "1")
-    assert paper_tables.network(options_of(5, seeds=[2]), config.GREY)[1]["seeds"] == "2"
-    assert paper_tables.network(options_of(5), config.RGB) == (None, {})
+    assert networks.one_codec(config.GREY, options_of(5, seeds=[2]))[1]["seeds"] == "2"
+    assert networks.one_codec(config.RGB, options_of(5)) == (None, {})
     with pytest.raises(RelicError, match="one training: name one of the seeds"):
-        paper_tables.network(options_of(5, seeds=[0, 2]), config.GREY)
+        networks.one_codec(config.GREY, options_of(5, seeds=[0, 2]))
     assert done == [("loaded", "grey", "small", 1), ("loaded", "grey", "small", 2)]
 
 
 def test_only_smoke_trains_what_is_missing(seen):
     ship, done = seen
-    assert paper_tables.network(options_of(5, scale="smoke"), config.GREY)[0] == "grey"
+    assert networks.one_codec(config.GREY, options_of(5, scale="smoke"))[0] == "grey"
     assert paper_tables.srgan_of(options_of(5, scale="smoke"))[0] == "srgan"
     expected = [(what, preset, "smoke", 0) for preset in ("grey", "srgan") for what in ("trained", "loaded")]
     assert done == expected

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from narrow import known_arrays, picture
+from narrow import known_arrays, picture, run_steps_eagerly
 
 from common import backend, metrics
 from common.classical.codecs import Jpeg
@@ -253,16 +253,11 @@ def test_copies_have_weights_of_their_own_and_follow_each_other():
 @pytest.fixture
 def eager(monkeypatch):
     """Let networks run uncompiled where that takes less time than tracing."""
-    compile_model = backend.compile_model
-
-    def compile_to_run_eagerly(network, *arguments, **options):
-        compile_model(network, *arguments, **options)
-        network.run_eagerly = backend.BACKEND == "tensorflow"
-
-    monkeypatch.setattr(backend, "compile_model", compile_to_run_eagerly)
+    run_steps_eagerly(monkeypatch)
     monkeypatch.setattr(backend, "compiled", lambda function: function)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("index, kinds", [(0, ["training step", "inference"]), (3, ["training step"])])
 def test_a_case_prepares_what_it_compares(index, kinds, eager):

@@ -221,6 +221,7 @@ def test_mae_is_judged_by_the_variance_between_outputs():
     assert verdicts[0.0] == ["undecided", "holds"]  # 0.01 is nearer to 0 than chance is wide
 
 
+@pytest.mark.slow
 @stack
 def test_the_gradients_of_one_step_are_those_of_the_backend():
     x = RANDOM.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
@@ -240,6 +241,7 @@ def test_the_gradients_of_one_step_are_those_of_the_backend():
 # --- the experiment ---
 
 
+@pytest.mark.slow
 @stack
 def test_the_experiment_judges_what_has_weights_and_says_how_to_train_the_rest(results):  # noqa: F811
     for preset, seed in (("as_run", 0), ("as_run", 1), ("mae", 0)):

@@ -231,6 +231,7 @@ def codec_of(stored):
     return make
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["iterative", "iterative_one_shot", "as_run", "as_written"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 17, 3), (15, 33, 3), (31, 64)])
@@ -243,6 +244,7 @@ def test_pictures_of_any_size_and_of_grey_and_colour_return_in_their_shape(prese
     assert len(container.unpack(file)[1]) == codec.iterations == (8 if preset.startswith("iterative") else 1)
 
 
+@pytest.mark.slow
 @stack
 def test_coding_is_deterministic_and_the_networks_are_no_constants(stored, codec_of):
     image = picture(48, 64)
@@ -287,6 +289,7 @@ def test_fewer_iterations_are_the_start_of_more(codec_of):
     np.testing.assert_array_equal(codec.decompress(long), codec.progressive(long)[7])
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["iterative", "iterative_one_shot"])
 def test_the_decoder_adds_all_outputs_or_takes_the_last(preset, codec_of):
@@ -329,6 +332,7 @@ def test_the_codec_iterates_as_training_does(reconstruction, tmp_path):
     assert np.ptp(errors) > 5e-4
 
 
+@pytest.mark.slow
 def test_grey_is_three_equal_channels_and_their_mean(codec_of):
     codec, grey = codec_of("iterative", 4), picture(20, 30, channels=1)
     file = codec.compress(grey)
@@ -337,6 +341,7 @@ def test_grey_is_three_equal_channels_and_their_mean(codec_of):
     np.testing.assert_array_equal(codec.decompress(file), np.rint(codec.decompress(colour).mean(axis=-1)))
 
 
+@pytest.mark.slow
 def test_tiles_of_a_large_picture_are_coded_apart(codec_of, monkeypatch):
     """Rows of 5 positions are parts of 1, 2 and 2, columns of 3 are parts of 1 and 2; the last of both are padded."""
     codec, image = codec_of("iterative", 4), picture(75, 45)

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from narrow import gradients, known_arrays, picture
+from narrow import gradients, known_arrays, needs_bfloat16, picture, run_steps_eagerly
 from skimage.metrics import structural_similarity
 
 from common import backend, data
@@ -86,6 +86,7 @@ def without_orthogonal_start(monkeypatch):
     monkeypatch.setattr(model, "conv_lstm", quick)
 
 
+@pytest.mark.slow
 @stack
 def test_the_built_network_has_60633987_weights_layer_by_layer_and_its_16_copies_970143792(without_orthogonal_start):
     built = OneIteration(AS_RUN, recurrent=True)
@@ -95,6 +96,7 @@ def test_the_built_network_has_60633987_weights_layer_by_layer_and_its_16_copies
     assert 16 * total == 970_143_792 == complexity.unshared_parameters(AS_RUN)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("scale", ["smoke", "small"])
 @pytest.mark.parametrize("recurrent", [False, True])
@@ -301,6 +303,7 @@ def test_the_network_of_first_steps_is_that_of_keras_convlstm2d(preset):
     np.testing.assert_allclose(*outputs, atol=1e-5)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("name", ["encoder", "decoder"])
 def test_the_network_of_first_steps_has_the_gradients_of_keras_convlstm2d(name):
@@ -517,6 +520,7 @@ def test_the_loss_as_written_has_finite_gradients_where_pictures_are_flat_or_opp
     assert np.abs(gradients(lambda y: losses.ms_ssim(x, y, 1e-3), noisy, np.float32(1))[1]).max() > 1e-5
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["as_run", "as_written", "mae"])
 def test_what_a_training_reports_is_what_its_pictures_say(preset):
@@ -629,16 +633,11 @@ def test_a_batch_depends_on_seed_and_step_alone():
 @pytest.fixture
 def quick(tmp_path, monkeypatch):
     """Train without compiling, and keep results in a folder of their own."""
-    compile_model = backend.compile_model
-
-    def compile_to_run_eagerly(network, *arguments, **options):
-        compile_model(network, *arguments, **options)
-        network.run_eagerly = backend.BACKEND == "tensorflow"  # where it takes less time than tracing
 
     def not_compiled(function, networks=()):
         return lambda *arrays: [backend.to_numpy(found) for found in function(*map(ops.convert_to_tensor, arrays))]
 
-    monkeypatch.setattr(backend, "compile_model", compile_to_run_eagerly)
+    run_steps_eagerly(monkeypatch)
     monkeypatch.setattr(backend, "compiled", not_compiled)
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
 
@@ -667,6 +666,7 @@ TRAININGS = [
 ]
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset, changes", TRAININGS)
 def test_a_stopped_training_goes_on_to_the_same_weights_and_log(preset, changes, quick, tmp_path, monkeypatch):
@@ -695,6 +695,7 @@ def test_the_iterative_training_takes_its_phases_in_turn(quick):
     assert two["loss"] == pytest.approx((3.0 * two["first"] + 3.3 * two["last"]) / 2, rel=1e-5)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["as_run", "iterative"])
 def test_a_training_that_diverges_stops_with_one_sentence(preset, quick):
@@ -703,6 +704,7 @@ def test_a_training_that_diverges_stops_with_one_sentence(preset, quick):
         train.train(narrow(preset, **changes), run(preset))
 
 
+@pytest.mark.slow
 @stack
 def test_validation_measures_all_pictures_together_with_the_true_ssim_beside(monkeypatch):
     monkeypatch.setattr(train, "VALIDATED", 2)
@@ -719,6 +721,7 @@ def test_validation_measures_all_pictures_together_with_the_true_ssim_beside(mon
     assert found == pytest.approx({f"validation_{name}": value for name, value in expected.items()}, rel=1e-3)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["as_run", "iterative"])
 def test_a_preset_is_trained_and_shipped_with_weights_that_give_the_same_outputs(preset, quick, monkeypatch):
@@ -747,10 +750,15 @@ def test_a_preset_is_trained_and_shipped_with_weights_that_give_the_same_outputs
 
 
 @stack
-def test_the_same_seed_starts_with_the_same_weights_and_outputs_are_float32_in_any_precision():
+def test_the_same_seed_starts_with_the_same_weights():
     first, again, other = (checkpoints.model_arrays(train.build(narrow(), seed, "float32")) for seed in (0, 0, 1))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["encoder/E_lstm1/kernel"], other["encoder/E_lstm1/kernel"])
+
+
+@stack
+@needs_bfloat16
+def test_outputs_are_float32_in_mixed_precision():
     mixed = train.build(narrow(), 0, "mixed_bfloat16")
     x = pictures_of(2) / np.float32(255)
     assert "bfloat16" in str(mixed.encoder.get_layer("E_lstm1").compute_dtype)

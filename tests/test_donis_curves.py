@@ -343,6 +343,7 @@ def test_weights_without_a_log_are_one_sentence(ours):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_command_writes_table_and_figures(ours, capsys, monkeypatch, tmp_path):
     ours("as_run", 0)
     monkeypatch.setattr("sys.argv", ["figure5_donis", "--scale", "small", "--svg"])
@@ -353,6 +354,7 @@ def test_the_command_writes_table_and_figures(ours, capsys, monkeypatch, tmp_pat
     assert "Differences to 100 thousand" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_a_smoke_run_trains_rows_and_compares_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))

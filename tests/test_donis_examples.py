@@ -169,6 +169,7 @@ def test_rows_are_the_published_ones_and_the_figure_has_no_numbers(module, end):
     assert list(module.ROWS) == paper.rows and set(paper.cells.values()) == {published.PICTURE}
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("module, end", BOTH)
 def test_a_figure_shows_inputs_beside_what_both_networks_give_back(module, end, results):

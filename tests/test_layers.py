@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from narrow import gradients
+from narrow import gradients, needs_bfloat16
 
 from common import backend, convolutions
 from common.backend import keras, ops
@@ -117,6 +117,7 @@ def mixed_precision():
         backend.set_precision("float32")
 
 
+@needs_bfloat16
 @pytest.mark.parametrize("kind", SINGLE)
 def test_bfloat16_maps_give_float32_outputs_of_single_channels(kind):
     with mixed_precision():
@@ -128,6 +129,7 @@ def test_bfloat16_maps_give_float32_outputs_of_single_channels(kind):
     np.testing.assert_allclose(y, backend.to_numpy(theirs(ops.cast(x, "float32"))), rtol=0, atol=1e-5)
 
 
+@needs_bfloat16
 def test_in_mixed_precision_phases_are_keras_within_the_rounding_of_bfloat16():
     with mixed_precision():
         ours, theirs = pair("phases", 4)
@@ -138,9 +140,12 @@ def test_in_mixed_precision_phases_are_keras_within_the_rounding_of_bfloat16():
     assert {backend.to_numpy(weight).dtype for weight in ours.weights} == {np.dtype(np.float32)}
     precise = exact(ops.cast(x, "float32"))
     y, other, true = (backend.to_numpy(ops.cast(z, "float32")) for z in (found, expected, precise))
-    # bfloat16 has eight binary digits: both may round convolution and sum, and the terms are below 2.
-    np.testing.assert_allclose(y, other, rtol=2**-7, atol=2**-7)
-    assert 0 < np.abs(y - true).max() and np.abs(y - true).mean() < 1.5 * np.abs(other - true).mean()
+    # bfloat16 has eight binary digits, so values up to 2 are rounded by up to 2**-8. A processor may round each of up
+    # to 25 x 4 sums, in an order of its own: these errors add up like the steps of a random walk.
+    sums_rounded = 2**-8 * np.sqrt(25 * 4)
+    assert np.abs(true).max() < 2.5 and true.std() > 10 * sums_rounded
+    for rounded in (y, other):
+        assert 0 < np.abs(rounded - true).max() < sums_rounded
 
 
 def test_phases_are_used_in_jax_and_for_a_stride_of_two_alone():

@@ -207,15 +207,15 @@ def random_curve(generator: np.random.Generator, points: int) -> tuple[np.ndarra
     return rates, rising(generator.uniform(24, 26), generator.uniform(34, 40))
 
 
-@pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("points", [(4, 4), (4, 9), (12, 5)])
-def test_bd_rate_and_bd_psnr_equal_those_of_the_package_bjontegaard(seed, points):
+def test_bd_rate_and_bd_psnr_equal_those_of_the_package_bjontegaard(points):
     bjontegaard = pytest.importorskip("bjontegaard")
-    generator = np.random.default_rng(seed)
-    curves = *random_curve(generator, points[0]), *random_curve(generator, points[1])
     settings = {"method": "pchip", "require_matching_points": False, "min_overlap": 0}
-    for ours, theirs in ((metrics.bd_rate, bjontegaard.bd_rate), (metrics.bd_psnr, bjontegaard.bd_psnr)):
-        assert ours(*curves) == pytest.approx(theirs(*curves, **settings), rel=1e-6, abs=1e-6)
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        curves = *random_curve(generator, points[0]), *random_curve(generator, points[1])
+        for ours, theirs in ((metrics.bd_rate, bjontegaard.bd_rate), (metrics.bd_psnr, bjontegaard.bd_psnr)):
+            assert ours(*curves) == pytest.approx(theirs(*curves, **settings), rel=1e-6, abs=1e-6), seed
 
 
 @pytest.mark.parametrize("factor, percent", [(0.5, -50.0), (1.0, 0.0), (1.25, 25.0), (3.0, 200.0)])

@@ -220,10 +220,10 @@ def test_a_clone_is_small_and_no_figure_is_stored_twice():
 
 
 @needs_make
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_is_a_target_of_make(name):
-    shown = make("-n", name, "ARGS=--scale smoke")
-    assert shown.returncode == 0 and f"python -m experiments.{name} --scale smoke" in shown.stdout
+def test_every_experiment_is_a_target_of_make():
+    shown = make("-n", *EXPERIMENTS, "ARGS=--scale smoke")
+    assert shown.returncode == 0
+    assert re.findall(r"python -m experiments\.(\w+) --scale smoke$", shown.stdout, re.MULTILINE) == EXPERIMENTS
 
 
 @needs_make
@@ -234,8 +234,17 @@ def test_make_alone_lists_every_target_and_every_experiment():
 
 
 @needs_make
-@pytest.mark.parametrize("version", ["2.7", "3.10", "3.14", ""])
-@pytest.mark.parametrize("target", ["setup", "test", "table4_cheng", "setup-jax", "setup-keras3"])
+@pytest.mark.parametrize(
+    "version, target",
+    [
+        ("3.10", "setup"),
+        ("3.10", "test"),
+        ("3.14", "table4_cheng"),
+        ("3.14", "setup-jax"),
+        ("2.7", "setup-keras3"),
+        ("", "setup"),
+    ],
+)
 def test_an_unsuitable_python_is_refused_with_one_sentence(tmp_path, version, target):
     refused = make(target, f"PYTHON={fake_python(tmp_path, version)}")
     sentence, *rest = refused.stderr.splitlines()

@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import pytest
-from narrow import known_arrays, picture
+from narrow import known_arrays, picture, run_steps_eagerly
 from PIL import Image
 
 from common import backend, data, metrics
@@ -298,8 +298,10 @@ def test_only_a_bottleneck_is_trained_with_noise(preset, noisy):
     assert np.array_equal(outputs[0], outputs[2]) and np.array_equal(outputs[0], outputs[1]) != noisy
 
 
+@pytest.mark.slow
 @stack
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    run_steps_eagerly(monkeypatch)
     monkeypatch.setattr(loop, "CHUNK", 2)
     settings = narrow(LAMBDA)
     finished = []
@@ -333,6 +335,7 @@ def test_the_validation_loss_is_the_squared_error_of_whole_pictures(tmp_path, mo
 # --- the codec -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["autoencoder", LAMBDA])
 @pytest.mark.parametrize("height, width, channels", [(1, 1, 3), (1, 1, 1), (3, 50, 3), (65, 30, 1), (64, 64, 3)])
@@ -390,6 +393,7 @@ def test_the_huffman_code_is_never_smaller_than_the_ideal_and_takes_a_bit_for_ev
         Codec(stored(LAMBDA)).huffman_bytes(image)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["autoencoder", LAMBDA])
 def test_strips_change_nothing(preset, stored, monkeypatch):
@@ -417,6 +421,7 @@ def test_a_file_of_other_weights_or_with_other_sections_is_refused(stored):
         codec.decompress(file[:-10])
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("bits", [0, 9, 2.5, True, "4"])
 def test_bits_that_there_are_not_are_refused(bits, stored):

@@ -9,7 +9,7 @@ import pytest
 
 from common import data, metrics
 from common.errors import RelicError
-from common.tables import command, figures
+from common.tables import command, figures, networks
 from common.tables import document as document_module
 from papers.paka_autoencoder import complexity, config
 from papers.paka_autoencoder.reproduction import (
@@ -340,7 +340,7 @@ def test_a_codec_that_cannot_reach_the_proposed_psnr_loses(monkeypatch):
 def test_test_pictures_are_ours_by_name_else_the_first(monkeypatch, tmp_path):
     names = [f"kodim{i:02d}" for i in range(1, 25)]
     here = [(name, noise(32, 48)) for name in names]
-    monkeypatch.setattr(table1.trained, "pictures_of", lambda options, paper: (here, {"name": "kodak"}, ""))
+    monkeypatch.setattr(table1.table_pictures, "pictures_of", lambda options, paper: (here, {"name": "kodak"}, ""))
     options = command.Options("paka_autoencoder/table1", {}, "small", images=3)
     pictures, about, _ = table1.test_pictures(options)
     assert tuple(name for name, _ in pictures) == config.TEST_PICTURES[:3] and about["pictures"] == 3
@@ -374,7 +374,7 @@ def two_pictures(monkeypatch):
     used = {"name": "kodak", "pictures": 2, "digest": ""}
     for module in (figures5to8, table1):
         monkeypatch.setattr(module, "test_pictures", lambda options, wanted=(): (pictures, used, ""))
-        monkeypatch.setattr(module, "network", lambda options, preset: (Halved(), {"preset": "halved"}))
+    monkeypatch.setattr(networks, "one_codec", lambda preset, options: (Halved(), {"preset": "halved"}))
     return [picture for _, picture in pictures]
 
 
@@ -422,7 +422,7 @@ def test_figure_8_has_the_printed_curves_and_ours(two_pictures, monkeypatch):
 
 
 def test_figures_say_how_to_train_what_is_missing(two_pictures, monkeypatch):
-    monkeypatch.setattr(figures5to8, "network", lambda options, preset: (None, {}))
+    monkeypatch.setattr(networks, "one_codec", lambda preset, options: (None, {}))
     monkeypatch.setattr(complexity, "training_flops", lambda preset, scale: 1e15)
     for draw, name in ((figures5to8.figure5, "figure5"), (figures5to8.figure7, "figure7")):
         found = draw(options_of(name))
@@ -440,7 +440,7 @@ def test_figure_6_is_drawn_from_the_log(monkeypatch, tmp_path):
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
     folder = tmp_path / "models/small/paka_autoencoder/autoencoder/seed0"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(figure6.trained, "seeds_of", lambda options, preset, train: [0])
+    monkeypatch.setattr(networks, "seeds_of", lambda preset, scale, asked: [0])
     (folder / "log.csv").write_text("step,loss,validation_loss,seconds\n50,0.01,0.02,1\n100,0.001,0.002,2\n")
     found = figure6.figure6(options_of("figure6"))
     assert found.values == {"Training": {"Loss": 0.001}, "Validation": {"Loss": 0.002}}
@@ -463,9 +463,10 @@ def test_a_mean_curve_counts_bits_and_averages_psnr(two_pictures):
 
 def test_the_default_scale_is_that_of_the_networks_where_rows_are_pictures(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
-    monkeypatch.setattr(command.sys, "argv", ["figure6_paka"])
-    shipped = {"medium": [0]}
-    monkeypatch.setattr(shipped, "shipped_seeds", lambda preset, scale: shipped.get(scale, []))
+    monkeypatch.setattr("sys.argv", ["figure6_paka"])
+    there = {"medium": [0]}
+    monkeypatch.setattr("common.training.shipped.shipped_seeds", lambda preset, scale: there.get(scale, []))
+    monkeypatch.setattr(command.schedule, "require_weights", lambda *arguments: None)
     asked = []
 
     def reproduce(options):
@@ -474,7 +475,7 @@ def test_the_default_scale_is_that_of_the_networks_where_rows_are_pictures(monke
 
     rows = {"Training": ("a",), "Validation": ("b",)}
     command.main("paka_autoencoder/figure6", rows, reproduce, networks={"Proposed": config.AUTOENCODER})
-    shipped.clear()
+    there.clear()
     command.main("paka_autoencoder/figure6", rows, reproduce, networks={"Proposed": config.AUTOENCODER})
     assert asked == ["medium", "small"] and "Figure 6 of paka_autoencoder" in capsys.readouterr().out
 

@@ -52,6 +52,7 @@ def test_the_log_of_the_whole_goes_on_from_part_to_part(quick):
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_a_training_of_parts_that_is_stopped_again_and_again_ends_as_an_uninterrupted_one(quick, tmp_path, monkeypatch):
     log, arrays = fitted(run())
@@ -67,6 +68,7 @@ def test_a_training_of_parts_that_is_stopped_again_and_again_ends_as_an_uninterr
         assert all((one[name] == other[name]).all() for name in one)
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_time_that_runs_out_with_the_last_step_of_the_last_part_does_not_count(quick):
     assert fitted(run(minutes=1e-9))[0] is None

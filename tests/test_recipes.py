@@ -131,7 +131,7 @@ def test_a_chunk_takes_no_longer_than_its_steps():
     late = 0
     for chunk in range(5):
         started = time.perf_counter()
-        loop._fit_chunk(model, toy_batch, 20 * chunk, 20 * (chunk + 1), [watch, wait])
+        loop.fit_chunk(model, toy_batch, 20 * chunk, 20 * (chunk + 1), [watch, wait])
         late += time.perf_counter() - started > 1.1 * watch.seconds and chunk > 0  # the first one compiles
     assert late < 2
 
@@ -140,6 +140,6 @@ def test_steps_are_fed_once_and_in_order():
     model, seen = toy(ToyConfig(steps=10)), []
     steps = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
     for first, last in ((0, 3), (3, 5)):
-        row = loop._fit_chunk(model, toy_batch, first, last, [steps])
+        row = loop.fit_chunk(model, toy_batch, first, last, [steps])
         assert row["step"] == last
     assert seen == [0, 1, 2, 0, 1]

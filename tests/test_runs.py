@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from narrow import ToyConfig, narrow, picture, toy, toy_batch
+from narrow import ToyConfig, narrow, needs_bfloat16, picture, toy, toy_batch
 
 from common import backend, files, provenance
 from common.data import write_png
@@ -73,8 +73,10 @@ def assert_same_checkpoint(first, second):
 WITH_SIDE_INFORMATION = "hyperprior_3" if backend.BACKEND == "tensorflow" else "baseline_3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "preset, precision", [(WITH_SIDE_INFORMATION, "float32"), ("baseline_3", "mixed_bfloat16")]
+    "preset, precision",
+    [(WITH_SIDE_INFORMATION, "float32"), pytest.param("baseline_3", "mixed_bfloat16", marks=needs_bfloat16)],
 )
 def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(preset, precision, tmp_path, monkeypatch):
     """A real network with random patches, mirrored or not, its noise, a rate that drops, and clipping."""
@@ -264,6 +266,7 @@ run_main(lambda: loop.fit(toy(config), config, batch, run))
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goes_on():
     code = STOPPED.format(tests=str(TESTS), root=str(TESTS.parent))
     pipe = subprocess.PIPE
@@ -296,6 +299,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_handlers_are_put_back():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_training_resumes_to_the_uninterrupted_result(number):
     sent = []

@@ -21,7 +21,7 @@ from common.errors import RelicError
 from common.tables import campaign
 from common.training import schedule
 from common.training.averages import WeightAverage
-from common.training.campaign_lock import alone, lock_file, paused_campaign
+from common.training.locks import campaign_file, one_campaign, one_training, paused_campaign
 from common.training.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -196,19 +196,29 @@ def test_one_campaign_runs_at_a_time_and_pauses_while_something_is_timed(tmp_pat
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
     with paused_campaign():  # there is none
         pass
-    code = "import time\nfrom common.training.campaign_lock import alone\nwith alone(): print('held', flush=1); time.sleep(60)"
+    code = "import time\nfrom common.training.locks import one_campaign as one\nwith one(): print('held', flush=1); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as other:
         try:
             assert other.stdout.readline() == b"held\n"
-            with pytest.raises(RelicError, match="a campaign is running already"), alone():
+            with pytest.raises(RelicError, match=f"a campaign is running already: process {other.pid} "), one_campaign():
                 pass
             with paused_campaign():
                 assert state(other.pid) == "T"
             assert state(other.pid) != "T"
         finally:
             other.send_signal(signal.SIGKILL)
-    with alone(), paused_campaign():  # a killed campaign holds nothing, and none stops itself
-        assert lock_file().read_text() == str(os.getpid())
+    with one_campaign(), paused_campaign():  # a killed campaign holds nothing, and none stops itself
+        assert campaign_file().read_text() == str(os.getpid())
+
+
+def test_one_process_trains_a_preset_and_seed_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
+    with one_training(Run("paper", "preset", "small")), one_training(Run("paper", "preset", "small", 1)):
+        with pytest.raises(RelicError, match="small/paper/preset/seed0 is being trained already: process"):
+            with one_training(Run("paper", "preset", "small")):
+                pass
+    with one_training(Run("paper", "preset", "small")):
+        pass
 
 
 def state(number):

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import json
 import math
+import types
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from common import data, files
 from common.classical import codecs
 from common.data import pictures as picture_files
 from common.errors import RelicError
-from common.tables import command, intervals, measure, published, verdicts
+from common.tables import command, intervals, measure, networks, published, verdicts
 from common.tables import document as document_module
 from common.tables import files as table_files
 from common.tables import text as table_text
@@ -716,17 +717,24 @@ def kodak(tmp_path, monkeypatch):
         picture_files.write_png(folder / f"k{i}.png", photograph[40 * i :, 50 * i :][:176, :184])
     monkeypatch.setenv("RELIC_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("RELIC_CACHE", str(tmp_path / "cache"))
-    for module in (measure, shipped):
-        monkeypatch.setattr(module, "preset_of", lambda config: ("p", config))
-    monkeypatch.setattr(shipped, "shipped_seeds", lambda config, scale: {"one": [0, 1], "two": []}[config])
+    monkeypatch.setattr(networks, "preset_of", lambda config: ("p", config))
+    monkeypatch.setattr(networks, "shipped_seeds", lambda config, scale: {"one": [0, 1], "two": []}[config])
+    monkeypatch.setattr(networks, "codec_of", lambda config, scale, seed: codecs.Jpeg(50))
+    monkeypatch.setattr(networks, "_module", lambda name, config: PAPER[name])
     return folder
 
 
-def measure_jpeg(scale="small", trainings=None, **options):
+TRAININGS = []
+PAPER = {
+    "complexity": types.SimpleNamespace(training_flops=lambda config, scale: 2e18),
+    "train": types.SimpleNamespace(train_preset=lambda *arguments, restart: TRAININGS.append(arguments)),
+}
+
+
+def measure_jpeg(scale="small", **options):
     """Measure JPEG as if it were the trained codec of the row `first`; the row `second` has no weights."""
     options = command.Options("p/table1", {"first": "one", "second": "two"}, scale, **options)
-    train = (lambda *arguments, restart: trainings.append(arguments)) if trainings is not None else None
-    return measure.rate_distortion(options, lambda *_: codecs.Jpeg(50), train, lambda config, scale: 2e18)
+    return measure.rate_distortion(options)
 
 
 def test_every_seed_codes_every_picture_next_to_jpeg_at_equal_rate(tiny, kodak):
@@ -743,7 +751,7 @@ def test_every_seed_codes_every_picture_next_to_jpeg_at_equal_rate(tiny, kodak):
 
 
 @pytest.mark.parametrize("share, wins", [(0.5, 3), (2.0, 0)])
-def test_half_of_jpegs_bytes_for_its_picture_beat_it_and_twice_as_many_do_not(tiny, kodak, share, wins):
+def test_half_of_jpegs_bytes_for_its_picture_beat_it_and_twice_as_many_do_not(tiny, kodak, share, wins, monkeypatch):
     class Remembering:
         def compress(self, image):
             self.data = codecs.Jpeg(50).compress(image)
@@ -753,7 +761,8 @@ def test_half_of_jpegs_bytes_for_its_picture_beat_it_and_twice_as_many_do_not(ti
             return codecs.Jpeg(50).decompress(self.data)
 
     options = command.Options("p/table1", {"first": "one"}, "small", images=3)
-    measured = measure.rate_distortion(options, lambda *_: Remembering(), None, None)
+    monkeypatch.setattr(networks, "codec_of", lambda *_: Remembering())
+    measured = measure.rate_distortion(options)
     (gate,) = document_module.join("p/table1", "small", None, measured)["gate"]
     assert (gate["pictures"], gate["beats_jpeg"]) == (3, wins)
 
@@ -766,9 +775,9 @@ def test_a_row_without_weights_says_how_to_train_it_and_what_that_takes(tiny, ko
 
 
 def test_only_a_smoke_run_trains_what_is_missing(tiny, kodak):
-    trainings = []
-    measured = measure_jpeg("smoke", trainings)
-    assert trainings == [("two", "smoke", 0)]
+    TRAININGS.clear()
+    measured = measure_jpeg("smoke")
+    assert TRAININGS == [("two", "smoke", 0)]
     assert {p["row"] for p in measured.pictures} == {"first", "second"}
     assert {p["picture"] for p in measured.pictures} == {"k0", "k1"}
 
@@ -799,16 +808,17 @@ def test_a_folder_is_the_published_set_when_its_pixels_are(tiny, kodak):
     assert cell(document, "first", "PSNR")["verdict"] == "not comparable"
 
 
-def test_a_lossless_picture_has_no_psnr_and_leaves_valid_json(tiny, kodak):
+def test_a_lossless_picture_has_no_psnr_and_leaves_valid_json(tiny, kodak, monkeypatch):
     class Lossless:
         def compress(self, image):
-            return image.tobytes() + bytes(repr(image.shape), "ascii").rjust(20)
+            return np.array(image.shape, "<u4").tobytes() + image.tobytes()
 
         def decompress(self, data):
-            return np.frombuffer(data[:-20], np.uint8).reshape(eval(data[-20:]))
+            return np.frombuffer(data, np.uint8, offset=12).reshape(np.frombuffer(data[:12], "<u4"))
 
     options = command.Options("p/table1", {"first": "one"}, "small", images=1, seeds=[0])
-    measured = measure.rate_distortion(options, lambda *_: Lossless(), None, None)
+    monkeypatch.setattr(networks, "codec_of", lambda *_: Lossless())
+    measured = measure.rate_distortion(options)
     assert measured.pictures[0]["psnr"] is None and measured.pictures[0]["ms_ssim"] == 1
     document = table_files.read(table_files.write(document_module.join("p/table1", "small", None, measured)))
     assert "0 of 1" in cell(document, "first", "PSNR")["note"] and document_module.recompute(document) == document

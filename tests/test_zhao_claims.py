@@ -15,10 +15,10 @@ from common import metrics
 from common.classical import codecs
 from common.config import presets
 from common.errors import RelicError
-from common.tables import command, intervals, published
+from common.tables import command, intervals, networks, published
 from common.tables import document as document_module
 from common.tables import test_pictures as table_pictures
-from common.training import checkpoints, shipped, weights
+from common.training import checkpoints, weights
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.config import FULL, LOW
 from papers.zhao_mixedres.reproduction import claims, claims_figures, equal_rate, points
@@ -353,7 +353,7 @@ def test_only_seeds_that_both_networks_have_are_compared():
 
 
 def test_seeds_are_chosen_among_the_ablations_alone(monkeypatch):
-    monkeypatch.setattr(shipped, "shipped_seeds", lambda one, scale: [0, 1, 2] if one.num_maps == 64 else [0])
+    monkeypatch.setattr(networks, "shipped_seeds", lambda one, scale: [0, 1, 2] if one.num_maps == 64 else [0])
     options = command.Options(TABLE, {}, "small", seeds=[1, 2])
     assert claims.seeds_of(options, "half_l2") == [1, 2] and claims.seeds_of(options, "low_qf5") == [0]
 
@@ -385,10 +385,11 @@ def stubs(monkeypatch):
     monkeypatch.setattr(claims, "seeds_of", lambda options, preset: seeds["half"] if "half" in preset else [0])
     about = {"name": "set12", "pictures": len(SEVERAL), "digest": ""}
     monkeypatch.setattr(table_pictures, "pictures_of", lambda options, paper: (list(SEVERAL), about, "a stand-in"))
-    monkeypatch.setattr(shipped, "network", lambda one, scale, shipped: {"seeds": str(shipped)})
+    monkeypatch.setattr(networks, "made_by", lambda one, scale, shipped: {"seeds": str(shipped)})
     return seeds
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_everything_measured_is_judged_drawn_and_follows_from_the_document(stubs):
     found = claims.reproduce(command.Options(TABLE, {}, "small"))
@@ -404,6 +405,7 @@ def test_everything_measured_is_judged_drawn_and_follows_from_the_document(stubs
     assert len(found.figures["pictures"].images) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 def test_what_is_missing_is_left_out_of_claims_and_figures(stubs):
     stubs["half"] = []

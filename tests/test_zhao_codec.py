@@ -74,6 +74,7 @@ def difference(x, y):
     return np.abs(x.astype(int) - y)[10:-10, 10:-10].max()
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (2, 1, 3), (17, 30), (33, 19, 3), (64, 64, 3)])
@@ -122,6 +123,7 @@ def test_another_setting_changes_the_file_and_any_of_these_codecs_decodes_it(sto
         codec.at_setting(101)
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["low_qf10", "full_qf20"])
 def test_a_flat_picture_stays_flat_to_its_edges(preset, stored):
@@ -137,6 +139,7 @@ def test_a_flat_picture_stays_flat_to_its_edges(preset, stored):
         assert all(np.ptp(x_hat[i::stride, j::stride]) <= 1 for i in range(stride) for j in range(stride))
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", ["low_qf10", "full_qf20"])
 def test_strips_change_nothing(preset, stored, monkeypatch):
@@ -165,6 +168,7 @@ def damaged(section):
     return {"cut": section[:20], "empty": b"", "other bytes": b"\0" * 100, "other size": wrong_size, "colour": colour}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", damaged(b""))
 def test_a_damaged_jpeg_section_is_one_clear_error(how, stored):
     codec = Codec(stored("low_qf10"))

@@ -248,6 +248,7 @@ def options(place, **changes):
     return dataclasses.replace(command.Options(TABLE, ROWS, "small", data=place), **changes)
 
 
+@pytest.mark.slow
 @stack
 def test_around_networks_that_do_nothing_full_resolution_is_jpeg_with_a_header(place):
     for preset in ("full_qf10", "jiang_full_qf20"):
@@ -267,6 +268,7 @@ def test_around_networks_that_do_nothing_full_resolution_is_jpeg_with_a_header(p
     assert list(found.missing) == ["peppers"]
 
 
+@pytest.mark.slow
 @stack
 def test_written_files_say_the_same_and_name_what_was_not_run(place, monkeypatch, capsys):
     for preset in ("low_qf5", "low_qf10", "full_qf10"):
@@ -299,6 +301,7 @@ def test_without_any_weights_jpeg_is_drawn_alone_and_nothing_is_claimed(place):
     assert labels == {JPEG} and "No weights at scale small: low_qf5, " in found.notes[0]
 
 
+@pytest.mark.slow
 @stack
 def test_only_a_smoke_run_trains_what_is_missing(place, monkeypatch):
     trained = []
@@ -307,7 +310,7 @@ def test_only_a_smoke_run_trains_what_is_missing(place, monkeypatch):
         trained.append((preset, scale, seed, restart))
         ship(preset, scale)
 
-    monkeypatch.setattr(figure2.train, "train_preset", train_preset)
+    monkeypatch.setattr("papers.zhao_mixedres.train.train_preset", train_preset)
     monkeypatch.setattr(figure2, "PRESETS", {label: presets[:1] for label, presets in PRESETS.items()})
     ship("full_qf10", "smoke")
     found = figure2.reproduce(options(place, scale="smoke"))

@@ -385,6 +385,7 @@ def test_the_loss_of_a_sub_problem_is_the_papers(preset, trained):
     assert (reported["dissimilarity"] > 0) == (norm == 1 and trained == "fdnn")
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("start", ["interpolation", "random"])
 @pytest.mark.parametrize("trained", ["ppnn", "fdnn"])
@@ -566,6 +567,7 @@ def test_other_codecs_give_every_patch_back_in_its_place(preset, count, height, 
 # --- the operations of a training ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset, epoch, model_flops", [("low_qf10", 4.1e14, 7.4e16), ("full_qf10", 1.63e15, 2.9e17)])
 def test_a_training_takes_the_operations_of_its_epochs(preset, epoch, model_flops):
@@ -582,6 +584,7 @@ def test_a_training_takes_the_operations_of_its_epochs(preset, epoch, model_flop
     assert 1.05 < whole / model_flops < 1.15
 
 
+@pytest.mark.slow
 @stack
 def test_jiangs_training_takes_less_and_shorter_scales_take_less():
     for preset in ("low_qf10", "full_qf10"):

@@ -8,7 +8,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from narrow import known_arrays, picture
+from narrow import known_arrays, needs_bfloat16, picture, run_steps_eagerly
 
 from common import backend, files, metrics
 from common.classical import codecs
@@ -106,6 +106,7 @@ def jpeg(y, quality):
     return np.stack([cv2.imdecode(cv2.imencode(".jpg", each, settings)[1], cv2.IMREAD_UNCHANGED) for each in y])
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset, vcnn_input", [("low_qf10", "y"), ("full_qf10", "y"), ("half_vcnn_on_z", "z")])
 def test_each_sub_problem_learns_from_what_the_paper_says(preset, vcnn_input):
@@ -175,13 +176,7 @@ def test_in_low_resolution_the_rate_counts_the_pixels_of_the_picture_and_an_odd_
 @pytest.fixture
 def quick(tmp_path, monkeypatch):
     """Train without compiling, read the clock every second step, and keep results in a folder of their own."""
-    compile_model = backend.compile_model
-
-    def compile_to_run_eagerly(model, *arguments):
-        compile_model(model, *arguments)
-        model.run_eagerly = backend.BACKEND == "tensorflow"  # where it takes less time than tracing
-
-    monkeypatch.setattr(backend, "compile_model", compile_to_run_eagerly)
+    run_steps_eagerly(monkeypatch)
     monkeypatch.setattr(loop, "CHUNK", 2)
     monkeypatch.setattr(train, "REPORTED", 1)
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
@@ -231,6 +226,7 @@ def trained_in_pieces(settings):
     return trained, stops
 
 
+@pytest.mark.slow
 @stack
 def test_a_stopped_training_goes_on_to_the_same_weights(quick, tmp_path, monkeypatch):
     whole = train.train(narrow(), run())
@@ -281,6 +277,7 @@ def test_a_training_that_starts_anew_forgets_the_later_parts_of_the_old_one(quic
 # --- from settings to weights --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset, networks", [("low_qf5", TURNS), ("jiang_full_qf40", ["ppnn", "fdnn"])])
 def test_a_preset_is_trained_and_shipped_without_the_virtual_codec(preset, networks, quick, monkeypatch):
@@ -324,11 +321,16 @@ def assert_reloads(stored, arrays, settings):
 
 
 @stack
-def test_the_same_seed_begins_with_the_same_weights_and_layers_compute_in_float32_outside_training():
+def test_the_same_seed_begins_with_the_same_weights():
     first, again, other = (train.build(narrow(), seed, "float32") for seed in (0, 0, 1))
     arrays, same, others = (checkpoints.model_arrays(networks) for networks in (first, again, other))
     assert all(np.array_equal(arrays[name], same[name]) for name in arrays)
     assert not np.array_equal(arrays["fdnn/conv3/kernel"], others["fdnn/conv3/kernel"])
+
+
+@stack
+@needs_bfloat16
+def test_layers_compute_in_float32_outside_training():
     mixed = train.build(narrow(), 0, "mixed_bfloat16")
     assert "bfloat16" in str(mixed.fdnn.layers[2].compute_dtype) and mixed.fdnn.layers[-1].compute_dtype == "float32"
     assert Networks(narrow()).fdnn.layers[2].compute_dtype == "float32"

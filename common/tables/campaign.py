@@ -13,7 +13,7 @@ from common.command_line import minutes, parser_of_module
 from common.errors import run_main
 from common.tables import files as table_files
 from common.training import schedule, shipped
-from common.training.campaign_lock import alone
+from common.training.locks import one_campaign
 
 NICENESS = 10
 
@@ -34,7 +34,7 @@ def _main(plan: Sequence[Entry]) -> None:
         print("\n".join(status(plan)))
         return
     os.nice(NICENESS)
-    with alone():
+    with one_campaign():
         work(plan, arguments.minutes)
 
 

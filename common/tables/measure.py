@@ -3,45 +3,27 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Any, Callable
+from typing import Any
 
-from common.config import preset_of
-from common.tables import published
+from common.tables import networks, published
 from common.tables.command import Options
 from common.tables.document import Reproduction
 from common.tables.numbers import plain
 from common.tables.test_pictures import Picture, pictures_of
-from common.training.shipped import how_to_train, network, seeds_of
-
-Load = Callable[[str, str, int], Any]
 
 
-def rate_distortion(
-    options: Options,
-    load: Load,
-    train: Callable[..., Any],
-    training_flops: Callable[[Any, str], float],
-) -> Reproduction:
-    """Measure every row that has weights on the table's test pictures.
-
-    `load(preset, scale, seed)` returns a Codec. Only at scale smoke, `train(preset, scale, seed, restart)` makes
-    weights that are missing; at others such a row is not run, and `training_flops(config, scale)` says what it takes.
-    """
-    paper = published.load(options.table)
-    pictures, test_set, note = pictures_of(options, paper)
+def rate_distortion(options: Options) -> Reproduction:
+    """Measure every row that has weights on the table's test pictures; of others say how to train them."""
+    pictures, test_set, note = pictures_of(options, published.load(options.table))
     found = Reproduction(notes=[note] if note else [])
-    trained = {row: seeds_of(config, options.scale, options.seeds, train) for row, config in options.rows.items()}
-    networks = {row: network(options.rows[row], options.scale, seeds) for row, seeds in trained.items() if seeds}
-    with progress(sum(map(len, trained.values())) * len(pictures)) as bar:
-        for row, seeds in trained.items():
-            if not seeds:
-                config = options.rows[row]
-                found.missing[row] = how_to_train(config, options.scale, training_flops(config, options.scale))
-            for seed in seeds:
-                codec = load(preset_of(options.rows[row])[1], options.scale, seed)
-                bar.set_description(f"{row}, seed {seed}")
-                found.pictures += [_measurement(codec, row, seed, picture, bar) for picture in pictures]
-    found.provenance = {"test_set": test_set, "networks": networks}
+    known = networks.networks_of(options.rows, options.scale, options.seeds)
+    found.missing = known.missing
+    with progress(sum(map(len, known.seeds.values())) * len(pictures)) as bar:
+        for row, seed in ((row, seed) for row, seeds in known.seeds.items() for seed in seeds):
+            codec = networks.codec_of(options.rows[row], options.scale, seed)
+            bar.set_description(f"{row}, seed {seed}")
+            found.pictures += [_measurement(codec, row, seed, picture, bar) for picture in pictures]
+    found.provenance = {"test_set": test_set, "networks": known.made_by}
     return found
 
 

@@ -70,7 +70,7 @@ def fit(
     with _StopOnSignal(model) as stop:
         callbacks = _callbacks(run) + [stop.callback()]
         while step < config.steps and not stop.requested:
-            row = _fit_chunk(model, batch, step, min(step + (chunk or CHUNK), config.steps), callbacks)
+            row = fit_chunk(model, batch, step, min(step + (chunk or CHUNK), config.steps), callbacks)
             step = row["step"]
             seconds = before + time.monotonic() - started
             log.append({**row, **(validate() if validate else {}), "seconds": round(seconds, 1)})
@@ -101,7 +101,8 @@ def _start(model: Any, config: Any, run: Run, average: WeightAverage | None) -> 
     return load_checkpoint(path, model, config, average)
 
 
-def _fit_chunk(model: Any, batch: Callable[[int], dict], first: int, last: int, callbacks: list) -> dict[str, Any]:
+def fit_chunk(model: Any, batch: Callable[[int], dict], first: int, last: int, callbacks: list) -> dict[str, Any]:
+    """Train the steps from `first` until before `last`; return a row of the log: the last step, the means of losses."""
     from common import backend
 
     # Arrays, not a generator: one that is left half-way lets TensorFlow's threads wait for ever when Python ends.

@@ -9,7 +9,7 @@ import numpy as np
 from common import backend
 from common.config import find_preset
 from common.data import TrainingPatches
-from common.training import checkpoints, loop, runs
+from common.training import checkpoints, locks, loop, runs
 from common.training.averages import WeightAverage
 
 
@@ -90,13 +90,14 @@ def train_preset(
 
     `train(config, run)` returns the model and what run.json says of its training, or None when time ran out first;
     `ship(run, config, arrays, about)` writes the files. options: `minutes`, `resume`, `restart` of `runs.Run`. Raises
-    RelicError for an unknown preset or scale.
+    RelicError for an unknown preset or scale, and where another process trains the same one.
     """
     run = runs.Run(config_module.__name__.split(".")[-2], preset, scale, seed, **options)
     config = config_module.at_scale(find_preset(config_module, preset), scale)
-    trained = train(config, run)
-    if trained is None:
-        return False
-    model, about = trained
-    ship(run, config, checkpoints.model_arrays(model), about)
+    with locks.one_training(run):
+        trained = train(config, run)
+        if trained is None:
+            return False
+        model, about = trained
+        ship(run, config, checkpoints.model_arrays(model), about)
     return True

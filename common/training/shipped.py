@@ -2,10 +2,9 @@
 from __future__ import annotations
 
 import csv
-import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Mapping
 
 from common.config import SCALES, preset_of
 from common.errors import RelicError
@@ -80,50 +79,6 @@ def best_scale(rows: Mapping[str, Any]) -> str:
         if rows and all(shipped_seeds(config, scale) for config in rows.values()):
             return scale
     return "small"
-
-
-def seeds_of(config: Any, scale: str, asked: Sequence[int] | None, train: Callable[..., Any]) -> list[int]:
-    """Return the seeds to measure: those asked for, else all shipped; raises RelicError for one without weights.
-
-    Only at scale smoke, `train(preset, scale, seed, restart=True)` makes what is missing.
-    """
-    there = shipped_seeds(config, scale)
-    if scale == "smoke":
-        wanted = list(asked or there or [0])
-        for seed in (seed for seed in wanted if seed not in there):
-            # What an interrupted smoke training left behind is worth nothing.
-            train(preset_of(config)[1], scale, seed, restart=True)
-        return wanted
-    missing = [seed for seed in asked or () if seed not in there]
-    if missing and there:
-        names = ", ".join(map(str, there))
-        preset = "/".join(preset_of(config))
-        raise RelicError(f"{preset}, scale {scale}, has no seed {missing[0]}: --seeds may be {names}")
-    return [seed for seed in there if asked is None or seed in asked]
-
-
-def how_to_train(config: Any, scale: str, flops: float) -> str:
-    """Say which command makes the weights of a config's preset that are missing, and how many operations it takes."""
-    preset = "/".join(preset_of(config))
-    return f"No weights at scale {scale}: `relic train {preset} --scale {scale}` trains them ({flops:.1e} FLOP)."
-
-
-def network(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
-    """Return what a table says of a preset's networks, from their run.json."""
-    paper, preset = preset_of(config)
-    about = []
-    for seed in seeds:
-        path = Run(paper, preset, scale, seed).shipped / "run.json"
-        about.append(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
-    known: dict[str, Any] = {"preset": f"{paper}/{preset}", "seeds": ", ".join(map(str, seeds))}
-    columns = {"width": [a.get("config", {}).get("num_filters") for a in about]}
-    columns.update({key: [a.get(key) for a in about] for key in ("steps", "training_seconds", "device")})
-    columns["weights"] = [a.get("weights_sha256", "")[:SHOWN_DIGITS] or None for a in about]
-    for key, values in columns.items():
-        shown = list(dict.fromkeys(str(value) for value in values if value is not None))
-        if shown:
-            known[key.replace("_", " ")] = " and ".join(shown)
-    return known
 
 
 def log(config: Any, scale: str, seed: int) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterator
 
-from common.training import shipped
 from papers.donis_convlstm.config import MAX_ITERATIONS, Config, Iterative, at_scale
 
 SIDE = 32  # pixels of the paper's pictures
@@ -109,8 +108,3 @@ def training_flops(config: Config, scale: str) -> float:
         passes = shortened.steps
     pictures = passes * shortened.batch_size * (shortened.patch_size / SIDE) ** 2
     return 6.0 * macs(shortened) * pictures
-
-
-def how_to_train(config: Config, scale: str) -> str:
-    """Say which command makes the weights and the log of a preset that are missing, and what it takes."""
-    return shipped.how_to_train(config, scale, training_flops(config, scale))

@@ -1,1 +1,1 @@
-"""What judges the paper: recipes, Tables 8 and 9. Tables 1 to 5 need nothing beyond `common` and their experiments."""
+"""What judges the paper: recipes, speed, Tables 8 and 9. Tables 1 to 5 need `common` and their experiments alone."""

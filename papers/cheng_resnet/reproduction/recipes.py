@@ -8,15 +8,12 @@ import numpy as np
 
 from common import evaluate, metrics
 from common.classical import codecs, operating_points
-from common.config import preset_of
-from common.tables import intervals, published
+from common.tables import intervals, networks, published
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.numbers import DIGITS, rounded
-from common.training import shipped
 from papers.cheng_resnet import codec as codec_module
-from papers.cheng_resnet import complexity, train
 
 PICTURES = 24
 ANCHOR = "JPEG2000"  # codes at any rate, also where JPEG's smallest file is larger
@@ -36,18 +33,14 @@ def reproduce(options: Options, references: Mapping[str, str]) -> Reproduction:
     options = dataclasses.replace(options, images=options.images or (None if options.scale == "smoke" else PICTURES))
     pictures, test_set, note = table_pictures.pictures_of(options, published.load(options.table))
     found = Reproduction(notes=[*NOTES, *([note] if note else [])])
-    seeds = {row: shipped.seeds_of(config, options.scale, options.seeds, train.train_preset) for row, config in options.rows.items()}
-    about = {row: shipped.network(options.rows[row], options.scale, of) for row, of in seeds.items() if of}
-    found.provenance = {"test_set": test_set, "networks": about}
-    for row, config in options.rows.items():
-        flops = complexity.training_flops(config, options.scale)
-        if not seeds[row]:
-            found.missing[row] = shipped.how_to_train(config, options.scale, flops)
-        for seed in seeds[row]:
-            codec = codec_module.load(preset_of(config)[1], options.scale, seed)
-            found.pictures += [{"row": row, "seed": seed, **measured(codec, *picture)} for picture in pictures]
+    known = networks.networks_of(options.rows, options.scale, options.seeds)
+    found.missing = known.missing
+    found.provenance = {"test_set": test_set, "networks": known.made_by}
+    for row, seed in ((row, seed) for row, seeds in known.seeds.items() for seed in seeds):
+        codec = networks.codec_of(options.rows[row], options.scale, seed)
+        found.pictures += [{"row": row, "seed": seed, **measured(codec, *picture)} for picture in pictures]
     found.further = {column: means(found.pictures, field) for column, field in COLUMNS.items()}
-    found.claims = [judged(found.pictures, row, other) for row, other in references.items() if seeds[row]]
+    found.claims = [judged(found.pictures, row, other) for row, other in references.items() if row in known.made_by]
     return found
 
 

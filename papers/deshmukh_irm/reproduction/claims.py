@@ -9,7 +9,7 @@ import numpy as np
 from common import evaluate, metrics
 from common.classical import codecs
 from common.config import find_preset
-from common.tables import figures, intervals, published
+from common.tables import figures, intervals, networks, published
 from common.tables import measure as measure_module
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
@@ -18,7 +18,7 @@ from common.tables.figures import Line
 from common.tables.numbers import DIGITS, rounded
 from common.training import shipped
 from papers.deshmukh_irm import codec as codec_module
-from papers.deshmukh_irm import config, huffman, train
+from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.reproduction import claims_learning, tables
 from papers.deshmukh_irm.reproduction.references import printed
@@ -102,18 +102,17 @@ def reproduce(options: Options) -> Reproduction:
     """Measure what has weights on the test pictures, and judge. Only scale smoke trains what is missing."""
     named, test_set, note = table_pictures.pictures_of(options, published.load(options.table))
     presets = SMOKE_PRESETS if options.scale == "smoke" else PRESETS
-    networks = {preset: find_preset(config, preset) for preset in presets}
-    seeds = {preset: shipped.seeds_of(one, options.scale, options.seeds, train.train_preset) for preset, one in networks.items()}
+    configs = {preset: find_preset(config, preset) for preset in presets}
+    known = networks.networks_of(configs, options.scale, options.seeds)
+    seeds = known.seeds
     srgan, about_srgan = tables.srgan_of(options)
     entries = measure(options.scale, seeds, named, srgan)
     every = [(preset, seed) for preset in seeds for seed in seeds[preset]]
-    logs = {(preset, seed): shipped.log(networks[preset], options.scale, seed) for preset, seed in every}
+    logs = {(preset, seed): shipped.log(configs[preset], options.scale, seed) for preset, seed in every}
     found = judged(entries, logs, 20 if options.scale == "smoke" else claims_learning.INITIALISATIONS, named[0][1])
     found.notes += [note] if note else []
-    missing = [preset for preset in presets if not seeds[preset]]
-    found.missing = {preset: tables.how_to_train(networks[preset], options.scale) for preset in missing}
-    about = {p: shipped.network(networks[p], options.scale, seeds[p]) for p in presets if seeds[p]}
-    found.provenance = {"test_set": test_set, "networks": {**about, **({"srgan": about_srgan} if srgan else {})}}
+    found.missing = known.missing
+    found.provenance = {"test_set": test_set, "networks": {**known.made_by, **({"srgan": about_srgan} if srgan else {})}}
     found.figures = {"": drawn(entries)}
     return found
 

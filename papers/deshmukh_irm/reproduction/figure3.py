@@ -10,7 +10,7 @@ from common import data, metrics
 from common.classical import codecs, operating_points
 from common.data import pictures
 from common.errors import RelicError
-from common.tables import figures, measure
+from common.tables import figures, measure, networks
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
@@ -19,7 +19,6 @@ from common.tables.numbers import DIGITS
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
-from papers.deshmukh_irm.reproduction import tables
 from papers.deshmukh_irm.reproduction.test_pictures import SMOKE_PICTURES, STAND_IN, bicubic
 
 ROW = "COCO"
@@ -80,7 +79,7 @@ def read_files(folder: Path, limit: int | None) -> list[File]:
 def figure3(options: Options) -> Reproduction:
     """Count the bytes of every picture's files, judge what the paper says of them, and draw them."""
     files, test_set, note = files_of(options)
-    found, codec = tables.begun(options, config.RGB, test_set, note)
+    found, codec = networks.begun(options, config.RGB, test_set, note)
     if codec is None:
         return found
     with measure.progress(len(files)) as bar:

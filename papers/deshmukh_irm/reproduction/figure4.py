@@ -13,7 +13,7 @@ from common import metrics
 from common.classical import codecs, libraries
 from common.evaluate import Codec
 from common.metrics import check_picture
-from common.tables import figures, intervals, measure, published
+from common.tables import figures, intervals, measure, networks, published
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
@@ -21,7 +21,6 @@ from common.tables.figures import Line
 from common.tables.numbers import DIGITS, mean
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config
-from papers.deshmukh_irm.reproduction import tables
 from papers.deshmukh_irm.reproduction.test_pictures import scaled
 
 LIMIT = 0.25  # dB: the suite's tolerance for PSNR, from which on formats differ substantially
@@ -82,7 +81,7 @@ READINGS = {
 def figure4(options: Options) -> Reproduction:
     """Count the bytes of original, compressed and decompressed files by format, and judge how their quality differs."""
     pictures, test_set, note = table_pictures.pictures_of(options, published.load(options.table))
-    found, codec = tables.begun(options, config.RGB, test_set, note)
+    found, codec = networks.begun(options, config.RGB, test_set, note)
     if codec is None:
         return found
     formats, found.missing = usable()

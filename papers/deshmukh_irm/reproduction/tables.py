@@ -9,13 +9,12 @@ from common import evaluate, metrics
 from common.classical import operating_points
 from common.config import preset_of
 from common.errors import RelicError
-from common.tables import figures, measure
+from common.tables import figures, measure, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.numbers import DIGITS, mean, rounded
-from common.training import shipped
 from papers.deshmukh_irm import codec as codec_module
-from papers.deshmukh_irm import complexity, config, huffman, train
+from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.config import Compression
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
@@ -41,40 +40,10 @@ Entry = Mapping[str, Any]
 # --- networks ------------------------------------------------------------------------------------------------------
 
 
-def network(options: Options, preset: Compression) -> tuple[Codec | None, dict[str, Any]]:
-    """Return a preset's codec and what a table says of it, (None, {}) where there are no weights at that scale.
-
-    Of several seeds the first is taken. Only scale smoke trains what is missing. Raises RelicError where several are
-    asked for.
-    """
-    if options.seeds is not None and len(options.seeds) > 1:
-        raise RelicError("this experiment measures one training: name one of the seeds")
-    seeds = shipped.seeds_of(preset, options.scale, options.seeds, train.train_preset)[:1]
-    if not seeds:
-        return None, {}
-    name = preset_of(preset)[1]
-    return codec_module.load(name, options.scale, seeds[0]), shipped.network(preset, options.scale, seeds)
-
-
-def begun(
-    options: Options, preset: Compression, test_set: dict[str, Any], note: str
-) -> tuple[Reproduction, Codec | None]:
-    """Return a reproduction that knows its pictures and network, and a preset's codec; it is None without weights.
-
-    The reproduction then says how to train them, for every row.
-    """
-    codec, about = network(options, preset)
-    found = Reproduction(notes=[note] if note else [])
-    found.provenance = {"test_set": test_set, "networks": {preset_of(preset)[1]: about} if about else {}}
-    if codec is None:
-        found.missing = {row: how_to_train(preset, options.scale) for row in options.rows}
-    return found, codec
-
-
 def srgan_of(options: Options) -> tuple[Codec | None, dict[str, Any]]:
     """Return the SRGAN and what a table says of them: at the table's scale, else the best that is here."""
     preset = config.SRGAN
-    seeds = shipped.seeds_of(preset, options.scale, options.seeds, train.train_preset)[:1] if options.scale == "smoke" else []
+    seeds = networks.seeds_of(preset, options.scale, options.seeds)[:1] if options.scale == "smoke" else []
     try:
         stored = codec_module.loaded("srgan", options.scale, *seeds)
     except RelicError:
@@ -82,12 +51,7 @@ def srgan_of(options: Options) -> tuple[Codec | None, dict[str, Any]]:
             stored = codec_module.loaded("srgan")
         except RelicError:
             return None, {}
-    return Codec(stored), shipped.network(preset, stored.scale, [stored.seed])
-
-
-def how_to_train(preset: Compression, scale: str) -> str:
-    """Say which command makes a preset's weights, and how many operations it takes."""
-    return shipped.how_to_train(preset, scale, complexity.training_flops(preset, scale))
+    return Codec(stored), networks.made_by(preset, stored.scale, [stored.seed])
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -145,9 +109,9 @@ def reproduce(options: Options, preset: Compression, others: Mapping[str, Compre
 
 def _beside(found: Reproduction, name: str, preset: Compression, options: Options, pictures: Pictures) -> None:
     """Add PSNR and SSIM of another preset's codec to what a table has further."""
-    codec, about = network(options, preset)
+    codec, about = networks.one_codec(preset, options)
     if codec is None:
-        found.notes.append(f"{name}: {how_to_train(preset, options.scale)}")
+        found.notes.append(f"{name}: {networks.how_to_train(preset, options.scale)}")
         return
     qualities = {row: _qualities(name, x, codec.restored(codec.code(x), x)) for row, x in pictures.x.items()}
     for column, field in ((PSNR, f"{name}_psnr"), (SSIM, f"{name}_ssim")):
@@ -159,7 +123,7 @@ def _beside(found: Reproduction, name: str, preset: Compression, options: Option
 def _begun(options: Options, preset: Compression) -> tuple[Pictures, Reproduction, Codec | None]:
     """Return the pictures, a reproduction that knows them and the networks, and the codec, None without weights."""
     pictures = test_pictures(options, preset.channels)
-    found, codec = begun(options, preset, pictures.about, pictures.note)
+    found, codec = networks.begun(options, preset, pictures.about, pictures.note)
     if codec is None:
         return pictures, found, None
     few = "Fewer pictures were asked for, or are here."

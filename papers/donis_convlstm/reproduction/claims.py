@@ -7,14 +7,14 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from common.config import find_preset, presets
-from common.tables import figures, intervals
+from common.tables import figures, intervals, networks
 from common.tables import measure as measure_module
 from common.tables.command import Options
 from common.tables.document import WHOLE_SET, Reproduction
 from common.tables.figures import Line
 from common.tables.numbers import rounded
 from common.training import shipped
-from papers.donis_convlstm import complexity, config, train
+from papers.donis_convlstm import config
 from papers.donis_convlstm.config import at_scale
 from papers.donis_convlstm.reproduction import claims_logged, claims_measured, figures6and7, training_spread
 from papers.donis_convlstm.reproduction.claims_logged import AGAIN, AUTHORS, last
@@ -48,15 +48,16 @@ HOW = (
 def reproduce(options: Options) -> Reproduction:
     """Measure what has weights on the test pictures, read the logs, judge and draw. Only scale smoke trains."""
     pictures = figures6and7.test_pictures(options)
-    networks = {preset: find_preset(config, preset) for preset in wanted(options.scale)}
-    seeds = {preset: shipped.seeds_of(one, options.scale, options.seeds, train.train_preset) for preset, one in networks.items()}
+    configs = {preset: find_preset(config, preset) for preset in wanted(options.scale)}
+    known = networks.networks_of(configs, options.scale, options.seeds)
+    seeds = known.seeds
     tests = measure(options.scale, seeds, pictures.x)
     trainings = {
         preset: [
             claims_logged.training(one, shipped.log(one, options.scale, seed), tests[preset, seed])
             for seed in seeds[preset]
         ]
-        for preset, one in networks.items()
+        for preset, one in configs.items()
     }
     found = judged(claims_logged.ours(trainings), claims_logged.authors())
     initialisations = 2 if options.scale == "smoke" else claims_measured.INITIALISATIONS
@@ -66,9 +67,8 @@ def reproduce(options: Options) -> Reproduction:
     ]
     found.notes += [pictures.note] if pictures.note else []
     found.notes += [*HOW, stand_ins(options.scale)]
-    found.missing = {p: complexity.how_to_train(one, options.scale) for p, one in networks.items() if not seeds[p]}
-    about = {p: shipped.network(one, options.scale, seeds[p]) for p, one in networks.items() if seeds[p]}
-    found.provenance = {"test_set": pictures.about, "networks": about}
+    found.missing = known.missing
+    found.provenance = {"test_set": pictures.about, "networks": known.made_by}
     return found
 
 

@@ -12,14 +12,12 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 import numpy as np
 
-from common.tables import figures
+from common.tables import figures, networks
 from common.tables.command import Options
 from common.tables.document import WHOLE_SET, Reproduction
 from common.tables.figures import Line
 from common.tables.numbers import DIGITS, mean, rounded
 from common.training import shipped
-from papers.donis_convlstm import train
-from papers.donis_convlstm.complexity import how_to_train
 from papers.donis_convlstm.config import at_scale
 from papers.donis_convlstm.reproduction import authors_logs
 
@@ -90,20 +88,17 @@ PSNR = Quantity(
 def reproduce(options: Options, quantity: Quantity) -> Reproduction:
     """Return the values at the last epoch of every seed, the curves, and what they are worth."""
     found = Reproduction()
-    logs: Logs = {}
-    networks = {}
-    for row, config in options.rows.items():
-        seeds = shipped.seeds_of(config, options.scale, options.seeds, train.train_preset)
-        if not seeds:
-            found.missing[row] = how_to_train(config, options.scale)
-            continue
-        logs[row] = {seed: shipped.log(config, options.scale, seed) for seed in seeds}
-        networks[row] = shipped.network(config, options.scale, seeds)
+    known = networks.networks_of(options.rows, options.scale, options.seeds)
+    found.missing = known.missing
+    logs: Logs = {
+        row: {seed: shipped.log(options.rows[row], options.scale, seed) for seed in known.seeds[row]}
+        for row in known.made_by
+    }
     found.pictures = measurements(quantity, logs)
     found.further = further(quantity, logs, options)
     found.figures = drawn(quantity, logs, options)
     found.notes = notes(quantity, logs, options)
-    found.provenance = {"networks": networks}
+    found.provenance = {"networks": known.made_by}
     return found
 
 

@@ -14,15 +14,13 @@ import numpy as np
 from common import backend, data, metrics
 from common.config import preset_of
 from common.errors import RelicError
-from common.tables import figures
+from common.tables import figures, networks
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction
 from common.tables.numbers import DIGITS
-from common.training import shipped
 from papers.donis_convlstm import codec as codec_module
-from papers.donis_convlstm import config, losses, train
-from papers.donis_convlstm.complexity import how_to_train
+from papers.donis_convlstm import config, losses
 from papers.donis_convlstm.config import Config
 from papers.donis_convlstm.patches import as_tile
 
@@ -174,13 +172,13 @@ def reproduce(options: Options, end: str) -> Reproduction:
     ((row, as_run),) = options.rows.items()
     pictures = test_pictures(options)
     found = Reproduction(notes=[pictures.note] if pictures.note else [])
-    seeds = {one: shipped.seeds_of(one, options.scale, options.seeds, train.train_preset) for one in (as_run, config.AS_WRITTEN)}
-    about = {name_of(one): shipped.network(one, options.scale, seeds[one]) for one in seeds if seeds[one]}
+    seeds = {one: networks.seeds_of(one, options.scale, options.seeds) for one in (as_run, config.AS_WRITTEN)}
+    about = {name_of(one): networks.made_by(one, options.scale, seeds[one]) for one in seeds if seeds[one]}
     found.provenance = {"test_set": pictures.about, "networks": about}
     if not seeds[as_run]:
-        found.missing = {row: how_to_train(as_run, options.scale)}
+        found.missing = {row: networks.how_to_train(as_run, options.scale)}
         return found
-    found.notes += [f"as_written: {how_to_train(one, options.scale)}" for one, of in seeds.items() if not of]
+    found.notes += [f"as_written: {networks.how_to_train(one, options.scale)}" for one, of in seeds.items() if not of]
     outputs = {one: reconstructed(one, options.scale, of[0], pictures.x) for one, of in seeds.items() if of}
     values = {one: measured(pictures.x, x_hat) for one, x_hat in outputs.items()}
     shown, others = by_rank(values[as_run]["ssim"], end)

@@ -4,15 +4,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from common.tables import figures
+from common.tables import figures, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction
 from common.tables.figures import Line
 from common.training import shipped
 from common.training.shipped import shipped_seeds
-from papers.paka_autoencoder import config, train
+from papers.paka_autoencoder import config
 from papers.paka_autoencoder.config import Config, at_scale
-from papers.paka_autoencoder.reproduction.table1 import how_to_train
 
 LOSSES = {"Training": "loss", "Validation": "validation_loss"}
 PUBLISHED_EPOCHS = 1000  # the axis of Fig. 6
@@ -21,15 +20,15 @@ LAST = 5
 
 def figure6(options: Options) -> Reproduction:
     """Return the losses over the epochs, and each at the end of the training; of several seeds the first is taken."""
-    seeds = shipped.seeds_of(config.AUTOENCODER, options.scale, options.seeds, train.train_preset)[:1]
+    seeds = networks.seeds_of(config.AUTOENCODER, options.scale, options.seeds)[:1]
     if not seeds:
-        return Reproduction(missing={row: how_to_train(options) for row in options.rows})
+        return Reproduction(missing={row: networks.how_to_train(config.AUTOENCODER, options.scale) for row in options.rows})
     shortened = at_scale(config.AUTOENCODER, options.scale)
     log = shipped.log(config.AUTOENCODER, options.scale, seeds[0])
     check = check_of(options.scale)
     found = Reproduction(figures={"": drawn({"": log, ", linear output": check}, shortened)})
     found.notes = [compared(log, check)] if check else []
-    found.provenance = {"networks": {"Proposed": shipped.network(config.AUTOENCODER, options.scale, seeds)}}
+    found.provenance = {"networks": {"Proposed": networks.made_by(config.AUTOENCODER, options.scale, seeds)}}
     for row, name in LOSSES.items():
         last = log[-1].get(name)
         if last is None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from common import evaluate, metrics
 from common.classical import operating_points
-from common.tables import figures
+from common.tables import figures, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction
 from common.tables.figures import Line
@@ -26,9 +26,7 @@ from papers.paka_autoencoder.reproduction.table1 import (
     BITS,
     Picture,
     at_bits,
-    how_to_train,
     lowest,
-    network,
     test_pictures,
 )
 
@@ -66,11 +64,7 @@ def _begun(
     Without weights the codec is None, and the reproduction says how to train them.
     """
     pictures, test_set, note = test_pictures(options, wanted)
-    codec, about = network(options, config.AUTOENCODER)
-    found = Reproduction(notes=[note] if note else [])
-    found.provenance = {"test_set": test_set, "networks": {PROPOSED: about} if about else {}}
-    if codec is None:
-        found.missing = {row: how_to_train(options) for row in options.rows}
+    found, codec = networks.begun(options, config.AUTOENCODER, test_set, note, PROPOSED)
     return found, codec, pictures
 
 

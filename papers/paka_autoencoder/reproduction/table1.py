@@ -10,18 +10,16 @@ import numpy as np
 
 from common import evaluate, metrics
 from common.classical import codecs, operating_points
-from common.config import Setting, preset_of
+from common.config import Setting
 from common.errors import RelicError
-from common.tables import figures, published
+from common.tables import figures, networks, published
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import EXACT_SCALE, Reproduction, claim
 from common.tables.figures import Line
 from common.tables.numbers import DIGITS, rounded
-from common.training import shipped
-from papers.paka_autoencoder import codec as codec_module
-from papers.paka_autoencoder import complexity, config, train
-from papers.paka_autoencoder.config import TEST_PICTURES, Config
+from papers.paka_autoencoder import config
+from papers.paka_autoencoder.config import TEST_PICTURES
 from papers.paka_autoencoder.pictures import resized, rgb_to_ycbcr
 from papers.paka_autoencoder.reproduction.audit_mismatch import code
 from papers.paka_autoencoder.reproduction.published_codecs import (
@@ -61,30 +59,11 @@ def test_pictures(
     return chosen, {"name": about["name"], "pictures": len(chosen), "digest": table_pictures.pixel_digest(chosen)}, note
 
 
-def network(options: Options, preset: Config) -> tuple[Any, dict[str, Any]]:
-    """Return a preset's codec and what a table says of it, (None, {}) where there are no weights at that scale.
-
-    Of several seeds the first is taken. Only scale smoke trains what is missing.
-    """
-    seeds = shipped.seeds_of(preset, options.scale, options.seeds, train.train_preset)[:1]
-    if not seeds:
-        return None, {}
-    paper, name = preset_of(preset)
-    about = shipped.network(preset, options.scale, seeds)
-    return codec_module.load(name, options.scale, seeds[0]), about
-
-
 def at_bits(codec: Any, bits: int) -> Any:
     """Return the same codec with another number of bits a value."""
     other = copy.copy(codec)
     other.bits = BITS.check("bits", bits)
     return other
-
-
-def how_to_train(options: Options) -> str:
-    """Say which command makes the weights that are missing, and what it takes."""
-    flops = complexity.training_flops(config.AUTOENCODER, options.scale)
-    return shipped.how_to_train(config.AUTOENCODER, options.scale, flops)
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -93,7 +72,7 @@ def how_to_train(options: Options) -> str:
 def reproduce(options: Options) -> Reproduction:
     """Measure the proposed codec and the others on the test pictures, one for each row."""
     pictures, test_set, note = test_pictures(options)
-    codec, about = network(options, config.AUTOENCODER)
+    codec, about = networks.one_codec(config.AUTOENCODER, options)
     found = Reproduction(notes=[note] if note else [])
     for row, (name, picture) in zip(options.rows, pictures):
         entry: dict[str, Any] = {"row": row, "seed": 0, "picture": name, **lowest(picture)}
@@ -105,7 +84,7 @@ def reproduce(options: Options) -> Reproduction:
     found.missing = {row: "Fewer pictures were asked for." for row in list(options.rows)[len(pictures) :]}
     found.further = further(found.pictures)
     lines = curves(codec, pictures)
-    found.notes += [*notes(found.pictures), by_bits(lines[-1])] if codec else [how_to_train(options)]
+    found.notes += [*notes(found.pictures), by_bits(lines[-1])] if codec else [networks.how_to_train(config.AUTOENCODER, options.scale)]
     found.claims = claims(found.pictures) if codec else []
     found.figures = {"": drawn(lines, len(pictures))}
     found.provenance = {"test_set": test_set, "networks": {PROPOSED: about} if about else {}}

@@ -10,15 +10,14 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from common.config import find_preset
-from common.tables import intervals, published
+from common.tables import intervals, networks, published
 from common.tables import measure as measure_module
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.numbers import DIGITS
-from common.training import shipped
 from papers.zhao_mixedres import codec as codec_module
-from papers.zhao_mixedres import complexity, config, train
+from papers.zhao_mixedres import complexity, config
 from papers.zhao_mixedres.config import FULL, LOW
 from papers.zhao_mixedres.patches import grey
 from papers.zhao_mixedres.reproduction import claims_figures, points
@@ -128,8 +127,8 @@ def reproduce(options: Options) -> Reproduction:
     found.notes += [note] if note else []
     found.missing = not_run(plan, seeds, options.scale)
     found.figures = claims_figures.figures_of(found.pictures, plan.low, plan.full, curves, pictures)
-    networks = {preset: find_preset(config, preset) for preset in seeds if seeds[preset]}
-    about = {preset: shipped.network(one, options.scale, seeds[preset]) for preset, one in networks.items()}
+    configs = {preset: find_preset(config, preset) for preset in seeds if seeds[preset]}
+    about = {preset: networks.made_by(one, options.scale, seeds[preset]) for preset, one in configs.items()}
     found.provenance = {"test_set": test_set, "networks": about}
     return found
 
@@ -140,18 +139,18 @@ def reproduce(options: Options) -> Reproduction:
 def seeds_of(options: Options, preset: str) -> list[int]:
     """Return the seeds of a preset; `options.seeds` chooses among those of the ablations alone."""
     chosen = options if preset.startswith("half") else dataclasses.replace(options, seeds=None)
-    return shipped.seeds_of(find_preset(config, preset), chosen.scale, chosen.seeds, train.train_preset)
+    return networks.seeds_of(find_preset(config, preset), chosen.scale, chosen.seeds)
 
 
 def measure(
     plan: Plan, seeds: Mapping[str, Sequence[int]], curves: Curves, pictures: Sequence[Picture]
 ) -> list[Entry]:
     """Return the points of all networks, then the differences of all comparisons whose networks have weights."""
-    networks = [(preset, seed) for preset in seeds for seed in seeds[preset]]
+    trainings = [(preset, seed) for preset in seeds for seed in seeds[preset]]
     pairs = [(one, pair, seed) for one in plan.comparisons for pair in one.pairs for seed in shared(one, pair, seeds)]
     entries = []
-    with measure_module.progress(len(networks) + len(pairs), "row") as bar:
-        for preset, seed in networks:
+    with measure_module.progress(len(trainings) + len(pairs), "row") as bar:
+        for preset, seed in trainings:
             bar.set_description(f"{preset}, seed {seed}")
             for setting in (curves.trained_setting(preset, seed), *plan.extensions.get(preset, ())):
                 entries += [point_entry(preset, seed, setting, curves, picture) for picture in pictures]
@@ -174,12 +173,7 @@ def not_run(plan: Plan, seeds: Mapping[str, Sequence[int]], scale: str) -> dict[
     """Say by comparison which networks have no weights and how to train them."""
     needed = {**{one.name: one.presets for one in plan.comparisons}, CROSSING: [*plan.low, *plan.full]}
     missing = {name: [preset for preset in presets if not seeds[preset]] for name, presets in needed.items()}
-    return {name: " ".join(_how_to_train(preset, scale) for preset in of) for name, of in missing.items() if of}
-
-
-def _how_to_train(preset: str, scale: str) -> str:
-    one = find_preset(config, preset)
-    return shipped.how_to_train(one, scale, complexity.training_flops(one, scale))
+    return {name: " ".join(networks.how_to_train(find_preset(config, preset), scale) for preset in of) for name, of in missing.items() if of}
 
 
 # --- judging -------------------------------------------------------------------------------------------------------

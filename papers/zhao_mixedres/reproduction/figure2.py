@@ -15,16 +15,15 @@ import numpy as np
 from common import data, metrics
 from common.config import find_preset
 from common.errors import RelicError
-from common.tables import figures, published
+from common.tables import figures, networks, published
 from common.tables import measure as measure_module
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Document, Reproduction, claim
 from common.tables.figures import Line
 from common.tables.numbers import DIGITS
-from common.training import shipped
 from papers.zhao_mixedres import codec as codec_module
-from papers.zhao_mixedres import complexity, config, train
+from papers.zhao_mixedres import complexity, config
 from papers.zhao_mixedres.patches import grey
 from papers.zhao_mixedres.reproduction import comparators, figure2_curves, points
 from papers.zhao_mixedres.reproduction.figure2_curves import (
@@ -92,7 +91,7 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
     found: Measured = {name: {picture: {} for picture in of_set} for name, of_set in pictures.items()}
     everything = [(found[name][picture], x) for name, of_set in pictures.items() for picture, x in of_set.items()]
     named = [(curves, pictures[SET12][name]) for name, curves in of_rows(found, options.rows).items()]
-    networks = {}
+    made_by = {}
     with measure_module.progress(len(everything) * (1 + len(comparators.COMPARATORS) + sum(map(len, seeds.values())))) as bar:
         for label, curve_of in _classical().items():
             for curves, x in everything:
@@ -101,18 +100,18 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
         for label, preset in ((label, each) for label, presets in PRESETS.items() for each in presets if seeds[each]):
             bar.set_description(preset)
             codec = codec_module.load(preset, options.scale, *seeds[preset])
-            networks[preset] = shipped.network(find_preset(config, preset), options.scale, seeds[preset])
+            made_by[preset] = networks.made_by(find_preset(config, preset), options.scale, seeds[preset])
             for curves, x in everything:
                 curves.setdefault(label, []).append(points.measure(codec, x, codec.config.quality))
                 bar.update()
             for curves, x in named:
                 further = [points.measure(codec.at_setting(q), x, q) for q in EXTENSIONS.get(preset, ())]
                 curves.setdefault(f"{label}, {EXTENDED}", []).extend(further)
-    return _mapped(found, _as_held), networks, [preset for preset in seeds if not seeds[preset]]
+    return _mapped(found, _as_held), made_by, [preset for preset in seeds if not seeds[preset]]
 
 
 def _first_seed(options: Options, preset: str) -> list[int]:
-    return shipped.seeds_of(find_preset(config, preset), options.scale, options.seeds, train.train_preset)[:1]
+    return networks.seeds_of(find_preset(config, preset), options.scale, options.seeds)[:1]
 
 
 def _classical() -> dict[str, Callable[[np.ndarray], list[Point]]]:
