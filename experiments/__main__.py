@@ -16,9 +16,10 @@ import json
 import runpy
 import sys
 from collections import Counter
-from typing import Any, NoReturn
+from typing import Any
 
 from common import files
+from common.command_line import Parser
 from common.errors import RelicError, run_main
 from common.tables import files as table_files
 from experiments import names
@@ -53,14 +54,9 @@ def _print_list(described: list[dict[str, Any]]) -> None:
             print("    no results yet")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise RelicError(message)
-
-
 def _main() -> None:
     description = (__doc__ or "").splitlines()[0]
-    parser = _Parser(prog="python -m experiments", description=description, allow_abbrev=False)
+    parser = Parser(prog="python -m experiments", description=description, allow_abbrev=False)
     parser.add_argument("name", nargs="?", help="run this experiment with the arguments that follow")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print the list as json")

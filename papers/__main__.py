@@ -5,9 +5,10 @@ import argparse
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Mapping, NoReturn, Sequence
+from typing import Any, Mapping, Sequence
 
 import papers
+from common.command_line import Parser, minutes
 from common.config import SCALES, Setting, check_scale
 from common.errors import RelicError, run_main
 
@@ -15,15 +16,10 @@ CODING_COMMANDS = ("compress", "evaluate")
 CODING_HELP = "The coding settings of the model's paper are options too: with -m PRESET, this help ends with them."
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise RelicError(f"{message} (see {self.prog} --help)")
-
-
 def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     """Return the command line; `coding` are the settings of the model that it names."""
-    parser = _Parser(prog="relic", description="Train learned image codecs and compress pictures with them.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Parser)
+    parser = Parser(prog="relic", description="Train learned image codecs and compress pictures with them.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=Parser)
 
     command = commands.add_parser("list", help="show every preset and the weights that are here")
     command.add_argument("--settings", metavar="PRESET", help="show one preset's settings and where each comes from")
@@ -33,7 +29,7 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     command.add_argument("preset", help="paper/preset, e.g. cheng_resnet/resnet4_subpixel")
     command.add_argument("--scale", default="small", help=f"{', '.join(SCALES)} (default: small)")
     command.add_argument("--seed", type=int, default=0, help="of weights, patches and noise (default: 0)")
-    command.add_argument("--minutes", type=_minutes, help="stop after so many minutes; --resume goes on")
+    command.add_argument("--minutes", type=minutes, help="stop after so many minutes; --resume goes on")
     command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     command.add_argument("--restart", action="store_true", help="start anew although there is a checkpoint")
     command.set_defaults(run=_train)
@@ -82,19 +78,9 @@ def _option(name: str) -> str:
 
 def _named_model(line: Sequence[str]) -> str | None:
     """Return the model that a command line names for coding, which decides what other options there are."""
-    parser = _Parser(add_help=False)
+    parser = Parser(add_help=False)
     parser.add_argument("-m", "--model", nargs="?")
     return parser.parse_known_args(line[1:])[0].model if line[:1] and line[0] in CODING_COMMANDS else None
-
-
-def _minutes(text: str) -> float:
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = 0.0
-    if not minutes > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
-    return minutes
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -179,6 +165,7 @@ def _decoded_name(file: Path, wanted: Path | None) -> Path:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from common import data, evaluate
+    from common.tables.numbers import mean_of_known
 
     directory = Path(arguments.data) if Path(arguments.data).is_dir() else None
     pictures = data.images(arguments.data, arguments.images, directory)
@@ -186,18 +173,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(f"{'picture':24} {'bpp':>8} {'payload':>8} {'estimate':>8} {'PSNR':>8} {'MS-SSIM':>8}")
     estimate = getattr(codec, "rate_estimate", lambda image: None)  # a codec around JPEG has no likelihoods
     rows = [_show(evaluate.measure(codec, image, name), estimate(image)) for name, image in pictures]
-    print(f"{'mean':24} " + " ".join(_mean(list(column)) for column in zip(*rows)))
+    print(f"{'mean':24} " + " ".join(_shown(mean_of_known(column)) for column in zip(*rows)))
 
 
 def _show(measured: Any, rate_estimate: float | None) -> list[float | None]:
     values = [measured.bpp, measured.payload_bpp, rate_estimate, measured.psnr, measured.ms_ssim]
-    print(f"{measured.name:24} " + " ".join("       -" if v is None else f"{v:8.4f}" for v in values))
+    print(f"{measured.name:24} " + " ".join(map(_shown, values)))
     return values
 
 
-def _mean(values: list) -> str:
-    known = [value for value in values if value is not None]
-    return f"{sum(known) / len(known):8.4f}" if known else "       -"
+def _shown(value: float | None) -> str:
+    return "       -" if value is None else f"{value:8.4f}"
 
 
 def _main() -> None:

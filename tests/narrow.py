@@ -55,12 +55,12 @@ def _known(name: str, start: np.ndarray) -> np.ndarray:
 def narrow_model(preset: str, **changes: Any) -> Any:
     """Return a narrow network with known weights in float16, that codes symbols of some units and decodes to greys."""
     model = Model(narrow(preset, **changes))
-    checkpoints.set_model_arrays(model, known_arrays(model), Path("known"))
+    checkpoints.set_model_arrays(model, known_arrays(model), "known")
     y = _spread(model.analysis_transform, picture(128, 128)[None] / np.float32(255), 4.0)
     _spread(model.synthesis_transform, y, 0.2, centre=0.5)
     if model.hyper_analysis_transform:
         _spread(model.hyper_synthesis_transform, _spread(model.hyper_analysis_transform, y, 3.0), 1.5)
-    checkpoints.set_model_arrays(model, weights.to_float16(checkpoints.model_arrays(model)), Path("known"))
+    checkpoints.set_model_arrays(model, weights.to_float16(checkpoints.model_arrays(model)), "known")
     return model
 
 

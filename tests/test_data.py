@@ -7,6 +7,7 @@ import http.server
 import importlib
 import importlib.util
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -231,7 +232,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
     def full(*_):
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr(pictures.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError):
         data.write_png(tmp_path / "a.png", noise(seed=1))
     np.testing.assert_array_equal(data.read_image(tmp_path / "a.png"), noise())

@@ -111,8 +111,8 @@ def test_the_srgan_takes_part_in_decompressing_grey_pictures():
 @pytest.mark.slow
 def test_a_training_step_changes_the_weights(monkeypatch):
     trained = []
-    build = speed.training.build
-    monkeypatch.setattr(speed.training, "build", lambda *a, **k: trained.append(build(*a, **k)) or trained[-1])
+    build = speed.presets.build
+    monkeypatch.setattr(speed.presets, "build", lambda *a, **k: trained.append(build(*a, **k)) or trained[-1])
     step = speed._step(dataclasses.replace(speed.settings_of(config.GREY, "smoke"), num_maps=2))
     kernel = trained[0].icm.get_layer("C3_conv").kernel
     before = backend.to_numpy(kernel).copy()

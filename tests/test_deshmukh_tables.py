@@ -21,7 +21,7 @@ from common.tables import command as tables_command
 from common.tables import document as document_module
 from common.tables import files as table_files
 from common.tables import networks, published
-from common.training import checkpoints, runs, shipped, weights
+from common.training import checkpoints, runs, weights
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman, model
 from papers.deshmukh_irm.codec import Codec
@@ -476,9 +476,9 @@ def seen(nothing, monkeypatch):
         ship(preset, scale, seed)
 
     def load(path):
-        preset, seed = path.parts[-3:-1]
-        done.append(("loaded", preset, shipped.scale_of(path), int(seed[len("seed") :])))
-        return weights.Weights(path, preset, {}, {}, {}, bytes(8))
+        stored = weights.Weights(path, path.parts[-3], {}, {}, {}, bytes(8))
+        done.append(("loaded", stored.model, stored.scale, stored.seed))
+        return stored
 
     monkeypatch.setattr("papers.deshmukh_irm.train.train_preset", train)
     monkeypatch.setattr(weights, "load", load)

@@ -167,7 +167,8 @@ def test_the_authors_numbers_decide_accuracy_the_residual_loss_and_the_batch_of_
     plotted, similarity, residual, batch = claims_measured.of_authors()
     assert (plotted["verdict"], similarity["verdict"]) == ("holds", "does not hold")
     assert plotted["found"] == pytest.approx(1 - (1 - similarity["found"]) ** 2, abs=1e-5)
-    assert "4 of 12" in plotted["note"]
+    assert plotted["note"].endswith("4 of 12 runs end at 95 % or more, none at 98 %.")
+    assert {one["claimed"] for one in (plotted, similarity)} == {0.95}
     assert residual["verdict"] == "does not hold" and 0.02 < residual["found"] < 0.03
     assert batch["found"] == 64 and batch["verdict"] == "does not hold"
 

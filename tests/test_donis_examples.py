@@ -37,7 +37,7 @@ def ship(preset, seed=0):
     row = {"step": 1, "loss": 0.5, "validation_loss": 0.5, "validation_psnr_squared": 100.0}
     log = [{**row, "validation_ssim_range_2": 0.3, "seconds": 1.0}]
     about = {"steps": 1, "training_seconds": 1.0, "data": {}, "log": log}
-    ship_module.ship(run, shortened, checkpoints.model_arrays(network), {}, about)
+    ship_module.ship(run, shortened, checkpoints.model_arrays(network), about)
 
 
 @pytest.fixture

@@ -32,12 +32,17 @@ def example(kind):
         return figures.line_plot(CURVES["PSNR (dB)"], "bits per pixel", "PSNR (dB)", "A title", log_y=True)
     if kind == "rate_distortion":
         return figures.rate_distortion(CURVES, log_x=True)
+    if kind == "over_epochs":
+        return figures.over_epochs(CURVES, "A title", columns=1)
+    if kind == "comparison":
+        return figures.comparison(CURVES, "as measured elsewhere")
     if kind == "histogram":
         return figures.histogram({"wrong": [9, 10, 11, 11.5], "right": [25, 30]}, "PSNR (dB)", {"JPEG": [9.1, 10]})
     return figures.picture_grid([[("one", noise(20, 30, 3)), ("two\nlines", noise(25, 15))]], "Pictures")
 
 
-KINDS = ("lines", "rate_distortion", "histogram", "pictures")
+PANELS = {"rate_distortion": "bits per pixel", "over_epochs": "epoch", "comparison": "as measured elsewhere"}
+KINDS = ("lines", *PANELS, "histogram", "pictures")
 
 
 def words(figure):
@@ -133,8 +138,10 @@ def test_points_carry_markers_unless_they_are_many_and_joined(joined, count, lin
     assert (curve.get_linestyle(), curve.get_marker()) == (line, marker)
 
 
-def test_a_codec_looks_the_same_in_every_panel_and_is_named_once():
-    figure = figures.rate_distortion(CURVES)
+@pytest.mark.parametrize("kind, x_label", PANELS.items())
+def test_a_codec_looks_the_same_in_every_panel_and_is_named_once(kind, x_label):
+    figure = example(kind)
+    assert [axes.get_xlabel() for axes in figure.axes] == [x_label] * 2
     looks = [{c.get_label(): (c.get_color(), c.get_marker()) for c in axes.lines} for axes in figure.axes]
     assert looks[0] == looks[1] and looks[0]["JPEG"] != looks[0]["ours"]
     assert [axes.get_ylabel() for axes in figure.axes] == list(CURVES)
@@ -146,7 +153,7 @@ def test_a_curve_of_one_point_is_a_marker_without_a_line():
     assert ours.get_linestyle() == "None" and ours.get_markersize() > jpeg.get_markersize()
 
 
-@pytest.mark.parametrize("kind", ["lines", "rate_distortion", "histogram"])
+@pytest.mark.parametrize("kind", ["lines", *PANELS, "histogram"])
 def test_the_legend_stands_below_the_axes_and_hides_nothing(kind):
     figure = example(kind)
     figure.draw_without_rendering()
@@ -258,12 +265,6 @@ def test_panels_stand_in_rows_of_as_many_columns_as_asked_for():
     assert places == [(2, 2, 0), (2, 2, 1), (2, 2, 2)]
     assert [axes.get_ylabel() for axes in drawn.axes] == list(panels)
     assert [axes.get_subplotspec().get_geometry()[:2] for axes in figures.rate_distortion(panels).axes] == [(1, 3)] * 3
-
-
-def test_panels_over_something_else_than_a_rate_say_what():
-    panels = {f"{name} (dB)": [Line("codec", [1, 2], [20.0, 30.0])] for name in "ab"}
-    assert {axes.get_xlabel() for axes in figures.rate_distortion(panels, x_label="epoch").axes} == {"epoch"}
-    assert {axes.get_xlabel() for axes in figures.rate_distortion(panels).axes} == {"bits per pixel"}
 
 
 def test_curves_that_share_a_label_share_their_colour_and_are_thinner():

@@ -463,7 +463,7 @@ def test_a_mean_curve_counts_bits_and_averages_psnr(two_pictures):
 
 def test_the_default_scale_is_that_of_the_networks_where_rows_are_pictures(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
-    monkeypatch.setattr(command.sys, "argv", ["figure6_paka"])
+    monkeypatch.setattr("sys.argv", ["figure6_paka"])
     there = {"medium": [0]}
     monkeypatch.setattr("common.training.shipped.shipped_seeds", lambda preset, scale: there.get(scale, []))
     monkeypatch.setattr(command.schedule, "require_weights", lambda *arguments: None)

@@ -211,10 +211,10 @@ def test_a_checkpoint_of_another_network_is_refused_by_name_or_shape():
     arrays = checkpoints.model_arrays(model)
     assert set(arrays) == {"body/dense/kernel", "body/dense/bias"}
     with pytest.raises(RelicError, match="there.npz holds weights of another network.*names"):
-        checkpoints.set_model_arrays(model, {"body/other/kernel": arrays["body/dense/kernel"]}, Path("there.npz"))
+        checkpoints.set_model_arrays(model, {"body/other/kernel": arrays["body/dense/kernel"]}, "there.npz")
     arrays["body/dense/kernel"] = np.zeros((4, 1), np.float32)
     with pytest.raises(RelicError, match=r"there.npz .*another network.*body/dense/kernel: shape \(4, 1\)"):
-        checkpoints.set_model_arrays(model, arrays, Path("there.npz"))
+        checkpoints.set_model_arrays(model, arrays, "there.npz")
 
 
 def test_the_parts_of_a_training_have_checkpoints_of_their_own(results):
@@ -329,8 +329,20 @@ def test_a_file_that_is_written_whole_replaces_the_old_one(tmp_path):
     for content in (b"old", b"new"):
         with files.atomic_file(path) as file:
             file.write(content)
-        assert path.read_bytes() == content and path.stat().st_mode & 0o777 == 0o644
+        assert path.read_bytes() == content
     assert os.listdir(path.parent) == ["file"]
+
+
+@pytest.mark.parametrize("mask, mode", [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_a_file_has_the_permissions_that_the_umask_leaves(mask, mode, tmp_path):
+    before = os.umask(mask)
+    try:
+        with files.atomic_file(tmp_path / "file") as file:
+            file.write(b"content")
+        write_png(tmp_path / "a.png", np.zeros((2, 3, 3), np.uint8))
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "file", tmp_path / "a.png")] == [mode, mode]
 
 
 @pytest.mark.parametrize("where", ["write", "fsync", "replace"])
@@ -377,7 +389,8 @@ def test_a_shipped_training_says_where_its_weights_come_from():
     config = ToyConfig()
     model, (_, seconds, log) = fit(config)
     about = {"steps": 6, "training_seconds": seconds, "data": {"waves": "ab" * 32}, "log": log}
-    ship_module.ship(run(), config, checkpoints.model_arrays(model), {"table/a": np.arange(3, dtype=np.int32)}, about)
+    ship_module.ship(run(), config, checkpoints.model_arrays(model), about, {"table/a": np.arange(3, dtype=np.int32)})
+    assert about["log"] == log and len(about) == 4
     folder = run().shipped
     assert sorted(path.name for path in folder.iterdir()) == ["log.csv", "run.json", "weights.safetensors"]
     said = json.loads((folder / "run.json").read_text())

@@ -1,6 +1,7 @@
 """Trainings that run by themselves: in turn, resumed, shipped one by one; the campaign; what an empty scale says."""
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
@@ -14,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common import command_line
 from common.config import assumed, differing_fields
 from common.errors import RelicError
 from common.tables import campaign
-from common.tables import command as tables_command
 from common.training import schedule
 from common.training.averages import WeightAverage
 from common.training.locks import campaign_file, one_campaign, one_training, paused_campaign
@@ -140,8 +141,8 @@ def test_a_table_without_weights_is_not_written(tmp_path):
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
 def test_minutes_are_a_number_above_zero(text):
-    with pytest.raises(tables_command.argparse.ArgumentTypeError, match="not a number of minutes above 0"):
-        tables_command.minutes(text)
+    with pytest.raises(argparse.ArgumentTypeError, match="not a number of minutes above 0"):
+        command_line.minutes(text)
 
 
 # --- the campaign --------------------------------------------------------------------------------------------------

@@ -608,13 +608,15 @@ def test_a_document_without_rows_has_no_empty_sections_and_is_recomputed_to_itse
         document_module.claim("The loss falls", "below", 0, -0.25, interval=(-0.5, -0.1)),
         document_module.claim("The loss falls further", "below", 0, -0.25, "With few pictures.", (np.float64(-0.5), 0.1)),
         document_module.claim("No codec reaches 13.7 dB", "above", 13.7, 18.7231),
+        document_module.claim("One training says little", "above", 0, 5.5, measured=True),
     ]
     measured = [{"row": "free", "seed": 0, "picture": "p0", "psnr": 30.0}]
     path = table_files.write(bare(claims=claims, pictures=measured, further={"least PSNR": {"JPEG": 18.7}}))
     document = table_files.read(path)
     assert path == files.results_dir() / "exact/p/audit_tiny.json"
     assert document_module.recompute(document) == document and "figures" not in document
-    assert [c["verdict"] for c in document["claims"]] == ["holds", "undecided", "holds"]
+    assert [c["verdict"] for c in document["claims"]] == ["holds", "undecided", "holds", "not judged"]
+    assert document["claims"][3]["interval"] is None and "interval" not in document["claims"][2]
     assert not path.with_name("audit_tiny_curves.json").exists()
     for text in (table_text.as_text(document), path.with_suffix(".md").read_text(encoding="utf-8")):
         assert "Published and reproduced" not in text and "Differences" not in text and "JPEG:" not in text

@@ -206,6 +206,11 @@ def test_choosing_what_is_not_there_says_what_is_and_how_to_train_it(results):
         shipped.choose("paper", "preset", "huge")
 
 
+def test_shipped_weights_have_the_scale_and_seed_of_their_place(results):
+    found = [weights.load(path) for _, _, path in shipped.shipped("paper", "preset")]
+    assert [(stored.scale, stored.seed) for stored in found] == [("small", 2), ("small", 10), ("smoke", 0)]
+
+
 def test_weights_are_found_by_the_digest_that_a_coded_picture_names(results):
     for scale, seed in [("small", 10), ("small", 2), ("smoke", 0)]:
         digest = hashlib.sha256(shipped_path(scale, seed).read_bytes()).digest()[:8]

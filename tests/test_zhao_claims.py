@@ -68,8 +68,9 @@ class Padded:
     def restored(self, z):
         return z
 
-    def compress(self, image):
-        file = codecs.Jpeg(self.setting).compress(self.representation(image))
+    def compress_representation(self, y, height, width):
+        assert y.shape == (height, width)
+        file = codecs.Jpeg(self.setting).compress(y)
         kept = file + bytes(self.more) if self.more >= 0 else file[-self.more :]
         self.files[kept] = file
         return kept

@@ -194,7 +194,7 @@ def _negative_slope(layer: Any) -> float:
 
 
 def _is_plain(layer: Any) -> bool:
-    """Say whether a Keras convolution is one that `Layer` describes."""
+    """Return whether a Keras convolution is one that `Layer` describes."""
     plain = layer.padding == "same" and layer.activation.__name__ == "linear" and layer.data_format == "channels_last"
     ungrouped = getattr(layer, "groups", 1) == 1 and set(layer.dilation_rate) == {1}
     return plain and ungrouped and layer.strides[0] == layer.strides[1]

@@ -12,7 +12,7 @@ import numpy as np
 
 from common import metrics
 from common.errors import RelicError
-from common.tables import intervals
+from common.tables import intervals, numbers
 
 ANCHOR = "JPEG"
 MEASURES = ("psnr", "ms_ssim")
@@ -114,7 +114,7 @@ def _times(codec: str, pairs: Sequence[Any]) -> dict[str, Any]:
     for field in ("encoding_time", "decoding_time"):
         own = np.array([np.mean(entry[field]) for _, entry in pairs])
         anchors = np.array([np.mean(anchor[field]) for anchor, _ in pairs])
-        row[field] = round(float(np.median(own)), 6)
+        row[field] = round(float(np.median(own)), numbers.DIGITS)
         row[f"{field}_ratio"] = round(float(np.median(own / anchors)), 2)
     return row
 
@@ -124,11 +124,7 @@ def mean_curves(document: Document) -> list[dict[str, Any]]:
     means = []
     for curve in document["curves"]:
         entries = [entry for entry in document["points"] if entry["codec"] == curve["codec"]]
-        fields = {f: [_mean(column) for column in zip(*(entry[f] for entry in entries))] for f in FIELDS}
+        columns = {f: zip(*(entry[f] for entry in entries)) for f in FIELDS}
+        fields = {f: [None if None in values else numbers.mean(values) for values in of] for f, of in columns.items()}
         means.append({**curve, "pictures": len(entries), **fields})
     return means
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if len(known) == len(values) else None

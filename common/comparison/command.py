@@ -7,11 +7,9 @@ picture, with lists over the settings), `changes` and `times` (which follow from
 from __future__ import annotations
 
 import argparse
-import math
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -21,11 +19,12 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from common import files
+from common.command_line import at_least, parser_of_module
 from common.comparison.changes import ANCHOR, FIELDS, Document, judge
 from common.config import SCALES, Curve
 from common.errors import RelicError, run_main
-from common.tables.command import Parser, at_least
 from common.tables.document import is_published_set
+from common.tables.numbers import plain
 from common.tables.published import Published
 
 TABLE = "rd_kodak"
@@ -320,12 +319,7 @@ def _measure_points(
 
 def _entry(codec: str, picture: str, measured: Sequence[Any]) -> dict[str, Any]:
     """Return the points of one codec and picture as plain data."""
-    return {"codec": codec, "picture": picture, **{f: [_plain(getattr(m, f)) for m in measured] for f in FIELDS}}
-
-
-def _plain(value: float | None) -> float | None:
-    """Return a number rounded to what can be measured, None where it is not finite (a lossless picture's PSNR)."""
-    return round(float(value), 6) if value is not None and math.isfinite(value) else None
+    return {"codec": codec, "picture": picture, **{f: [plain(getattr(m, f)) for m in measured] for f in FIELDS}}
 
 
 def _progress(total: int) -> Any:
@@ -357,14 +351,7 @@ def _main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    module = sys.modules["__main__"]
-    spec = getattr(module, "__spec__", None)
-    parser = Parser(
-        prog=f"python -m {spec.name}" if spec else None,
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of_module()
     scales = f"of the weights: {', '.join(SCALES)} (default: the best of each preset); smoke: two pictures"
     parser.add_argument("--scale", choices=SCALES, metavar="SCALE", help=scales)
     parser.add_argument("--images", type=at_least(1), metavar="N", help="use only the first N test pictures")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Tuple
 
-from common.data.pictures import write_atomically
 from common.errors import RelicError
+from common.files import atomic_file
 
 KODAK_URL = "http://r0k.us/graphics/kodak/kodak/"
 
@@ -112,7 +112,8 @@ def fetch_kodak(folder: Path, url: str = KODAK_URL, report: Callable[[str], None
         data = _download(address, size)
         if not _is_original(data, size, digest):
             raise RelicError(f"refused {address}: its sha256 is not the original's; try again or another --url")
-        write_atomically(path, data)
+        with atomic_file(path) as file:
+            file.write(data)
         report(f"{number:2}/{len(KODAK)} {name}")
     if partial != folder:
         os.replace(partial, folder)

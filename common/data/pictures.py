@@ -2,9 +2,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Union
@@ -13,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from common.errors import RelicError
+from common.files import atomic_file
 from common.metrics import check_picture
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -142,27 +141,5 @@ def write_png(path: Union[str, Path], image: np.ndarray) -> None:
     if image.dtype != np.uint8 or not is_picture_shape or 0 in image.shape:
         found = f"{image.dtype} {image.shape}"
         raise RelicError(f"cannot write {path}: a picture is uint8 (height, width[, 3]), not {found}")
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    write_atomically(path, buffer.getvalue())
-
-
-def write_atomically(path: Union[str, Path], data: bytes) -> None:
-    """Write a file under a temporary name beside its place and rename it, so that no reader meets half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with atomic_file(Path(path)) as file:
+        Image.fromarray(image).save(file, format="PNG")

@@ -1,7 +1,6 @@
 """The campaign's command line: the trainings of a list of experiments, one after the other, at low priority."""
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import subprocess
@@ -9,10 +8,10 @@ import sys
 import time
 from typing import Iterator, Sequence
 
-from common import files, provenance
+from common import files
+from common.command_line import minutes, parser_of_module
 from common.errors import run_main
 from common.tables import files as table_files
-from common.tables.command import Parser, minutes
 from common.training import schedule, shipped
 from common.training.locks import one_campaign
 
@@ -27,9 +26,7 @@ def main(plan: Sequence[Entry]) -> None:
 
 
 def _main(plan: Sequence[Entry]) -> None:
-    module = sys.modules["__main__"]
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = Parser(prog=provenance.module_command(), description=module.__doc__, formatter_class=formatter)
+    parser = parser_of_module()
     parser.add_argument("--minutes", type=minutes, metavar="M", help="stop after so many; the same command goes on")
     parser.add_argument("--status", action="store_true", help="print how far every training is, and train nothing")
     arguments = parser.parse_args()

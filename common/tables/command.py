@@ -5,13 +5,12 @@ An experiment declares `ROWS` (label as printed: config) and `reproduce(options)
 from __future__ import annotations
 
 import argparse
-import math
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, NoReturn, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
+from common.command_line import at_least, minutes, parser_of_module
 from common.config import SCALES, check_scale
 from common.errors import RelicError, run_main
 from common.files import write_json
@@ -95,13 +94,6 @@ def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Names
         schedule.require_weights(configs, scale, command)
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise RelicError(message)
-
-
 def _scale(text: str) -> str:
     try:
         return check_scale(text)
@@ -109,37 +101,8 @@ def _scale(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """Return a conversion of an argument to a whole number of at least `least`."""
-
-    def convert(text: str) -> int:
-        if not text.isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-        return int(text)
-
-    return convert
-
-
-def minutes(text: str) -> float:
-    """Return a number of minutes above 0; raises ArgumentTypeError for anything else."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
-    return number
-
-
 def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
-    module = sys.modules["__main__"]
-    spec = getattr(module, "__spec__", None)
-    parser = Parser(
-        prog=f"python -m {spec.name}" if spec else None,
-        description=module.__doc__ or table,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of_module(table)
     default = "the best with shipped weights for every row" if trained else "exact: nothing is trained"
     parser.add_argument("--scale", type=_scale, metavar="SCALE", help=f"{', '.join(SCALES)} (default: {default})")
     parser.add_argument("--images", type=at_least(1), metavar="N", help="use only the first N test pictures")

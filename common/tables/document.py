@@ -8,14 +8,13 @@ audit) there are no cells, and any rows may be measured.
 """
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from common.tables import intervals, published, verdicts
+from common.tables import intervals, numbers, published, verdicts
 from common.tables.published import Published
 
 Document = dict
@@ -30,8 +29,8 @@ class Reproduction:
 
     `values[row][column]` are numbers counted or computed otherwise; `pictures` are measurements, one mapping a row,
     seed and picture (WHOLE_SET in all of them: of a set as a whole) with the fields that the published file's
-    `measured as` names. `missing[row]` says why a row was not run, `further[column][row]` are columns the paper has
-    not, `claims` come from `claim`. `figures[suffix]` are drawn by common.tables.figures; "" is the main one.
+    `measured as` names. `missing[row]` says why a row was not run, `further[column][row]` are columns that the
+    paper lacks, `claims` come from `claim`. `figures[suffix]` are drawn by common.tables.figures; "" is the main one.
     `provenance["obstacles"][column]` says why a column's values cannot be compared with the paper's, "" where they
     can at every scale; other columns follow from scale and test pictures.
     """
@@ -53,17 +52,26 @@ def claim(
     found: float,
     note: str = "",
     interval: Sequence[float] | None = None,
+    measured: bool = False,
 ) -> dict[str, Any]:
     """Return a judged claim, which holds if `found <relation> claimed`; relations as in `verdicts.of_claim`.
 
     Where the paper claims no number, `claimed` is what `found` must exceed or stay below for its sentence to be true.
     `interval` is the 95 % interval of `found`, as in `common.tables.intervals`: if it covers `claimed`, nothing is
-    decided.
+    decided. What is `measured` and has none, of too few trainings or pictures, is not judged; counts have none.
     """
-    bounds = _rounded_interval(interval)
-    verdict = verdicts.of_claim(relation, claimed, found, bounds)
-    judged = dict(claim=text, relation=relation, claimed=claimed, found=found, verdict=verdict, note=note)
-    return judged if bounds is None else {**judged, "interval": bounds}
+    judged: dict[str, Any] = dict(claim=text, relation=relation, claimed=claimed, found=found, verdict="", note=note)
+    if measured or interval is not None:
+        judged["interval"] = _rounded_interval(interval)
+    return _judged(judged)
+
+
+def _judged(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a claim with the verdict that follows from it; one whose interval is None is not judged."""
+    if "interval" in one and one["interval"] is None:
+        return {**one, "verdict": verdicts.NOT_JUDGED}
+    verdict = verdicts.of_claim(one["relation"], one["claimed"], one["found"], one.get("interval"))
+    return {**one, "verdict": verdict}
 
 
 def join(table: str, scale: str, reference: str | None, found: Reproduction) -> Document:
@@ -103,10 +111,7 @@ def recompute(document: Document) -> Document:
     for cell in document["cells"]:
         if cell["reproduced"] is not None and cell["column"] not in paper.measured_as:
             values.setdefault(cell["row"], {})[cell["column"]] = cell["reproduced"]
-    claims = [
-        {**c, "verdict": verdicts.of_claim(c["relation"], c["claimed"], c["found"], c.get("interval"))}
-        for c in document["claims"]
-    ]
+    claims = [_judged(one) for one in document["claims"]]
     kept = {key: document[key] for key in ("pictures", "missing", "further", "notes", "provenance")}
     found = Reproduction(values=values, claims=claims, **kept)
     anew = join(document["table"], document["scale"], document["reference"], found)
@@ -175,8 +180,7 @@ def value_of(paper: Published, found: Reproduction, row: str, column: str) -> fl
     given = found.values.get(row, {}).get(column)
     if given is not None or column not in paper.measured_as:
         return given
-    measured = [value for value in _measured(paper, found, row, column) if value is not None]
-    return math.fsum(measured) / len(measured) if measured else None
+    return numbers.mean_of_known(_measured(paper, found, row, column))
 
 
 def _measured(paper: Published, found: Reproduction, row: str, column: str) -> list[float | None]:
@@ -208,7 +212,7 @@ def _obstacle(paper: Published, scale: str, provenance: Mapping[str, Any], colum
 
 
 def is_published_set(paper: Published, used: Mapping[str, Any]) -> bool:
-    """Tell whether `{name, pictures, digest}` are the published pictures, by digest where the file has one."""
+    """Return whether `{name, pictures, digest}` are the published pictures, by digest where the file has one."""
     digest = paper.texts.get("digest")
     same = used.get("digest") == digest if digest else used.get("name") == paper.test_set
     return same and paper.pictures in (None, used.get("pictures"))
@@ -231,7 +235,8 @@ def _difference(
     ours = [_matrix(paper, found, label, column) for label in (row, reference)]
     measured = ours[0] is not None and ours[1] is not None
     interval = _interval(found, *ours) if measured else None
-    reproduced = _mean(ours[0]) - _mean(ours[1]) if measured else _given_difference(found, row, reference, column)
+    given = _given_difference(found, row, reference, column)
+    reproduced = numbers.mean(ours[0].flat) - numbers.mean(ours[1].flat) if measured else given
     # A difference of counts has no uncertainty: its interval is itself. One of single trainings has an unknown one.
     counted = not measured and paper.tolerances[column].text == "exact"
     repeated = measured and min(m.shape[0] for m in ours) > 1
@@ -255,10 +260,6 @@ def _difference(
 def _given_difference(found: Reproduction, row: str, reference: str, column: str) -> float | None:
     ours, theirs = (found.values.get(label, {}).get(column) for label in (row, reference))
     return None if ours is None or theirs is None else ours - theirs
-
-
-def _mean(matrix: np.ndarray) -> float:
-    return math.fsum(matrix.ravel().tolist()) / matrix.size
 
 
 def _matrix(paper: Published, found: Reproduction, row: str, column: str) -> Any:
@@ -306,7 +307,7 @@ def _gate_of(row: str, pictures: list[dict[str, Any]]) -> dict[str, Any]:
         gains[p["picture"]] = gains.get(p["picture"], 0.0) + p["ms_ssim"] - p["jpeg_ms_ssim"]
     gate: dict[str, Any] = {"row": row, "pictures": len(gains), "beats_jpeg": sum(g > 0 for g in gains.values())}
     for name in ("bpp", "jpeg_bpp", "ms_ssim", "jpeg_ms_ssim"):
-        gate[name] = _rounded(math.fsum(p[name] for p in pictures) / len(pictures)) if pictures else None
+        gate[name] = _rounded(numbers.mean_of_known(p[name] for p in pictures))
     return gate
 
 

@@ -72,32 +72,26 @@ def line_plot(lines: Sequence[Line], x_label: str, y_label: str, title: str = ""
 
 
 def rate_distortion(
-    panels: Mapping[str, Sequence[Line]],
-    title: str = "",
-    log_x: bool = False,
-    columns: int | None = None,
-    x_label: str = "bits per pixel",
+    panels: Mapping[str, Sequence[Line]], title: str = "", log_x: bool = False, columns: int | None = None
 ) -> Figure:
     """Draw quality over rate, one panel for each y label (quantity and unit); a label looks the same in all panels.
 
-    Line.x are bits per pixel, or what `x_label` says; a curve of one point is a marker. The panels stand in rows of so
-    many columns, by default all in one row.
+    Line.x are bits per pixel; a curve of one point is a marker. The panels stand in rows of so many columns, by default
+    all in one row, as in the two functions below.
     """
-    labels = list(dict.fromkeys(line.label for lines in panels.values() for line in lines))
-    with _style():
-        columns = columns or len(panels)
-        rows = math.ceil(len(panels) / columns)
-        figure = _new(WIDTH if columns == 1 else 5.4 * columns, 5.0 if rows == 1 else 4.2 * rows, title)
-        all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes in all_axes[len(panels) :]:
-            axes.remove()
-        for axes, (y_label, lines) in zip(all_axes, panels.items()):
-            _draw_lines(axes, lines, {label: i for i, label in enumerate(labels)})
-            axes.set(xlabel=x_label, ylabel=y_label)
-            if log_x:
-                _logarithmic(axes, "x")
-        _legend(figure, all_axes[: len(panels)])
-    return figure
+    return _panels(panels, "bits per pixel", title, columns, log_x)
+
+
+def over_epochs(panels: Mapping[str, Sequence[Line]], title: str = "", columns: int | None = None) -> Figure:
+    """Draw what trainings log over their epochs, Line.x, one panel for each y label."""
+    return _panels(panels, "epoch", title, columns)
+
+
+def comparison(
+    panels: Mapping[str, Sequence[Line]], x_label: str, title: str = "", columns: int | None = None
+) -> Figure:
+    """Draw values over others of the same quantity, one panel for each y label; `x_label` says which others."""
+    return _panels(panels, x_label, title, columns)
 
 
 def histogram(
@@ -200,6 +194,27 @@ def _new(width: float, height: float, title: str) -> Figure:
     if title:
         lines = (line for given in title.split("\n") for line in textwrap.wrap(given, int(LETTERS_PER_INCH * width)))
         figure.suptitle("\n".join(lines), fontsize=12.0)
+    return figure
+
+
+def _panels(
+    panels: Mapping[str, Sequence[Line]], x_label: str, title: str, columns: int | None, log_x: bool = False
+) -> Figure:
+    """Draw lines in panels by y label; a label looks the same in all panels."""
+    labels = list(dict.fromkeys(line.label for lines in panels.values() for line in lines))
+    with _style():
+        columns = columns or len(panels)
+        rows = math.ceil(len(panels) / columns)
+        figure = _new(WIDTH if columns == 1 else 5.4 * columns, 5.0 if rows == 1 else 4.2 * rows, title)
+        all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in all_axes[len(panels) :]:
+            axes.remove()
+        for axes, (y_label, lines) in zip(all_axes, panels.items()):
+            _draw_lines(axes, lines, {label: i for i, label in enumerate(labels)})
+            axes.set(xlabel=x_label, ylabel=y_label)
+            if log_x:
+                _logarithmic(axes, "x")
+        _legend(figure, all_axes[: len(panels)])
     return figure
 
 

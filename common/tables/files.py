@@ -4,15 +4,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 from common.errors import RelicError
 from common.files import atomic_file, results_dir, write_json
 from common.tables import published
 from common.tables import text as table_text
 from common.tables.document import Document, figure_name, is_published_set
+from common.tables.numbers import mean_of_known
 
 
 def write(document: Document, figures: Mapping[str, Any] | None = None, svg: bool = False) -> Path:
@@ -80,16 +80,11 @@ def curves(document: Document) -> list[dict[str, Any]]:
     fields.update({"encoding_time": "encoding_time", "decoding_time": "decoding_time"})
     about = f"{document['citation']}; {document['title']}; scale {document['scale']}"
     rows = dict.fromkeys(picture["row"] for picture in document["pictures"])
-    points = {row: [p for p in document["pictures"] if p["row"] == row] for row in rows}
-    return [
-        {"name": row, "description": about, "results": {name: [_mean(points[row], f)] for name, f in fields.items()}}
-        for row in rows
-    ]
-
-
-def _mean(pictures: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    values = [p[name] for p in pictures if p.get(name) is not None]
-    return math.fsum(values) / len(values) if values else None
+    curve = {}
+    for row in rows:
+        measured = [picture for picture in document["pictures"] if picture["row"] == row]
+        curve[row] = {name: [mean_of_known(p.get(f) for p in measured)] for name, f in fields.items()}
+    return [{"name": row, "description": about, "results": results} for row, results in curve.items()]
 
 
 def read(path: Path) -> Document:

@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import sys
 from typing import Any
 
 from common.tables import networks, published
 from common.tables.command import Options
 from common.tables.document import Reproduction
+from common.tables.numbers import plain
 from common.tables.test_pictures import Picture, pictures_of
 
 
@@ -42,16 +42,8 @@ def _measurement(codec: Any, row: str, seed: int, picture: Picture, bar: Any) ->
     name, image = picture
     measured = dataclasses.asdict(evaluate.measure(codec, image, name))
     entry = {"row": row, "seed": seed, "picture": measured.pop("name")}
-    entry.update({key: _plain(value) for key, value in measured.items()})
+    entry.update({key: plain(value) for key, value in measured.items()})
     jpeg = operating_points.jpeg_at_bpp(image, measured["bpp"])
-    entry.update({f"jpeg_{key}": _plain(jpeg[key]) for key in ("bpp", "psnr", "ms_ssim")})
+    entry.update({f"jpeg_{key}": plain(jpeg[key]) for key in ("bpp", "psnr", "ms_ssim")})
     bar.update()
     return entry
-
-
-def _plain(value: Any) -> Any:
-    """Return a number as plain data: rounded to what can be measured, None where it is not finite."""
-    if value is None or isinstance(value, (str, int)):
-        return value
-    number = float(value)
-    return round(number, 6) if math.isfinite(number) else None

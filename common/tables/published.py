@@ -214,9 +214,9 @@ def _remark(table: Published, line: int, kind: str, value: str) -> Remark:
         _fail(table.path, line, f"`{kind}` needs `row | column | sentence`")
     row, column, text = parts
     if row != "*" and row not in table.rows:
-        _fail(table.path, line, f"`{kind}` names row {row!r}, which the table has not")
+        _fail(table.path, line, f"`{kind}` names row {row!r}, which the table does not have")
     if column != "*" and column not in table.columns:
-        _fail(table.path, line, f"`{kind}` names column {column!r}, which the table has not")
+        _fail(table.path, line, f"`{kind}` names column {column!r}, which the table does not have")
     return Remark(kind, row, column, text)
 
 

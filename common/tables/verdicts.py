@@ -22,7 +22,8 @@ DIFFERENCE_VERDICTS = (SAME_SIGN, OPPOSITE_SIGN, UNDECIDED, NOT_COMPARABLE, NOT_
 
 HOLDS = "holds"
 DOES_NOT_HOLD = "does not hold"
-CLAIM_VERDICTS = (HOLDS, DOES_NOT_HOLD, UNDECIDED)
+NOT_JUDGED = "not judged"
+CLAIM_VERDICTS = (HOLDS, DOES_NOT_HOLD, UNDECIDED, NOT_JUDGED)
 
 
 def last_digit(printed: str) -> Decimal:
@@ -33,7 +34,7 @@ def last_digit(printed: str) -> Decimal:
 
 
 def same_digits(value: float, printed: str) -> bool:
-    """Tell whether `value`, rounded to the digits that are printed, is the printed number (ties either way)."""
+    """Return whether `value`, rounded to the digits that are printed, is the printed number (ties either way)."""
     return abs(Decimal(repr(value)) - Decimal(printed)) * 2 <= last_digit(printed)
 
 

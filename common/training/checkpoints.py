@@ -47,7 +47,7 @@ def load_checkpoint(
     except Exception as error:  # numpy reports damage by OSError, ValueError, EOFError, BadZipFile, zlib.error …
         raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
     check_config(about["config"], config, path)
-    set_model_arrays(model, _below("weights/", arrays), path)
+    set_model_arrays(model, _below("weights/", arrays), str(path))
     if average:
         average.restore(_below("average/", arrays), about["step"])
     _build_optimizer(model)
@@ -98,16 +98,16 @@ def model_arrays(model: Any) -> dict[str, np.ndarray]:
     return {key: backend.to_numpy(variable) for key, variable in _model_variables(model).items()}
 
 
-def set_model_arrays(model: Any, arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Set a model's weights; raises RelicError that names `path` unless names and shapes are the model's."""
+def set_model_arrays(model: Any, arrays: Mapping[str, np.ndarray], where: str) -> None:
+    """Set a model's weights; raises RelicError that names `where` unless names and shapes are the model's."""
     from common import backend
 
     variables = _model_variables(model)
     if set(variables) != set(arrays):
-        raise RelicError(f"{path} holds weights of another network (names differ)")
+        raise RelicError(f"{where} holds weights of another network (names differ)")
     for key, variable in variables.items():
         if tuple(variable.shape) != arrays[key].shape:
-            raise RelicError(f"{path} holds weights of another network ({key}: shape {arrays[key].shape})")
+            raise RelicError(f"{where} holds weights of another network ({key}: shape {arrays[key].shape})")
         backend.assign(variable, arrays[key].astype(np.float32))
 
 

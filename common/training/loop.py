@@ -53,7 +53,7 @@ def fit(
     config: Any,
     batch: Callable[[int], dict],
     run: Run,
-    validate: Callable[[], dict[str, float]] = dict,
+    validate: Callable[[], dict[str, float]] | None = None,
     chunk: int | None = None,
     average: WeightAverage | None = None,
 ) -> tuple[bool, float, list[dict]]:
@@ -73,7 +73,7 @@ def fit(
             row = fit_chunk(model, batch, step, min(step + (chunk or CHUNK), config.steps), callbacks)
             step = row["step"]
             seconds = before + time.monotonic() - started
-            log.append({**row, **validate(), "seconds": round(seconds, 1)})
+            log.append({**row, **(validate() if validate else {}), "seconds": round(seconds, 1)})
             _check_finite(row, run)
             if average:
                 average.update(model_arrays(model), step)

@@ -59,7 +59,7 @@ def fit(
     config: Any,
     patches: TrainingPatches,
     run: runs.Run,
-    validate: Callable[[], dict[str, float]] = dict,
+    validate: Callable[[], dict[str, float]] | None = None,
 ) -> tuple[Any, dict[str, Any]] | None:
     """Train a compiled model on patches; return it with what run.json says of that, or None when time ran out first.
 
@@ -72,7 +72,7 @@ def fit(
     if not finished:
         return None
     if average:
-        checkpoints.set_model_arrays(model, average.arrays, run.checkpoint)
+        checkpoints.set_model_arrays(model, average.arrays, str(run.checkpoint))
     about = {"steps": config.steps, "training_seconds": seconds, "data": patches.digests, "log": log}
     return model, about
 

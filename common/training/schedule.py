@@ -38,7 +38,7 @@ class Training:
 
     @property
     def is_shipped(self) -> bool:
-        """Whether weights of this very config are there."""
+        """Return whether weights of this very config are there."""
         about = self.about
         there = (self.run.shipped / "weights.safetensors").is_file()
         return there and not differing_fields(about.get("config", {}), self.config)

@@ -14,18 +14,26 @@ from common.provenance import provenance
 from common.training.runs import Run
 
 
-def ship(run: Run, config: Any, arrays: Mapping[str, np.ndarray], integers: Mapping[str, Any], about: dict) -> None:
-    """Write `weights.safetensors`, `run.json` and `log.csv` of a finished training to the run's folder.
+def ship(
+    run: Run,
+    config: Any,
+    arrays: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    integers: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a finished training to the run's folder: weights rounded to float16 with integers, run.json and log.csv.
 
     about: `steps`, `training_seconds`, `data` (digest of each training set) and `log` (rows).
     """
     from common.training import weights
 
-    log = log_csv(about.pop("log"))
-    digest = weights.save(run.shipped / "weights.safetensors", f"{run.paper}/{run.preset}", config, arrays, integers)
-    fields = {"preset": f"{run.paper}/{run.preset}", "scale": run.scale, "seed": run.seed, "weights_sha256": digest}
+    log = log_csv(about["log"])
+    preset = f"{run.paper}/{run.preset}"
+    digest = weights.save(run.shipped / "weights.safetensors", preset, config, arrays, integers or {})
+    fields = {"preset": preset, "scale": run.scale, "seed": run.seed, "weights_sha256": digest}
     fields["shipped"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    write_json(run.shipped / "run.json", {**fields, **about, **provenance(), "config": dataclasses.asdict(config)})
+    fields.update({key: value for key, value in about.items() if key != "log"})
+    write_json(run.shipped / "run.json", {**fields, **provenance(), "config": dataclasses.asdict(config)})
     with atomic_file(run.shipped / "log.csv") as file:
         file.write(log.encode())
 

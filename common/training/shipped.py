@@ -28,11 +28,6 @@ def shipped(paper: str, preset: str) -> list[tuple[str, int, Path]]:
     return sorted(found, key=lambda entry: (-SCALES.index(entry[0]), entry[1]))
 
 
-def scale_of(path: Path) -> str:
-    """Return the scale of a weights file, from its place <scale>/<paper>/<preset>/seed<k>/weights.safetensors."""
-    return path.parents[3].name
-
-
 def choose(paper: str, preset: str, scale: str | None = None, seed: int | None = None) -> Path:
     """Return the weights file of a preset: of the best scale and lowest seed unless they are given.
 

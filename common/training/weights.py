@@ -31,6 +31,16 @@ class Weights:
     integers: dict[str, np.ndarray]
     digest: bytes
 
+    @property
+    def scale(self) -> str:
+        """Scale of a shipped file, from its place <scale>/<paper>/<preset>/seed<k>/weights.safetensors."""
+        return self.path.parents[3].name
+
+    @property
+    def seed(self) -> int:
+        """Seed of a shipped file, from its place too."""
+        return int(self.path.parent.name.removeprefix("seed"))
+
     def part(self, name: str) -> dict[str, np.ndarray]:
         """Return the integers below `<name>/`."""
         return {key[len(name) + 1 :]: value for key, value in self.integers.items() if key.startswith(f"{name}/")}

@@ -33,7 +33,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config = restored(Config, stored.config)
         self.model = Model(self.config)
-        checkpoints.set_model_arrays(self.model, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.model, stored.arrays, str(stored.path))
         self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"))
         if self.config.has_hyperprior:
             self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"))
@@ -129,7 +129,7 @@ def load(preset: str, scale: str | None = None, seed: int | None = None) -> Code
     Raises RelicError where there are none, and for weights that were trained with other settings than the preset's.
     """
     stored = weights.load(shipped.choose("cheng_resnet", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
+    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
     return Codec(stored)
 
 

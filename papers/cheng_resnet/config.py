@@ -65,7 +65,7 @@ class Config:
 
     @property
     def has_hyperprior(self) -> bool:
-        """Whether the latent's distribution is conditioned on side information."""
+        """Return whether the latent's distribution is conditioned on side information."""
         return self.architecture != "baseline"
 
 

@@ -33,8 +33,8 @@ def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool
 def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     """Write a training's weights, rounded to float16, with the integers derived from them, run.json and log.csv."""
     model = Model(config)
-    checkpoints.set_model_arrays(model, weights.to_float16(arrays), run.checkpoint)
+    checkpoints.set_model_arrays(model, weights.to_float16(arrays), str(run.checkpoint))
     patches = TrainingPatches(config.training_sets, config.patch_size, run.seed, augment=False, limit=16)
     calibration = [patches.batch(step, 1).astype(np.float32) / 255.0 for step in range(8)]
     tables = codec.integers(model, calibration)
-    ship_module.ship(run, config, checkpoints.model_arrays(model), tables, about)
+    ship_module.ship(run, config, checkpoints.model_arrays(model), about, tables)

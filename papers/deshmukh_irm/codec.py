@@ -49,7 +49,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config: Any = restored(config.kind_of(stored.config), stored.config)
         self.networks = networks_of(self.config)
-        checkpoints.set_model_arrays(self.networks, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
         self.tables = FrequencyTables.from_arrays(stored.part("code"))
         self.coder, self.srgan = coder, srgan
         self.passes = _passes(self.networks)
@@ -197,7 +197,7 @@ def load(preset: str, scale: str | None = None, seed: int | None = None, **codin
 def loaded(preset: str, scale: str | None = None, seed: int | None = None) -> weights.Weights:
     """Return a preset's weights as `load` chooses them."""
     stored = weights.load(shipped.choose("deshmukh_irm", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
+    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
     return stored
 
 

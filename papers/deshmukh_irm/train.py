@@ -133,7 +133,7 @@ def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool
 def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     """Write a training's weights, rounded to float16, with the range coder's frequencies, run.json and log.csv."""
     networks = codec.networks_of(config)
-    checkpoints.set_model_arrays(networks, weights.to_float16(arrays), run.checkpoint)
+    checkpoints.set_model_arrays(networks, weights.to_float16(arrays), str(run.checkpoint))
     rounded = checkpoints.model_arrays(networks)
     images = Patches(config, run.seed).batch(0, CALIBRATION_IMAGES if run.scale != "smoke" else 4)
-    ship_module.ship(run, config, rounded, codec.frequencies(config, networks, images), about)
+    ship_module.ship(run, config, rounded, about, codec.frequencies(config, networks, images))

@@ -44,7 +44,7 @@ class Codec:
                 raise RelicError(f"{self.model_id} has one iteration, not {iterations}: leave iterations out")
             self.iterations = 1
         self.networks = (Unrolled if self.config.is_iterative else OneIteration)(self.config)
-        checkpoints.set_model_arrays(self.networks, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
         self.code: Any = (IterativeCode if self.config.is_iterative else TiledCode)(self.networks)
 
     def compress(self, image: np.ndarray) -> bytes:
@@ -241,7 +241,7 @@ def load(preset: str, scale: str | None = None, seed: int | None = None, iterati
     trained with other settings than the preset's, and for iterations that there are not.
     """
     stored = weights.load(shipped.choose("donis_convlstm", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
+    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
     return Codec(stored, iterations)
 
 

@@ -42,7 +42,7 @@ class Config:
 
     @property
     def is_iterative(self) -> bool:
-        """Whether the codec repeats its iteration on residuals."""
+        """Return whether the codec repeats its iteration on residuals."""
         return False
 
     @property
@@ -84,7 +84,7 @@ class Iterative(Config):
 
     @property
     def is_iterative(self) -> bool:
-        """Whether the codec repeats its iteration on residuals."""
+        """Return whether the codec repeats its iteration on residuals."""
         return True
 
     @property

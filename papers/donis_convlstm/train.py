@@ -9,8 +9,8 @@ import numpy as np
 from common import backend
 from common.data import TrainingPatches
 from common.training import loop, presets, runs
-from common.training import ship as ship_module
 from common.training.phases import fit_parts
+from common.training.ship import ship
 from papers.donis_convlstm import config as config_module
 from papers.donis_convlstm import losses
 from papers.donis_convlstm.config import Config, Iterative
@@ -95,8 +95,3 @@ def train_iterative(config: Iterative, run: runs.Run) -> tuple[Unrolled, dict[st
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
     """Train a preset and ship it; return whether it is finished. As `common.training.train_preset`."""
     return presets.train_preset(config_module, train, ship, preset, scale, seed, **options)
-
-
-def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-    """Write a training's weights, rounded to float16, run.json and log.csv."""
-    ship_module.ship(run, config, arrays, {}, about)

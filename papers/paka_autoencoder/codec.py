@@ -38,7 +38,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config = restored(Config, stored.config)
         self.model = Model(self.config)
-        checkpoints.set_model_arrays(self.model, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.model, stored.arrays, str(stored.path))
         if not self.config.has_rate:
             self.bits = CODING["bits"].check("bits", CODING["bits"].default if bits is None else bits)
             parts = {b: stored.part(f"bits{b}") for b in quantiser.ALL_BITS}
@@ -144,7 +144,7 @@ def load(preset: str, scale: str | None = None, seed: int | None = None, bits: i
     for weights that were trained with other settings than the preset's, and for bits that there are not.
     """
     stored = weights.load(shipped.choose("paka_autoencoder", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
+    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
     return Codec(stored, bits)
 
 

@@ -61,7 +61,7 @@ class Config:
 
     @property
     def has_rate(self) -> bool:
-        """Whether the network is trained for a rate, with a factorized prior on its code."""
+        """Return whether the network is trained for a rate, with a factorized prior on its code."""
         return self.lmbda > 0
 
 

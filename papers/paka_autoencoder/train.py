@@ -60,8 +60,8 @@ def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool
 def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     """Write a training's weights, rounded to float16, with the integers derived from them, run.json and log.csv."""
     model = Model(config)
-    checkpoints.set_model_arrays(model, weights.to_float16(arrays), run.checkpoint)
+    checkpoints.set_model_arrays(model, weights.to_float16(arrays), str(run.checkpoint))
     patches = patches_of(config, run.seed, augment=False)
     count = CALIBRATION_PIXELS // config.patch_size**2 if run.scale != "smoke" else 4
     tables = codec.integers(model, [patches.batch(step, 1) for step in range(count)])
-    ship_module.ship(run, config, checkpoints.model_arrays(model), tables, about)
+    ship_module.ship(run, config, checkpoints.model_arrays(model), about, tables)

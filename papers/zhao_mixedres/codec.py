@@ -38,7 +38,7 @@ class Codec:
         self.model_id, self.digest = stored.model, stored.digest
         self.config = restored(Config, stored.config)
         self.networks = Networks(self.config)
-        checkpoints.set_model_arrays(self.networks, stored.arrays, stored.path)
+        checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
         self.standard = standard_codec(self.config)
         # x, float32 (1, H, W, 1) -> y, and z -> x_hat: shared by copies at other settings, so compiled once.
         self._fdnn = backend.compiled(lambda x: self.networks.fdnn(x, training=False))
@@ -54,15 +54,18 @@ class Codec:
         """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1 that JPEG takes."""
         check_picture(image)
         height, width = image.shape[:2]
-        is_grey = image.ndim == 2
-        planes = [image] if is_grey else cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb))
-        sections = [self.standard.compress(self.representation(planes[0]))]
-        if not is_grey:
-            sides = self._chroma_sides(height, width)
-            small = [cv2.resize(plane, sides[::-1], interpolation=cv2.INTER_AREA) for plane in planes[1:]]
-            sections.append(self.standard.compress(np.concatenate(small)))
-        header = container.Header(self.model_id, self.digest, height, width, 1 if is_grey else 3)
-        return container.pack(header, sections)
+        if image.ndim == 2:
+            return self.compress_representation(self.representation(image), height, width)
+        luma, *chroma = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb))
+        sides = self._chroma_sides(height, width)
+        small = [cv2.resize(plane, sides[::-1], interpolation=cv2.INTER_AREA) for plane in chroma]
+        coded = [self.standard.compress(plane) for plane in (self.representation(luma), np.concatenate(small))]
+        return container.pack(container.Header(self.model_id, self.digest, height, width, 3), coded)
+
+    def compress_representation(self, y: np.ndarray, height: int, width: int) -> bytes:
+        """Return the bytes of a grey picture height x width whose representation is known, the same as `compress`."""
+        header = container.Header(self.model_id, self.digest, height, width, 1)
+        return container.pack(header, [self.standard.compress(y)])
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its setting; raises ContainerError for anything else."""
@@ -122,5 +125,5 @@ def load(preset: str, scale: str | None = None, seed: int | None = None) -> Code
     Raises RelicError where there are none, and for weights that were trained with other settings than the preset's.
     """
     stored = weights.load(shipped.choose("zhao_mixedres", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), shipped.scale_of(stored.path)))
+    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
     return Codec(stored)

@@ -8,8 +8,8 @@ import numpy as np
 
 from common import backend, metrics
 from common.training import loop, presets, runs
-from common.training import ship as ship_module
 from common.training.phases import fit_parts
+from common.training.ship import ship
 from papers.zhao_mixedres import config as config_module
 from papers.zhao_mixedres.config import Config
 from papers.zhao_mixedres.learning import FDNN, PPNN, VCNN, Networks, SubProblem
@@ -138,8 +138,3 @@ def report(config: Config, networks: Networks, pictures: list[np.ndarray]) -> di
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
     """Train a preset and ship it; return whether it is finished. As `common.training.train_preset`."""
     return presets.train_preset(config_module, train, ship, preset, scale, seed, **options)
-
-
-def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-    """Write a training's FDNN and PPNN, rounded to float16, run.json and log.csv."""
-    ship_module.ship(run, config, arrays, {}, about)

@@ -12,6 +12,7 @@ from common.tables import intervals, networks, published
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
+from common.tables.numbers import DIGITS, rounded
 from papers.cheng_resnet import codec as codec_module
 
 PICTURES = 24
@@ -66,19 +67,19 @@ def measured(codec: codec_module.Codec, name: str, image: np.ndarray) -> dict[st
         "psnr_ahead": whole.psnr - anchor["psnr"],
         "chroma_slope": metrics.chroma_slope(image, codec.decompress(codec.compress(image))),
     }
-    return {"picture": name, **{key: None if value is None else round(value, 6) for key, value in entry.items()}}
+    return {"picture": name, **rounded(entry)}
 
 
 def means(pictures: Sequence[Mapping[str, Any]], field: str) -> dict[str, float]:
     """Return the mean of a field for each row, over the pictures that have it."""
     rows = dict.fromkeys(picture["row"] for picture in pictures)
     values = {row: [p[field] for p in pictures if p["row"] == row and p[field] is not None] for row in rows}
-    return {row: round(float(np.mean(of)), 6) for row, of in values.items() if of}
+    return {row: round(float(np.mean(of)), DIGITS) for row, of in values.items() if of}
 
 
 def judged(pictures: Sequence[Mapping[str, Any]], row: str, other: str) -> dict[str, Any]:
     """Return the claim that a row's J is below another's, with its interval over pictures."""
     ours, theirs = (np.array([p["objective"] for p in pictures if p["row"] == name]) for name in (row, other))
     interval = intervals.interval_of_difference(ours, theirs)
-    difference = round(float(np.mean(ours - theirs)), 6)
+    difference = round(float(np.mean(ours - theirs)), DIGITS)
     return claim(f"J of {row} is below that of {other}", "below", 0.0, difference, "", interval)

@@ -37,9 +37,8 @@ from papers.deshmukh_irm.reproduction.references import (
     sources_of,
     table_of,
 )
-from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, GREY, bicubic, scaled
+from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, GREY, PLAIN, bicubic, scaled
 
-PLAIN = "plain bicubic"
 COMPARABLE = 1.2  # ratios up to here count as about the same, as of times (speed.csv)
 
 
@@ -331,7 +330,7 @@ def drawn(entries: Sequence[Entry]) -> Any:
         ends = [f([getattr(entry.plain, field) for entry in entries]) for f in (min, max)]
         panels[f"printed {measure}{unit}"] = [*lines, Line("as good as plain bicubic", ends, ends)]
     title = "Named pictures, re-scaled by areas: what lies below the line is worse than interpolation"
-    return figures.rate_distortion(panels, title, x_label="by plain bicubic interpolation from half the sides")
+    return figures.comparison(panels, "by plain bicubic interpolation from half the sides", title)
 
 
 def gallery(entries: Sequence[Entry], originals: Mapping[str, np.ndarray]) -> Any:

@@ -15,15 +15,15 @@ from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.figures import Line
+from common.tables.numbers import DIGITS, rounded
 from common.training import shipped
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.reproduction import claims_learning, tables
 from papers.deshmukh_irm.reproduction.references import printed
-from papers.deshmukh_irm.reproduction.test_pictures import bicubic, scaled
+from papers.deshmukh_irm.reproduction.test_pictures import PLAIN, bicubic, scaled
 
-PLAIN = "plain bicubic"
 # Presets that are compared, and what a figure has room for.
 NAMES = {
     PLAIN: "plain",
@@ -44,7 +44,6 @@ PRESETS = tuple(name for name in NAMES if name != PLAIN)
 SMOKE_PRESETS = ("grey", "grey_without_skips")
 PICTURE_FORMATS: dict[str, evaluate.Codec] = {"JPEG quality 95": codecs.Jpeg(95), "WebP quality 90": codecs.WebP(90)}
 LIMIT = 0.25  # dB: the suite's tolerance of a PSNR, for sentences that something does not matter
-DIGITS = 6
 # Fields of a measurement: title in the table, unit after a difference, digits shown.
 FIELDS = {
     "psnr": "PSNR, dB",
@@ -137,7 +136,7 @@ def measure(
                 measured = of_picture(codec, scaled(image, channels))
                 entries.append({"row": preset, "seed": seed, "picture": name, **measured})
             bar.update()
-    return [{k: round(v, DIGITS) if isinstance(v, float) else v for k, v in entry.items()} for entry in entries]
+    return [rounded(entry) for entry in entries]
 
 
 def of_picture(codec: Codec, x: np.ndarray) -> dict[str, float]:

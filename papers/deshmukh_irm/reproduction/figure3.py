@@ -15,6 +15,7 @@ from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.figures import Line
+from common.tables.numbers import DIGITS
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
@@ -114,8 +115,8 @@ def _as_good(x: np.ndarray, x_hat: np.ndarray) -> dict[str, Any]:
     try:
         setting, jpeg = operating_points.setting_for_psnr(codecs.family("JPEG"), x, psnr)
     except RelicError:
-        return {"psnr": round(psnr, 6)}
-    return {"psnr": round(psnr, 6), "jpeg_quality": setting, "jpeg_bytes": jpeg.num_bytes}
+        return {"psnr": round(psnr, DIGITS)}
+    return {"psnr": round(psnr, DIGITS), "jpeg_quality": setting, "jpeg_bytes": jpeg.num_bytes}
 
 
 def ratios(entries: Sequence[dict[str, Any]], field: str) -> np.ndarray:

@@ -18,11 +18,11 @@ from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.figures import Line
+from common.tables.numbers import DIGITS, mean
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config
 from papers.deshmukh_irm.reproduction.test_pictures import scaled
 
-DIGITS = 6
 LIMIT = 0.25  # dB: the suite's tolerance for PSNR, from which on formats differ substantially
 SIZES = {"original_bytes": "Original", "compressed_bytes": "Compressed", "decompressed_bytes": "Decompressed"}
 # PSNR against the picture's own pixels, in the order in which a lossy format takes from it.
@@ -93,7 +93,7 @@ def figure4(options: Options) -> Reproduction:
             bar.update()
     found.pictures = [entry for row in options.rows for entry in entries.get(row, ())]
     found.further, found.claims = further(entries), claims(entries)
-    found.further["Compressed, bytes"][RELIC] = _rounded(_mean([len(codec.compress(x)) for _, x in small]))
+    found.further["Compressed, bytes"][RELIC] = _rounded(mean([len(codec.compress(x)) for _, x in small]))
     found.figures = drawn({row: entries[row] for row in options.rows if row in entries}, options.scale)
     found.notes += notes()
     return found
@@ -128,7 +128,7 @@ def measured(codec: codec_module.Codec, way: Codec, x: np.ndarray) -> dict[str, 
 
 def further(entries: Entries) -> dict[str, dict[str, float]]:
     """Return by format the bytes, their ratios, the PSNR after each step, and what the steps cost together."""
-    means = {row: {f: _mean([e[f] for e in of]) for f in (*SIZES, *QUALITIES)} for row, of in entries.items()}
+    means = {row: {f: mean([e[f] for e in of]) for f in (*SIZES, *QUALITIES)} for row, of in entries.items()}
     table = {f"{name}, bytes": {row: _rounded(of[f]) for row, of in means.items()} for f, name in SIZES.items()}
     for field in ("compressed_bytes", "decompressed_bytes"):
         title = f"{SIZES[field]} / original"
@@ -146,7 +146,7 @@ def claims(entries: Entries) -> list[dict[str, Any]]:
     losses = [_saving(of, chosen) for of, chosen in readings.items()]
     judged = [*(_spread(of, chosen) for of, chosen in readings.items()), *losses, _same(entries)]
     rows = [row for row in PILLOW if row in entries]
-    sizes = {row: [_mean([entry[field] for entry in entries[row]]) for field in SIZES] for row in rows}
+    sizes = {row: [mean([entry[field] for entry in entries[row]]) for field in SIZES] for row in rows}
     smaller = sum(compressed < original for original, compressed, _ in sizes.values())
     larger = [row for row, (original, _, decompressed) in sizes.items() if decompressed > original]
     note = f"Pillow's defaults. The decompressed file is larger than the original in {', '.join(larger) or 'none'}."
@@ -169,7 +169,7 @@ def _spread(reading: str, entries: Entries) -> dict[str, Any]:
 def _saving(reading: str, entries: Entries) -> dict[str, Any]:
     """Judge what saving the code in a format takes from the picture that is restored from it, in dB."""
     losses = {row: np.array([e["psnr_unsaved"] - e["psnr"] for e in of]) for row, of in entries.items()}
-    means = {row: _mean(loss) for row, loss in losses.items()}
+    means = {row: mean(loss) for row, loss in losses.items()}
     worst = max(means, key=lambda row: means[row])
     interval = intervals.interval_of_mean(losses[worst]) if means[worst] else None
     text = f"Of it, saving the code as a picture, {reading}: largest loss, dB ({worst})"
@@ -206,16 +206,12 @@ def drawn(entries: Entries, scale: str) -> dict[str, Any]:
     """Draw the mean sizes by format as the paper does, and the mean PSNR after each step."""
 
     def lines(fields: Mapping[str, str], factor: float) -> list[Line]:
-        values = {field: [_mean([e[field] for e in of]) * factor for of in entries.values()] for field in fields}
+        values = {field: [mean([e[field] for e in of]) * factor for of in entries.values()] for field in fields}
         return [Line(name, list(entries), values[field], joined=False) for field, name in fields.items()]
 
     title = f"Pictures of 200x200, scale {scale}"
     sizes = figures.line_plot(lines(SIZES, 0.001), "format", "mean file size (kB)", title, log_y=True)
     return {"": sizes, "quality": figures.line_plot(lines(QUALITIES, 1.0), "format", "mean PSNR (dB)", title)}
-
-
-def _mean(values: Any) -> float:
-    return float(np.mean(values))
 
 
 def _rounded(value: float) -> float:

@@ -4,6 +4,7 @@ The printed numbers come from the published tables and from `published/text.csv`
 """
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
@@ -20,9 +21,19 @@ from common.tables.command import Options
 from common.tables.published import Published
 from papers.deshmukh_irm import complexity, config, huffman
 from papers.deshmukh_irm.patches import with_channels
-from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, COLOUR, GREY, KODIM23, SIDE, bicubic, named, scaled
+from papers.deshmukh_irm.reproduction.test_pictures import (
+    AVERAGE,
+    COLOUR,
+    GREY,
+    KODIM23,
+    PSNR,
+    SIDE,
+    SSIM,
+    bicubic,
+    named,
+    scaled,
+)
 
-PSNR, SSIM = "PSNR", "SSIM"
 KINDS = {"colour": 3, "grey": 1}
 FILTERS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 AREAS = "areas"  # our choice, which is anti-aliased; the others are OpenCV's without that
@@ -71,7 +82,7 @@ class Sources:
 
     @property
     def complete(self) -> bool:
-        """Whether the set is all of Kodak."""
+        """Return whether the set is all of Kodak."""
         return self.about["set"] == "kodak" and len(self.set) == len(KODAK)
 
 
@@ -92,13 +103,14 @@ def sources_of(options: Options) -> Sources:
 
 def printed(quantity: str, column: str) -> float:
     """Return a number of the text, `published/text.csv`."""
-    value = published.load("deshmukh_irm/text").value(quantity, column)
+    value = table_of("Text").value(quantity, column)
     assert value is not None
     return value
 
 
+@functools.lru_cache(maxsize=None)
 def table_of(name: str) -> Published:
-    """Return a published table, `Table 1` for example."""
+    """Return a published table, `Table 1` for example; its file is read once."""
     return published.load(f"deshmukh_irm/{name.replace(' ', '').lower()}")
 
 

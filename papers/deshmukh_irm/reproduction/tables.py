@@ -12,7 +12,7 @@ from common.errors import RelicError
 from common.tables import figures, measure, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
-from common.training import shipped
+from common.tables.numbers import DIGITS, mean, rounded
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
@@ -22,6 +22,9 @@ from papers.deshmukh_irm.reproduction.test_pictures import (
     AVERAGE,
     GREY,
     KODIM23,
+    PLAIN,
+    PSNR,
+    SSIM,
     Pictures,
     bicubic,
     named,
@@ -29,9 +32,6 @@ from papers.deshmukh_irm.reproduction.test_pictures import (
     test_pictures,
 )
 
-DIGITS = 6
-PSNR, SSIM = "PSNR", "SSIM"
-PLAIN = "plain bicubic"
 BICUBIC, SRGAN = "bicubic up-sampling", "SRGAN up-sampling"
 
 Entry = Mapping[str, Any]
@@ -51,9 +51,7 @@ def srgan_of(options: Options) -> tuple[Codec | None, dict[str, Any]]:
             stored = codec_module.loaded("srgan")
         except RelicError:
             return None, {}
-    scale = shipped.scale_of(stored.path)
-    seed = int(stored.path.parent.name[len("seed") :])
-    return Codec(stored), networks.made_by(preset, scale, [seed])
+    return Codec(stored), networks.made_by(preset, stored.scale, [stored.seed])
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -81,7 +79,7 @@ def measured(codec: Codec, x: np.ndarray, name: str) -> dict[str, Any]:
         entry["srgan_alone_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
     jpeg = operating_points.jpeg_at_bpp(x, whole.bpp)
     entry.update({f"jpeg_{key}": jpeg[key] for key in ("bpp", "psnr", "ms_ssim")})
-    return {key: round(value, DIGITS) if isinstance(value, float) else value for key, value in entry.items()}
+    return rounded(entry)
 
 
 def _qualities(name: str, x: np.ndarray, x_hat: np.ndarray) -> dict[str, float]:
@@ -145,11 +143,11 @@ def cells(entries: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def _means(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     columns = next(iter(values.values()))
-    return {column: round(float(np.mean([of[column] for of in values.values()])), DIGITS) for column in columns}
+    return {column: round(mean(of[column] for of in values.values()), DIGITS) for column in columns}
 
 
 def further(entries: list[dict[str, Any]], options: Options, codec: Codec) -> dict[str, dict[str, float]]:
-    """Return what the paper's table has not: bytes, plain bicubic, and the other ways to up-sample."""
+    """Return what the paper's table does not have: bytes, plain bicubic, and the other ways to up-sample."""
     if any(entry["picture"] == GREY["Parrots"] for entry in entries):
         entries = [*entries, *_kodim23(codec)]
     fields = {
@@ -171,7 +169,7 @@ def further(entries: list[dict[str, Any]], options: Options, codec: Codec) -> di
 
 
 def _mean(of: Mapping[str, float], options: Options) -> float:
-    return round(float(np.mean([value for row, value in of.items() if row in options.rows])), 4)
+    return round(mean(value for row, value in of.items() if row in options.rows), 4)
 
 
 def _kodim23(codec: Codec) -> list[dict[str, Any]]:

@@ -17,6 +17,8 @@ SIDE = 200
 SMOKE_PICTURES = 2
 STAND_IN = "sample"
 AVERAGE = "Average"
+PSNR, SSIM = "PSNR", "SSIM"  # as the tables head their columns
+PLAIN = "plain bicubic"
 KODIM23 = "kodak/kodim23"  # Parrots in colour, and what grey Parrots may be as well
 # The paper names the motifs alone. Set and stem of the file that each row takes; published/ has the digests.
 COLOUR = {"Baboon": "set14/baboon", "Lenna": "set14/lenna", "Peppers": "set14/pepper", "Parrots": KODIM23}

@@ -35,10 +35,18 @@ def _table() -> Published:
 def logged(run: str, column: str) -> list[float]:
     """Return a column of a run, one value an epoch, e.g. `logged("ssim_batch_512", "val_SSIMLoss")`.
 
-    Raises RelicError for a run or column that the authors' logs have not.
+    Raises RelicError for a run or column that the authors' logs do not have.
     """
     values = [_table().value(f"{run}, {epoch}", column) for epoch in range(1, EPOCHS + 1)]
     known = [value for value in values if value is not None]
     if len(known) < EPOCHS:
         raise RelicError(f"the authors' logs have no {EPOCHS} epochs of {column} of {run!r}")
     return known
+
+
+def claimed_accuracy() -> tuple[int, int]:
+    """Return from how much to how much percent the test results are, as Section IV-B has it."""
+    text = published.load("donis_convlstm/text")
+    low, high = (text.value(row, "Accuracy") for row in ("from", "to"))
+    assert isinstance(low, int) and isinstance(high, int)
+    return low, high

@@ -12,12 +12,13 @@ from common.tables import measure as measure_module
 from common.tables.command import Options
 from common.tables.document import WHOLE_SET, Reproduction
 from common.tables.figures import Line
+from common.tables.numbers import rounded
 from common.training import shipped
 from papers.donis_convlstm import config
 from papers.donis_convlstm.config import at_scale
 from papers.donis_convlstm.reproduction import claims_logged, claims_measured, figures6and7, training_spread
 from papers.donis_convlstm.reproduction.claims_logged import AGAIN, AUTHORS, last
-from papers.donis_convlstm.reproduction.training_spread import DIGITS, Source, Training, spread
+from papers.donis_convlstm.reproduction.training_spread import Source, Training, spread
 
 SMOKE_PRESETS = ("as_run", "mae")
 # What one picture for all inputs reaches is about 0.5; the authors' run that never got away ends at 0.516.
@@ -185,7 +186,7 @@ def of_setting(trainings: Sequence[Training]) -> dict[str, Any]:
     for column, key in COLUMNS.items():
         values = [one.test[key] for one in trainings if key in one.test]
         known.update({column: math.fsum(values) / len(values)} if values else {})
-    return {name: round(float(v), DIGITS) if isinstance(v, float) else v for name, v in known.items()}
+    return rounded(known)
 
 
 def left(one: Training) -> int | None:

@@ -16,6 +16,7 @@ from common.tables import figures, networks
 from common.tables.command import Options
 from common.tables.document import WHOLE_SET, Reproduction
 from common.tables.figures import Line
+from common.tables.numbers import DIGITS, mean, rounded
 from common.training import shipped
 from papers.donis_convlstm.config import at_scale
 from papers.donis_convlstm.reproduction import authors_logs
@@ -23,7 +24,6 @@ from papers.donis_convlstm.reproduction import authors_logs
 Log = List[Dict[str, float]]
 Logs = Dict[str, Dict[int, Log]]  # by row and seed
 AUTHORS, OURS = "authors", "ours"
-DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -140,23 +140,19 @@ def _of_row(quantity: Quantity, row: str, of_row: Sequence[Log], options: Option
     steps = lasts[0]["step"]
     known: dict[str, float] = {"pictures learned from": shortened.training_pictures}
     known.update({"epochs": steps / shortened.epoch_steps, "steps": int(steps), "seeds": len(lasts)})
-    known["training seconds"] = _mean([last["seconds"] for last in lasts])
+    known["training seconds"] = mean([last["seconds"] for last in lasts])
     for panel in quantity.plotted:
         theirs = panel.whose == AUTHORS
         curves = [authors_curve(panel, row)] if theirs else [curve(panel, log) for log in of_row]
         what = f"{panel.label.partition(':')[0]} after 1 epoch{', authors' if theirs else ''}"
-        known[what] = _mean([values[0] for values in curves])
+        known[what] = mean([values[0] for values in curves])
     validation = [curve(quantity.plotted[3], log)[-1] for log in of_row]
     known.update({"validation, lowest seed": min(validation), "validation, highest seed": max(validation)})
-    known["validation SSIM, range 1"] = _mean([last["validation_ssim"] for last in lasts])
-    known["validation PSNR, dB"] = _mean([last["validation_psnr"] for last in lasts])
+    known["validation SSIM, range 1"] = mean([last["validation_ssim"] for last in lasts])
+    known["validation PSNR, dB"] = mean([last["validation_psnr"] for last in lasts])
     derived = quantity.correct[1]
     known[f"{derived.label}, authors"] = round(authors_curve(derived, row)[-1], DIGITS)
-    return known
-
-
-def _mean(values: Sequence[float]) -> float:
-    return round(math.fsum(values) / len(values), DIGITS)
+    return rounded(known)
 
 
 # --- drawing -------------------------------------------------------------------------------------------------------
@@ -170,7 +166,7 @@ def drawn(quantity: Quantity, logs: Logs, options: Options) -> dict[str, Any]:
     kinds = {"": (quantity.plotted, "as plotted"), "correct": (quantity.correct, "on correct axes")}
     for suffix, (panels, axes) in kinds.items():
         shown = {f"{panel.whose}, {panel.label}": lines(panel, logs, options.rows) for panel in panels}
-        found[suffix] = figures.rate_distortion(shown, f"Fig. {number} {axes}\n{about}", columns=2, x_label="epoch")
+        found[suffix] = figures.over_epochs(shown, f"Fig. {number} {axes}\n{about}", columns=2)
     title = f"Fig. {number}, validation after the last epoch\n{about}"
     found["spread"] = spread(quantity, logs, options.rows, title)
     return found
@@ -308,7 +304,7 @@ def seeds_note(quantity: Quantity, logs: Logs) -> str:
     single = [row for row, values in lasts.items() if len(values) == 1]
     said = []
     if repeated:
-        means = [_mean(values) for values in lasts.values()]
+        means = [mean(values) for values in lasts.values()]
         said.append("In validation, as plotted, our trainings that differ in the seed alone end with")
         said.append(f"{', '.join(repeated)}. The means of the rows are {_range(means)}.")
     if single:

@@ -18,6 +18,7 @@ from common.tables import figures, networks
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction
+from common.tables.numbers import DIGITS
 from papers.donis_convlstm import codec as codec_module
 from papers.donis_convlstm import config, losses
 from papers.donis_convlstm.config import Config
@@ -33,7 +34,6 @@ SHOWN, PER_ROW = 6, 3
 # Which ranks are shown besides, as shares of all pictures: 1 is the highest SSIM.
 RANKS = {"highest": (0.9, 0.75, 0.5), "lowest": (0.5, 0.25, 0.1)}
 LEAST_ERROR = 1e-10  # mean squared, of range 1: 100 dB
-DIGITS = 6
 
 Values = Mapping[str, np.ndarray]  # of each picture: ssim, ssim_range_2, psnr
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from common.tables import intervals
 from common.tables.document import claim
-
-DIGITS = 6
+from common.tables.numbers import DIGITS
 
 
 @dataclass(frozen=True)

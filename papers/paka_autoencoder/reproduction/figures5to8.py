@@ -12,6 +12,7 @@ from common.tables import figures, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction
 from common.tables.figures import Line
+from common.tables.numbers import DIGITS
 from papers.paka_autoencoder import config
 from papers.paka_autoencoder.reproduction.published_codecs import (
     CODECS,
@@ -46,7 +47,7 @@ def figure5(options: Options) -> Reproduction:
     cells = []
     for row, (name, picture) in zip(options.rows, pictures):
         given = codec.reconstruct(picture)
-        psnr = round(metrics.psnr(picture, given), 6)
+        psnr = round(metrics.psnr(picture, given), DIGITS)
         found.values[row] = {"Reconstructed": psnr}
         cells += [(f"{name}, original", _half(picture)), (f"reconstructed, {psnr:.2f} dB", _half(given))]
     rows = [cells[i : i + PER_ROW] for i in range(0, len(cells), PER_ROW)]
@@ -94,14 +95,14 @@ def figure7(options: Options) -> Reproduction:
     rows = []
     for row, (name, picture) in zip(options.rows, pictures):
         eight = evaluate.measure(at_bits(codec, BITS.default), picture, PROPOSED)
-        found.values[row] = {PROPOSED: round(eight.psnr, 6)}
+        found.values[row] = {PROPOSED: round(eight.psnr, DIGITS)}
         cells: list[figures.Cell] = [(f"{name}, original", _centre(picture))]
         for bits in (BITS.default, FEW_BITS):
             cells.append(_cell(f"proposed, {bits} bits a value", at_bits(codec, bits), picture))
         for column in CODECS:
             family = family_of(column)
             setting, measured = operating_points.setting_for_psnr(family, picture, eight.psnr)
-            found.values[row][column] = round(measured.psnr, 6)
+            found.values[row][column] = round(measured.psnr, DIGITS)
             named = f"{family.name}, {SETTINGS[family.name]}"
             found.further.setdefault(named.format("n"), {})[row] = setting
             found.further.setdefault(f"{family.name}, bpp", {})[row] = round(measured.bpp, 4)
@@ -139,7 +140,7 @@ def figure8(options: Options) -> Reproduction:
         worst.append(lowest(picture))
         found.values[row] = {column: _at_same_rate(column, picture) for column in CODECS}
         if codec:
-            found.values[row][PROPOSED] = round(metrics.psnr(picture, codec.reconstruct(picture)), 6)
+            found.values[row][PROPOSED] = round(metrics.psnr(picture, codec.reconstruct(picture)), DIGITS)
     found.figures = {"": _as_printed(list(options.rows)), "here": _here(found, pictures, worst)}
     found.notes.append(
         f"JPEG, JPEG2000 and {family_of('BPG').name} have the finest setting of at most {SAME_BPP:g} bpp. "
@@ -150,7 +151,7 @@ def figure8(options: Options) -> Reproduction:
 
 
 def _at_same_rate(column: str, picture: np.ndarray) -> float:
-    return round(operating_points.setting_for_bpp(family_of(column), picture, SAME_BPP)[1].psnr, 6)
+    return round(operating_points.setting_for_bpp(family_of(column), picture, SAME_BPP)[1].psnr, DIGITS)
 
 
 def _as_printed(rows: Sequence[str]) -> Any:

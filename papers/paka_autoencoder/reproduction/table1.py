@@ -17,6 +17,7 @@ from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import EXACT_SCALE, Reproduction, claim
 from common.tables.figures import Line
+from common.tables.numbers import DIGITS, rounded
 from papers.paka_autoencoder import config
 from papers.paka_autoencoder.config import TEST_PICTURES
 from papers.paka_autoencoder.pictures import resized, rgb_to_ycbcr
@@ -113,7 +114,7 @@ def proposed(codec: Any, picture: np.ndarray) -> dict[str, Any]:
     error = np.mean(np.square(rgb_to_ycbcr(picture) - rgb_to_ycbcr(given)), dtype=np.float64)
     entry["psnr_ycbcr"] = -10 * float(np.log10(error))
     entry["huffman_bpp"] = metrics.bits_per_pixel(codec.huffman_bytes(picture), *picture.shape[:2])
-    return {key: round(value, 6) if isinstance(value, float) else value for key, value in entry.items()}
+    return rounded(entry)
 
 
 def lowest(picture: np.ndarray) -> dict[str, float]:
@@ -122,7 +123,7 @@ def lowest(picture: np.ndarray) -> dict[str, float]:
     for column in CODECS:
         family = family_of(column)
         coded = code(family.make(family.settings[0]), [picture])
-        found[f"{column}_lowest"] = round(metrics.psnr(picture, coded.pictures[0]), 6)
+        found[f"{column}_lowest"] = round(metrics.psnr(picture, coded.pictures[0]), DIGITS)
     return found
 
 
@@ -134,7 +135,7 @@ def matching(picture: np.ndarray, psnr: float) -> dict[str, Any]:
             setting, measured = operating_points.setting_for_psnr(family_of(column), picture, psnr)
         except RelicError:  # not even its finest setting does
             continue
-        found.update({f"{column}_setting": setting, f"{column}_bpp": round(measured.bpp, 6)})
+        found.update({f"{column}_setting": setting, f"{column}_bpp": round(measured.bpp, DIGITS)})
     return found
 
 

@@ -15,6 +15,7 @@ from common.tables import measure as measure_module
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
+from common.tables.numbers import DIGITS
 from papers.zhao_mixedres import codec as codec_module
 from papers.zhao_mixedres import complexity, config
 from papers.zhao_mixedres.config import FULL, LOW
@@ -207,7 +208,7 @@ def comparison_claims(one: Comparison, entries: Sequence[Entry]) -> list[dict[st
         note = f"{_about(one, entries)}{_of_other_size(entries, quality)} "
         note += f"Half the interval, {half:.2g}{unit}, is the effect that could be detected."
         text = f"{one.sentence}: {name}{',' * bool(unit)}{unit}"
-        claims.append(claim(text, "above", 0, round(float(values.mean()), points.DIGITS), note, interval))
+        claims.append(claim(text, "above", 0, round(float(values.mean()), DIGITS), note, interval))
     return claims
 
 
@@ -269,7 +270,7 @@ def resolutions(
 
 
 def crosses(low: Sequence[points.Point], full: Sequence[points.Point], quality: str) -> bool:
-    """Tell whether low is better at the least rate that both curves have, and full at the greatest."""
+    """Return whether low is better at the least rate that both curves have, and full at the greatest."""
     ends = [[point.bpp for point in curve] for curve in (low, full)]
     least, greatest = max(map(min, ends)), min(map(max, ends))
     (a, b), (c, d) = ([points.at_rate(curve, rate, quality) for rate in (least, greatest)] for curve in (low, full))
@@ -281,7 +282,7 @@ def complexity_claim() -> dict[str, Any]:
     low, full = (complexity.macs(find_preset(config, name), 160, 160)["fdnn"] for name in (LOW[0], FULL[0]))
     text = "FDNN's stride of 2 makes it less complex (Section 2.2): multiply-accumulates in full over low resolution"
     note = f"{full / 1e9:.2f} and {low / 1e9:.2f} thousand million for 160x160 pixels."
-    return claim(text, "above", 1, round(full / low, points.DIGITS), note)
+    return claim(text, "above", 1, round(full / low, DIGITS), note)
 
 
 def further(entries: Sequence[Entry], plan: Plan) -> dict[str, dict[str, Any]]:
@@ -291,13 +292,13 @@ def further(entries: Sequence[Entry], plan: Plan) -> dict[str, dict[str, Any]]:
         trained_for = find_preset(config, preset).quality
         point = next(point for point in curve_of(entries, [preset]) if point.setting == trained_for)
         for column, value in zip(columns.values(), (point.bpp, point.psnr, point.ssim)):
-            column[preset] = round(value, points.DIGITS)
+            column[preset] = round(value, DIGITS)
     rows: dict[str, str | None] = {entry["picture"]: entry["picture"] for entry in entries}
     for quality, name in NAMES.items():
         rates = {}
         for row, picture in {**rows, "mean of the pictures": None}.items():
             rates[row] = points.crossing(*resolutions(entries, plan, picture), quality)
         if any(rates.values()):
-            rounded = {row: rate and round(rate, points.DIGITS) for row, rate in rates.items()}
+            rounded = {row: rate and round(rate, DIGITS) for row, rate in rates.items()}
             columns[f"full is better from, bpp, {name}"] = rounded
     return {name: column for name, column in columns.items() if column}

@@ -7,7 +7,7 @@ Nothing is extrapolated: where a codec has no file of that size, both are compar
 """
 from __future__ import annotations
 
-import copy
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Iterable, Mapping, Tuple
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from common import metrics
 from common.classical import codecs
 from common.errors import RelicError
+from common.tables.numbers import DIGITS
 from papers.zhao_mixedres.reproduction import points
 from papers.zhao_mixedres.reproduction.points import Point
 
@@ -49,7 +50,7 @@ class Curve:
         return codec.decompress(codec.compress(self.image))
 
     def reaches(self, bpp: float) -> bool:
-        """Tell whether a rate lies between those of the smallest and of the largest file."""
+        """Return whether a rate lies between those of the smallest and of the largest file."""
         return min(self.rates.values()) <= bpp <= max(self.rates.values())
 
     def at_rate(self, bpp: float) -> dict[str, float]:
@@ -94,9 +95,24 @@ class Curves:
     def _trained(self, preset: str, seed: int, image: np.ndarray) -> Curve:
         codec = self._network(preset, seed)
         settings = {*codecs.family(codec.config.standard_codec).grid, codec.config.quality}
-        known, y = copy.copy(codec), codec.representation(image)
-        known.representation = lambda x: y  # it is the same for every setting
-        return Curve(known.at_setting, sorted(settings), image)
+        return Curve(_Described(codec, codec.representation(image)).at_setting, sorted(settings), image)
+
+
+@dataclass(frozen=True)
+class _Described:
+    """A trained codec for the one grey picture whose representation is `y`: it is the same for every setting."""
+
+    codec: Any
+    y: np.ndarray
+
+    def at_setting(self, setting: int) -> _Described:
+        return replace(self, codec=self.codec.at_setting(setting))
+
+    def compress(self, image: np.ndarray) -> bytes:
+        return self.codec.compress_representation(self.y, *image.shape)
+
+    def decompress(self, data: bytes) -> np.ndarray:
+        return self.codec.decompress(data)
 
 
 def standard(name: str, image: np.ndarray) -> Curve:
@@ -158,4 +174,4 @@ def curve_of(entries: Iterable[Entry], presets: Iterable[str], picture: str | No
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(float(value), points.DIGITS) for name, value in values.items()}
+    return {name: round(float(value), DIGITS) for name, value in values.items()}

@@ -21,6 +21,7 @@ from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Document, Reproduction, claim
 from common.tables.figures import Line
+from common.tables.numbers import DIGITS
 from papers.zhao_mixedres import codec as codec_module
 from papers.zhao_mixedres import complexity, config
 from papers.zhao_mixedres.patches import grey
@@ -255,7 +256,7 @@ def low_rate_claim(name: str, curves: Curves) -> list[dict[str, Any]]:
     below = sum(bpp < lowest for bpp in rates)
     note = f"{below} of {len(rates)} rates are below JPEG's lowest, {lowest:.3f} bpp." if below else ""
     text = f"{PROPOSED} is above JPEG at the rates of its files in {LOW}, {name}: least gain, dB"
-    return [claim(text, "above", 0.0, round(least, points.DIGITS), note)]
+    return [claim(text, "above", 0.0, round(least, DIGITS), note)]
 
 
 def notes() -> list[str]:

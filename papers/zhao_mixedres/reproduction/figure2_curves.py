@@ -10,6 +10,7 @@ import numpy as np
 from common import metrics
 from common.errors import RelicError
 from common.tables.figures import Line
+from common.tables.numbers import DIGITS
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.reproduction import comparators, points
 from papers.zhao_mixedres.reproduction.points import Point
@@ -31,16 +32,16 @@ Curves = Dict[str, List[Point]]
 
 def rounded(point: Point) -> Point:
     """Return a point as documents hold it."""
-    return Point(point.setting, *(round(float(value), points.DIGITS) for value in dataclasses.astuple(point)[1:]))
+    return Point(point.setting, *(round(float(value), DIGITS) for value in dataclasses.astuple(point)[1:]))
 
 
 def mean_curves(pictures: Sequence[Curves]) -> Curves:
     """Return each curve's mean over pictures: mean quality and mean rate of every setting that all of them have."""
     labels = dict.fromkeys(label for curves in pictures for label in curves if EXTENDED not in label)
-    return {label: _mean([curves.get(label, []) for curves in pictures]) for label in labels}
+    return {label: _mean_curve([curves.get(label, []) for curves in pictures]) for label in labels}
 
 
-def _mean(curves: Sequence[Sequence[Point]]) -> list[Point]:
+def _mean_curve(curves: Sequence[Sequence[Point]]) -> list[Point]:
     by_setting = [{point.setting: dataclasses.astuple(point)[1:] for point in curve} for curve in curves]
     shared = [setting for setting in by_setting[0] if all(setting in of_picture for of_picture in by_setting)]
     return [rounded(Point(s, *np.mean([of_picture[s] for of_picture in by_setting], axis=0))) for s in shared]
@@ -82,7 +83,7 @@ def bd_changes(curves: Curves) -> dict[str, float | str]:
         ours = [getattr(point, rate) for point in curve], [point.psnr for point in curve]
         for name, function in ((BD_RATE, metrics.bd_rate), (BD_PSNR, metrics.bd_psnr)) if curve else ():
             try:
-                found[f"{label}, {name}"] = round(function(*jpeg, *ours), points.DIGITS)
+                found[f"{label}, {name}"] = round(function(*jpeg, *ours), DIGITS)
             except RelicError as error:
                 found[f"{label}, {name}"] = str(error)
     return found
@@ -105,7 +106,7 @@ def gains(curves: Curves) -> dict[str, float]:
 
 
 def _known(found: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: round(value, points.DIGITS) for name, value in found.items() if value is not None}
+    return {name: round(value, DIGITS) for name, value in found.items() if value is not None}
 
 
 def smallest_file(curve: Sequence[Point]) -> Point:
@@ -138,7 +139,7 @@ def resolutions(curves: Curves, method: str) -> tuple[list[Point], list[Point]]:
 
 
 def share_rates(curves: Curves, method: str) -> bool:
-    """Tell whether there are rates that both resolutions of a method have: else nothing is known of a crossing."""
+    """Return whether there are rates that both resolutions of a method have: else nothing is known of a crossing."""
     rates = [[point.bpp for point in curve] for curve in resolutions(curves, method)]
     return all(rates) and max(map(min, rates)) <= min(map(max, rates))
 

@@ -12,7 +12,6 @@ from common.classical import codecs
 from common.evaluate import Codec
 from papers.zhao_mixedres.reproduction.comparators import QUALITIES
 
-DIGITS = 6  # that numbers in documents are rounded to
 Y_LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
 # Finer qualities than the paper's let JPEG's curve reach as far as the others.
 JPEG_QUALITIES = (*QUALITIES, 40, 50, 60, 70, 80, 90)

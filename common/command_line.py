@@ -1,0 +1,50 @@
+"""What the command lines share: errors of one line, and how numbers are read."""
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from typing import Callable, NoReturn
+
+from common.errors import RelicError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RelicError(f"{message} (see {self.prog} --help)")
+
+
+def parser_of_module(description: str = "") -> Parser:
+    """Return a parser for the running module, described by its docstring, else by `description`."""
+    module = sys.modules["__main__"]
+    spec = getattr(module, "__spec__", None)
+    return Parser(
+        prog=f"python -m {spec.name}" if spec else None,
+        description=module.__doc__ or description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return a conversion of an argument to a whole number of at least `least`."""
+
+    def convert(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return int(text)
+
+    return convert
+
+
+def minutes(text: str) -> float:
+    """Return a number of minutes above 0; raises ArgumentTypeError for anything else."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+    return number
