@@ -5,8 +5,8 @@
 PYTHON ?= python3
 KERAS3_PYTHON ?= $(PYTHON)
 ARGS ?=
-# Processes that run the tests at once; 0: this one.
-WORKERS ?= 0
+# Processes that run the tests at once, one processor each; 0: this one, as --update-golden needs it.
+WORKERS ?= 2
 
 # Python 3.11 runs stack tfc, newer ones keras3; the targets for Keras 3 run on all of them.
 PYTHONS := 3.11 3.12 3.13
@@ -26,7 +26,7 @@ python = $(dir $<)bin/python
 
 EXPERIMENTS := $(filter-out __% campaign,$(basename $(notdir $(wildcard experiments/*.py))))
 SOURCES := common papers experiments tests docker
-TESTS := -m pytest -n $(WORKERS)
+TESTS := -m pytest -n $(WORKERS) --dist loadfile
 STACK_TESTS := $(TESTS) -m "stack and not regression" $(ARGS)
 
 .PHONY: help setup setup-keras3 setup-jax setup-torch
@@ -46,7 +46,7 @@ setup-torch: $(TORCH_READY) ## make .venv-torch: Keras 3 on torch (large)
 test: $(READY) ## run the tests
 	$(python) $(TESTS) $(ARGS)
 
-test-quick: $(READY) ## run the tests but the slow ones
+test-quick: $(READY) ## run the tests but the slow ones, in two minutes
 	$(python) $(TESTS) -m "not slow and not regression" $(ARGS)
 
 test-keras3: $(KERAS3_READY) ## run the tests of models, weights, training and streams on Keras 3 with TensorFlow
@@ -59,7 +59,7 @@ test-torch: $(TORCH_READY) ## the same on torch
 	RELIC_STACK=keras3 KERAS_BACKEND=torch $(python) $(STACK_TESTS)
 
 regression: $(READY) ## compare shipped weights and committed tables with the golden files
-	$(python) -m pytest -m regression $(ARGS)
+	$(python) -m pytest -n $(WORKERS) --dist load -m regression $(ARGS)
 
 format: $(READY) ## correct style and import order, and lay the sources out
 	$(python) -m ruff check --fix $(SOURCES)

@@ -4,11 +4,11 @@ Two stacks run the same source. `tfc` is tensorflow-compression 2.14 with tf.ker
 tensorflow, jax or torch. `RELIC_STACK=tfc|keras3` chooses where both are installed, `KERAS_BACKEND` the backend of
 Keras 3. Weights are keyed by stable layer names, so one file serves every stack.
 """
-from __future__ import annotations
 
 import importlib.metadata
 import os
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -372,7 +372,7 @@ def compiled(function: Callable[..., Any], networks: Sequence[Any] = ()) -> Call
 
         @jax.jit
         def with_values(values, *arrays):
-            with keras.StatelessScope(state_mapping=list(zip(held, values))):
+            with keras.StatelessScope(state_mapping=list(zip(held, values, strict=True))):
                 return function(*arrays)
 
         return lambda *arrays: _to_numpy(with_values([variable.value for variable in held], *arrays))

@@ -1,10 +1,10 @@
 """What the command lines share: errors of one line, and how numbers are read."""
-from __future__ import annotations
 
 import argparse
 import math
 import sys
-from typing import Callable, NoReturn
+from collections.abc import Callable
+from typing import NoReturn
 
 from common.errors import RelicError
 

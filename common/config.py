@@ -1,11 +1,11 @@
 """Configurations: fields that say where their value comes from, the scales, the presets of a paper, and its curves."""
-from __future__ import annotations
 
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from common.errors import RelicError
 

@@ -4,10 +4,10 @@ TensorFlow's kernels for the filter gradient reach a fraction of what its matrix
 channels: `python -m experiments.speed_cheng` measures it. The gradient of a tap of the kernel is one product,
 (channels in, positions) times (positions, channels out), over the samples that the tap meets.
 """
-from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 from common import backend
 from common.backend import keras, ops
@@ -87,7 +87,7 @@ def _phases(x: Any, size: int, stride: int, height: Any, width: Any) -> list[lis
     """Return x, padded as "same" does, by its row and column modulo the stride: contiguous, so that taps are slices."""
     reach = -(-size // stride) - 1
     sides = []
-    for length, outputs in zip(ops.shape(x)[1:3], (height, width)):
+    for length, outputs in zip(ops.shape(x)[1:3], (height, width), strict=True):
         before = ops.maximum((outputs - 1) * stride + size - length, 0) // 2
         sides.append([before, ops.maximum((outputs + reach) * stride - length - before, 0)])
     padded = ops.pad(x, [[0, 0], *sides, [0, 0]])

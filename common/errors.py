@@ -1,10 +1,9 @@
 """What a user sees when something goes wrong: one sentence and a non-zero exit status."""
-from __future__ import annotations
 
 import errno
 import os
 import sys
-from typing import Callable
+from collections.abc import Callable
 
 
 class RelicError(ValueError):

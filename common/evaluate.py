@@ -1,9 +1,9 @@
 """One way to get a number: a codec turns a picture into bytes and back, bytes are counted and uint8 is compared."""
-from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Callable, Iterable, Protocol, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 

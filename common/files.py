@@ -1,13 +1,13 @@
 """Where results lie, and files that appear whole or not at all."""
-from __future__ import annotations
 
 import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 
 def results_dir() -> Path:

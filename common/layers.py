@@ -2,7 +2,6 @@
 
 And the kernel of bicubic interpolation, which some of them are compared with or start from.
 """
-from __future__ import annotations
 
 from typing import Any
 

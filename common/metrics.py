@@ -9,10 +9,10 @@ and the difference q = x - y of two pictures,
 which is the usual definition with four filtered maps instead of five. Rounding errors are relative to p^2 and do not
 touch the numerators, so float32 values and gradients are several times closer to float64 than the textbook form's.
 """
-from __future__ import annotations
 
 import math
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np

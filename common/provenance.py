@@ -1,5 +1,4 @@
 """What a result says of the program that made it: commit, command, versions, machine."""
-from __future__ import annotations
 
 import os
 import platform

@@ -1,5 +1,4 @@
 """Which Keras stack this environment has, found without importing it, and silence while it starts."""
-from __future__ import annotations
 
 import importlib.util
 import os

@@ -1,7 +1,6 @@
 """Networks on large pictures: strip by strip, so that memory holds the activations of a strip and not of a picture."""
-from __future__ import annotations
 
-from typing import Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 

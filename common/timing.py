@@ -1,8 +1,8 @@
 """How long programs take side by side: works that take turns, so that what else runs meets all of them alike."""
-from __future__ import annotations
 
 import time
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -1,4 +1,5 @@
 """Experiments: one module per published table or figure; `python -m experiments` lists them."""
+
 import pkgutil
 
 

@@ -8,7 +8,6 @@ An experiment is a module with TABLE (`<paper>/<table>`), ROWS (label as printed
 scale) and a docstring whose first line says what it shows. Figures and audits have a TABLE too, with rows or without;
 what concerns all papers has one without a paper.
 """
-from __future__ import annotations
 
 import argparse
 import importlib

@@ -6,7 +6,6 @@
 Bicubic interpolation on Kodak and on the named pictures, what SSIM pictures of the printed PSNR have, the filter of the
 re-scaling, averages, Eq. 1 and 2 as printed, parameters and operations, and what a code takes beside JPEG.
 """
-from __future__ import annotations
 
 from typing import Any
 

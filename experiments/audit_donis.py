@@ -6,7 +6,6 @@
 The measures that the figures plot, recomputed from the authors' logs and on pictures without detail or colour, next to
 the measures that the labels name; the code's rate without a binarizer; batch sizes by what two metrics divide by.
 """
-from __future__ import annotations
 
 from typing import Any
 

@@ -6,7 +6,6 @@
 Every codec's worst quality, a flat picture, different pictures compared with each other, and fourteen other mistakes,
 on Kodak, next to the printed values.
 """
-from __future__ import annotations
 
 from typing import Any
 

@@ -5,7 +5,6 @@
 
 When the networks of an entry are all there, its experiment is run, which writes its table.
 """
-from __future__ import annotations
 
 from common.tables import campaign
 

@@ -5,7 +5,6 @@
 
 Networks that differ in one thing, on Kodak scaled to 200x200. Positive is what the paper says.
 """
-from __future__ import annotations
 
 from common.config import presets
 from common.tables.command import Options, main
@@ -20,7 +19,7 @@ NETWORKS = {"grey": config.GREY, "grey_without_skips": config.GREY_WITHOUT_SKIPS
 FURTHER = {
     name: preset
     for name, preset in presets(config).items()
-    if name.startswith(("grey", "baseline")) and preset not in (config.GREY_DILATION2,) or name == "rgb"
+    if (name.startswith(("grey", "baseline")) and preset not in (config.GREY_DILATION2,)) or name == "rgb"
 }
 MINUTES = 3
 

@@ -6,7 +6,6 @@
 Differences between trainings are judged against what training the same network again changes, in the authors' own logs
 and in ours.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

@@ -7,7 +7,6 @@
 Two trained codecs are two points of different rate and quality: each is also used at the settings around the rate that
 the other one takes, and the differences at equal rate are taken, picture by picture. Positive is what the paper says.
 """
-from __future__ import annotations
 
 from common.config import presets
 from common.tables.command import Options, main

@@ -8,7 +8,6 @@ The paper names none of its four pictures: here they are lena, house, peppers an
 of Set12, those of classic5 and the means of both are measured too, with BD-rate and BD-PSNR against JPEG. Networks
 without weights are left out.
 """
-from __future__ import annotations
 
 from common.config import presets
 from common.tables.command import Options, main

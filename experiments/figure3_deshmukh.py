@@ -7,7 +7,6 @@
 Before is the JPEG file of the data set (--data DIR: a folder of such files), after is the picture's complete .rlic
 file with the paper's dynamic Huffman coder. Other ways to store the same pictures stand beside them.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

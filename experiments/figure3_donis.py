@@ -6,7 +6,6 @@
 
 Drawn are the squared PSNR, which the paper calls PSNR, of the authors' logs and of ours, and the same on correct axes.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

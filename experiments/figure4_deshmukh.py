@@ -7,7 +7,6 @@
 Pictures of 200x200 are written in a format and read; their code is saved as a picture in the same format, read and
 restored, and the result written in the format again. What saving the code in a lossy format costs is judged.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

@@ -5,7 +5,6 @@
 Every cell is met to its last digit. Beside the printed columns: how many values every output has, as a multiple of the
 input's, and multiply-accumulates. The code is larger than the picture.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

@@ -1,9 +1,8 @@
 """Figure 5 of Paka and Khatter: test pictures and what the trained autoencoder gives back, with PSNR.
 
-    python -m experiments.figure5_paka                  # shipped weights: a minute at most
-    python -m experiments.figure5_paka --scale smoke    # the same with a training of two steps
+python -m experiments.figure5_paka                  # shipped weights: a minute at most
+python -m experiments.figure5_paka --scale smoke    # the same with a training of two steps
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

@@ -1,8 +1,7 @@
 """Figure 6 of Paka and Khatter: training and validation loss over the epochs, from the log of our training.
 
-    python -m experiments.figure6_paka    # seconds: reads the log that is shipped with the weights
+python -m experiments.figure6_paka    # seconds: reads the log that is shipped with the weights
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

@@ -6,7 +6,6 @@
 The test pictures with the lowest SSIM, a few at fixed ranks, and the same ones through the network as the paper
 describes it.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

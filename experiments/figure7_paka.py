@@ -6,7 +6,6 @@
 The paper gives neither rates nor settings. Here every codec has the coarsest setting that reaches the PSNR of the
 autoencoder in 8 bits a value; bits per pixel and PSNR stand under each picture.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

@@ -6,7 +6,6 @@
 The printed curves are those of Table 1. Ours are of our test pictures: the autoencoder without coding, and each codec
 at 1 bit per pixel and at its coarsest setting.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

@@ -7,9 +7,8 @@
 A plot of two panels (PSNR and MS-SSIM in dB over bits per pixel), BD-rates against JPEG, and times. A paper takes part
 by CURVES in its config.
 """
-from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import papers
 from common.comparison import command

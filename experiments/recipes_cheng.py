@@ -4,9 +4,8 @@
     python -m experiments.recipes_cheng --scale smoke    # a minute: trains for one step, checks the plumbing
     python -m experiments.recipes_cheng --train          # trains them: about an hour on two cores
 
-Each recipe differs in one thing from another one, which the claims name. The paper's own schedule, 2 million steps, is none of them.
+Each recipe differs in one thing from another one, which the claims name. The paper's own schedule is none of them.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

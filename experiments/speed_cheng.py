@@ -5,7 +5,6 @@
 
 The paper prints no times. Compared works take turns in one run; a running campaign pauses.
 """
-from __future__ import annotations
 
 from typing import Any
 

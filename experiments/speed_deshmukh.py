@@ -6,7 +6,6 @@
 Training steps, and pictures of 200x200 compressed to bytes and decompressed, by the compared networks in turn, with
 bicubic up-sampling and with the SRGAN. Ratios are compared with the paper's; its times are of a GPU.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

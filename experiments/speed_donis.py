@@ -6,7 +6,6 @@
 Training steps and inference with random pictures, the compared networks in turn; the paper says that 16 iterations
 would take about thirty times as long as one.
 """
-from __future__ import annotations
 
 from typing import Any
 

@@ -8,7 +8,6 @@ The baseline as Jiang et al. have it stands beside the one that the paper descri
 Of several trainings the first is measured, or the one that `--seeds` names.
 Plain bicubic interpolation from a code of the same size is what every picture has to beat.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

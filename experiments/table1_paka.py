@@ -8,7 +8,6 @@ Proposed: our training on our test pictures; only its mean compares, as the pape
 columns: the worst PSNR the codec can give, which is above what is printed. Beside them: the setting at which each codec
 reaches the proposed PSNR and the bits it then takes, and the bits that the paper does not count.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

@@ -1,10 +1,9 @@
 """Table 2 of Cheng et al. (2019): kernel size of the networks with a hyperprior, Kodak, trained for MSE.
 
-    python -m experiments.table2_cheng                  # shipped weights, every picture to bytes and back: minutes
-    python -m experiments.table2_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
-    python -m experiments.table2_cheng --scale paper --train    # the paper's own schedule
+python -m experiments.table2_cheng                  # shipped weights, every picture to bytes and back: minutes
+python -m experiments.table2_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
+python -m experiments.table2_cheng --scale paper --train    # the paper's own schedule
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

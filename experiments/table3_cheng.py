@@ -1,10 +1,9 @@
 """Table 3 of Cheng et al. (2019): kernel size of the auxiliary autoencoder, Kodak, trained for MS-SSIM.
 
-    python -m experiments.table3_cheng                  # shipped weights, every picture to bytes and back: minutes
-    python -m experiments.table3_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
-    python -m experiments.table3_cheng --scale paper --train    # the paper's own schedule
+python -m experiments.table3_cheng                  # shipped weights, every picture to bytes and back: minutes
+python -m experiments.table3_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
+python -m experiments.table3_cheng --scale paper --train    # the paper's own schedule
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

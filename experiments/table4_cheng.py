@@ -7,7 +7,6 @@
 The table spans 0.23 dB, so its content is the differences to Hyperprior-9, which are judged over pictures and seeds.
 Every row is also set against JPEG at equal counted bits.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

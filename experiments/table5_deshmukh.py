@@ -8,7 +8,6 @@ The up-sampling is bicubic interpolation, as in training; the paper's SRGAN stan
 Of several trainings the first is measured, or the one that `--seeds` names.
 Plain bicubic interpolation from a code of the same size is what every picture has to beat.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

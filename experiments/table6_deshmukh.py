@@ -1,9 +1,8 @@
 """Table 6 of Deshmukh and Pollett: pictures of 200x200 and their reconstructions by the proposed model, grey.
 
-    python -m experiments.table6_deshmukh                  # shipped weights: half a minute
-    python -m experiments.table6_deshmukh --scale smoke    # the same with a training of two steps
+python -m experiments.table6_deshmukh                  # shipped weights: half a minute
+python -m experiments.table6_deshmukh --scale smoke    # the same with a training of two steps
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

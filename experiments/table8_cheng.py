@@ -4,7 +4,6 @@
 
 Every cell is met to its last digit but one: the output channels of Tconv4 are a misprint.
 """
-from __future__ import annotations
 
 from typing import Any
 

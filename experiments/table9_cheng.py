@@ -5,7 +5,6 @@
 Beside the printed columns: FLOPs by Eq. 2 at every layer's own output (the paper counts the last sub-pixel layer after
 its rearrangement), multiply-accumulates that are carried out, and receptive fields in pixels.
 """
-from __future__ import annotations
 
 from common.tables.command import Options, main
 from common.tables.document import Reproduction

@@ -1,5 +1,4 @@
 """The five papers; `load` gives a trained codec of any of them."""
-from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path

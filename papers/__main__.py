@@ -1,11 +1,11 @@
 """The command `relic`: list presets, train them, and code pictures with them."""
-from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import papers
 from common.command_line import Parser, minutes
@@ -173,7 +173,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(f"{'picture':24} {'bpp':>8} {'payload':>8} {'estimate':>8} {'PSNR':>8} {'MS-SSIM':>8}")
     estimate = getattr(codec, "rate_estimate", lambda image: None)  # a codec around JPEG has no likelihoods
     rows = [_show(evaluate.measure(codec, image, name), estimate(image)) for name, image in pictures]
-    print(f"{'mean':24} " + " ".join(_shown(mean_of_known(column)) for column in zip(*rows)))
+    print(f"{'mean':24} " + " ".join(_shown(mean_of_known(column)) for column in zip(*rows, strict=True)))
 
 
 def _show(measured: Any, rate_estimate: float | None) -> list[float | None]:

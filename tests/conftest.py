@@ -1,10 +1,10 @@
 """What all tests share: golden files, and one sentence instead of tracebacks where no Keras stack is installed."""
-from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 

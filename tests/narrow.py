@@ -1,10 +1,10 @@
 """What several test files share: narrow networks with known weights, pictures, gradients, a toy model."""
-from __future__ import annotations
 
 import dataclasses
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def gradients(function: Callable[[Any], Any], x: np.ndarray, upstream: np.ndarra
     values = list(variables.values())
     compute = {"tensorflow": _tensorflow_gradients, "jax": _jax_gradients, "torch": _torch_gradients}[backend.BACKEND]
     y, x_gradient, others = compute(function, x, upstream, layer, values)
-    return y, x_gradient, dict(zip(variables, others))
+    return y, x_gradient, dict(zip(variables, others, strict=True))
 
 
 def _tensorflow_gradients(function, x, upstream, layer, values):

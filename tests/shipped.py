@@ -1,9 +1,8 @@
 """What the shipped weights do with the embedded pictures, and how it is compared with tests/golden/<preset>.json."""
-from __future__ import annotations
 
 import base64
 import json
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ def smallest(model: str) -> str:
     return min(first_seeds(model), key=lambda key: paths[key].stat().st_size)
 
 
-@lru_cache(maxsize=None)
+@cache
 def pictures() -> dict[str, np.ndarray]:
     """Return the embedded photographs by name."""
     return dict(data.images("sample"))

@@ -1,5 +1,4 @@
 """Both stacks behave alike: GDN and its gradients, bounds, noise, names of weights, sampling; and a stack is chosen."""
-from __future__ import annotations
 
 import os
 import subprocess

@@ -1,9 +1,8 @@
 """Cheng et al. (2019): parameter counts of Table 9, structure, loss, gradients, settings, weights that return."""
-from __future__ import annotations
 
 import dataclasses
 import itertools
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from narrow import narrow, narrow_model, picture, save
 from common import backend
 from common import config as common_config
 from common.errors import RelicError
+from common.layers import keras_kind
 from common.training import checkpoints, weights
 from papers.cheng_resnet import codec, config, train
 from papers.cheng_resnet import model as model_module
@@ -47,12 +47,17 @@ STEPS = [
 ]
 
 
+def is_kind(layer, kind):
+    """Return whether a layer is of a class of this name, or one of Keras' own that a layer of ours computes."""
+    return kind in (type(layer).__name__, keras_kind(layer))
+
+
 def layers(transform, kind):
     """Return the layers of a Keras class in a functional model, by name."""
-    return {layer.name: layer for layer in transform.layers if type(layer).__name__.removeprefix("Phase") == kind}
+    return {layer.name: layer for layer in transform.layers if is_kind(layer, kind)}
 
 
-@lru_cache(maxsize=None)
+@cache
 def network(preset):
     """Return a preset's network to look at, as wide as in the paper."""
     return model_module.Model(getattr(config, preset.upper()))
@@ -223,7 +228,7 @@ def test_the_training_output_depends_on_the_inputs_the_seed_and_the_step_alone()
 X = picture(64, 128)[None] / np.float32(255)
 
 
-@lru_cache(maxsize=None)
+@cache
 def saved_and_loaded(preset, folder):
     """Return a network with known weights and the codec of its weights file."""
     model = narrow_model(preset)
@@ -251,7 +256,7 @@ def test_saved_weights_give_the_same_reconstruction_bit_for_bit(preset, folder):
     assert loaded.config == model.config
     expected, measured = outputs(model), outputs(loaded.model)
     assert len(expected) == len(measured) == (3 if preset.startswith("baseline") else 4)
-    for one, other in zip(expected, measured):
+    for one, other in zip(expected, measured, strict=True):
         np.testing.assert_array_equal(one, other)
     y, x_hat = expected[:2]
     assert np.unique(np.rint(y)).size > 8 and 0.01 < x_hat.std() < 0.5  # neither empty nor saturated
@@ -265,7 +270,7 @@ def test_two_architectures_never_give_equal_outputs(folder):
     """Weights depend on a variable's name and shape alone, so two networks that were built alike would agree."""
     given = {preset: outputs(saved_and_loaded(preset, folder)[0]) for preset in ARCHITECTURES}
     for one, other in itertools.combinations(ARCHITECTURES, 2):
-        equal = [np.array_equal(a, b) for a, b in zip(given[one], given[other])]
+        equal = [np.array_equal(a, b) for a, b in zip(given[one], given[other], strict=False)]
         assert len(given[one]) != len(given[other]) or not all(equal), (one, other)
 
 

@@ -1,10 +1,9 @@
 """The codec: exact round trips of any size, counted rates near the estimate, damage refused, stacks that agree."""
-from __future__ import annotations
 
 import base64
 import dataclasses
 import time
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -28,7 +27,7 @@ def codec(tmp_path_factory):
     """Return a function from a preset's name to a narrow codec with known weights."""
     folder = tmp_path_factory.mktemp("weights")
 
-    @lru_cache(maxsize=None)
+    @cache
     def codec(preset):
         return Codec(weights.load(save(folder / f"{preset}.safetensors", preset, narrow_model(preset))))
 
@@ -194,7 +193,7 @@ WITHOUT_LIKELIHOODS = ("zhao_mixedres/", "donis_convlstm/", "deshmukh_irm/")
 WITH_LIKELIHOODS = [model for model in MODELS if not model.startswith(WITHOUT_LIKELIHOODS)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def shipped_codec(model):
     """Return the scale and seed, and the codec, of a preset's smallest weights."""
     key = shipped.smallest(model)

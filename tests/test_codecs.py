@@ -1,5 +1,4 @@
 """Classical codecs: any picture comes back, colours are rounded, and other decoders read the same files."""
-from __future__ import annotations
 
 import io
 import os
@@ -273,7 +272,7 @@ def test_a_batch_is_what_its_pictures_are(shape):
     before = images.copy()
     found = codecs.jpeg_round_trip(images, 40, "4:4:4")
     assert found.shape == shape and found.dtype == np.uint8
-    assert all((one == coded(Jpeg(40, "4:4:4"), image)).all() for one, image in zip(found, images))
+    assert all((one == coded(Jpeg(40, "4:4:4"), image)).all() for one, image in zip(found, images, strict=True))
     assert (images == before).all()
 
 

@@ -1,5 +1,4 @@
 """Comparisons of codecs: changes of rate in closed form, what is measured on which pictures, files, the command."""
-from __future__ import annotations
 
 import csv
 import io
@@ -67,7 +66,7 @@ def test_a_codec_with_a_share_of_jpegs_bytes_for_its_picture_changes_the_rate_by
 
 def test_pictures_count_equally_and_the_interval_lies_around_their_mean():
     shares = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
-    changes, _ = judged([entry("ours", name, s * RATES, RATES) for name, s in zip(NAMES, shares)])
+    changes, _ = judged([entry("ours", name, s * RATES, RATES) for name, s in zip(NAMES, shares, strict=True)])
     found = changes["ours"]["psnr"]
     assert found["percent"] == pytest.approx(-25)
     assert -50 < found["interval"][0] < -30 and -20 < found["interval"][1] < 0
@@ -315,9 +314,13 @@ def test_the_files_say_the_same_as_the_json(pictures):
     lines = list(csv.DictReader(io.StringIO(path.with_suffix(".csv").read_text())))
     assert [(line["codec"], line["quality"]) for line in lines][:2] == [("Half", "PSNR"), ("Half", "MS-SSIM in dB")]
     assert float(lines[0]["percent"]) == document["changes"][0]["psnr"]["percent"]
-    jpeg, half, some = json.loads(path.with_name("rd_kodak_curves.json").read_text())
+    jpeg, half, _some = json.loads(path.with_name("rd_kodak_curves.json").read_text())
     assert half["name"] == "Half" and set(half["results"]) == {
-        "bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time"
+        "bpp",
+        "psnr-rgb",
+        "ms-ssim-rgb",
+        "encoding_time",
+        "decoding_time",
     }
     points = [p for p in document["points"] if p["codec"] == "JPEG"]
     assert jpeg["results"]["bpp"] == pytest.approx(np.mean([p["bpp"] for p in points], axis=0))

@@ -1,5 +1,4 @@
 """Data sets: what is read, what is refused, where sets come from, and what training draws from them."""
-from __future__ import annotations
 
 import functools
 import hashlib
@@ -70,10 +69,18 @@ def places(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("channels", [3, 0], ids=["rgb", "grey"])
-@pytest.mark.parametrize("name, options", [
-    ("a.png", {}), ("a.bmp", {}), ("a.tif", {}), ("a.TIFF", {"compression": "tiff_lzw"}),
-    ("a.webp", {"lossless": True}), ("a.PPM", {}), ("a.pgm", {}),
-])
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("a.png", {}),
+        ("a.bmp", {}),
+        ("a.tif", {}),
+        ("a.TIFF", {"compression": "tiff_lzw"}),
+        ("a.webp", {"lossless": True}),
+        ("a.PPM", {}),
+        ("a.pgm", {}),
+    ],
+)
 def test_lossless_files_are_read_exactly(tmp_path, name, options, channels):
     image = noise(channels=channels)
     file_format = {".tif": "TIFF", ".ppm": "PPM", ".pgm": "PPM"}.get(name[1:].lower(), name[2:].upper())
@@ -107,8 +114,9 @@ def test_a_palette_is_looked_up(tmp_path):
 
 def test_a_bilevel_picture_becomes_grey_0_and_255(tmp_path):
     image = Image.fromarray(np.array([[0, 255], [255, 255]], np.uint8)).convert("1")
-    np.testing.assert_array_equal(data.read_image(write(tmp_path / "b.png", encoded(image, "PNG"))),
-                                  [[0, 255], [255, 255]])
+    np.testing.assert_array_equal(
+        data.read_image(write(tmp_path / "b.png", encoded(image, "PNG"))), [[0, 255], [255, 255]]
+    )
 
 
 def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
@@ -148,10 +156,18 @@ def test_other_colour_spaces_and_several_pictures_in_a_file_are_refused_by_name(
         data.read_image(write(tmp_path / "film.tif", film))
 
 
-@pytest.mark.parametrize("orientation, turned", [
-    (1, lambda x: x), (2, np.fliplr), (3, lambda x: np.rot90(x, 2)), (4, np.flipud),
-    (5, lambda x: x.swapaxes(0, 1)), (6, lambda x: np.rot90(x, -1)), (8, np.rot90),
-])
+@pytest.mark.parametrize(
+    "orientation, turned",
+    [
+        (1, lambda x: x),
+        (2, np.fliplr),
+        (3, lambda x: np.rot90(x, 2)),
+        (4, np.flipud),
+        (5, lambda x: x.swapaxes(0, 1)),
+        (6, lambda x: np.rot90(x, -1)),
+        (8, np.rot90),
+    ],
+)
 def test_an_exif_orientation_is_applied(tmp_path, orientation, turned):
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -161,8 +177,16 @@ def test_an_exif_orientation_is_applied(tmp_path, orientation, turned):
     assert np.abs(x.astype(int) - turned(smooth())).mean() < 3
 
 
-KINDS = [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("BMP", {}), ("WEBP", {}), ("TIFF", {}),
-         ("TIFF", {"compression": "tiff_lzw"}), ("PPM", {})]
+KINDS = [
+    ("PNG", {}),
+    ("JPEG", {}),
+    ("JPEG", {"progressive": True}),
+    ("BMP", {}),
+    ("WEBP", {}),
+    ("TIFF", {}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    ("PPM", {}),
+]
 
 
 @pytest.mark.parametrize("file_format, options", KINDS, ids=lambda kind: str(kind))
@@ -191,10 +215,15 @@ def test_no_flipped_bit_of_a_png_gives_another_picture():
     assert refused >= len(whole) - 12  # the empty last chunk
 
 
-@pytest.mark.parametrize("content, reason", [
-    (b"", "the file is empty"), (b"hello, world" * 9, "not a PNG"), (b"\x89PNG\r\n\x1a\n", "cannot read"),
-    (b"GIF89a" + bytes(50), "not a PNG"),
-])
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "the file is empty"),
+        (b"hello, world" * 9, "not a PNG"),
+        (b"\x89PNG\r\n\x1a\n", "cannot read"),
+        (b"GIF89a" + bytes(50), "not a PNG"),
+    ],
+)
 def test_a_file_without_a_picture_is_refused_with_its_path(tmp_path, content, reason):
     path = write(tmp_path / "x.png", content)
     with pytest.raises(RelicError, match=reason) as refusal:
@@ -223,8 +252,10 @@ def test_a_written_png_reads_back(tmp_path, shape):
     image = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
     data.write_png(tmp_path / "new" / "a.png", image)
     np.testing.assert_array_equal(data.read_image(tmp_path / "new" / "a.png"), image)
-    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "new" / "a.png"), cv2.IMREAD_UNCHANGED),
-                                  image[..., ::-1] if image.ndim == 3 else image)
+    np.testing.assert_array_equal(
+        cv2.imread(str(tmp_path / "new" / "a.png"), cv2.IMREAD_UNCHANGED),
+        image[..., ::-1] if image.ndim == 3 else image,
+    )
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -232,6 +263,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
     def full(*_):
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError):
         data.write_png(tmp_path / "a.png", noise(seed=1))
@@ -342,7 +374,10 @@ def test_an_npz_file_holds_its_splits(tmp_path):
 def test_the_embedded_set_is_three_colour_photographs():
     found = data.images("sample")
     assert [(stem, x.shape) for stem, x in found] == [
-        ("astronaut", (512, 512, 3)), ("chelsea", (300, 451, 3)), ("coffee", (400, 600, 3))]
+        ("astronaut", (512, 512, 3)),
+        ("chelsea", (300, 451, 3)),
+        ("coffee", (400, 600, 3)),
+    ]
     pixels = hashlib.sha256(b"".join(x.tobytes() for _, x in found)).hexdigest()
     assert pixels == "172baba871eef265a6254fa891900846e8150597302b19e0583b52924ac64be7"
 
@@ -389,8 +424,8 @@ def test_a_patch_is_a_window_of_a_picture(patches):
     assert x.shape == (500, 32, 32, 3) and x.dtype == np.uint8
     tops, lefts = x[:, 0, 0, 0], x[:, 0, 0, 1]
     plane = coordinates(150, 150, 0)[:, :, :2]
-    for patch, top, left in zip(x, tops, lefts):
-        np.testing.assert_array_equal(patch[:, :, :2], plane[top:top + 32, left:left + 32])
+    for patch, top, left in zip(x, tops, lefts, strict=True):
+        np.testing.assert_array_equal(patch[:, :, :2], plane[top : top + 32, left : left + 32])
         assert (patch[:, :, 2] == patch[0, 0, 2]).all()
     wide = x[:, 0, 0, 2] == 1
     assert 200 < wide.sum() < 300  # every picture is equally likely
@@ -452,8 +487,24 @@ def test_patches_come_faster_than_the_fastest_training_step_takes_them(tmp_path)
     assert 20 * 16 / (time.process_time() - start) > 300
 
 
-@pytest.mark.parametrize("name", ["kodak", "set12", "set14", "classic5", "clic", "clic_subset", "clic/train", "sample",
-                                  "bsds500", "bsds500/val", "Kodak", "cifar10/test", "imagenet2012/test"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kodak",
+        "set12",
+        "set14",
+        "classic5",
+        "clic",
+        "clic_subset",
+        "clic/train",
+        "sample",
+        "bsds500",
+        "bsds500/val",
+        "Kodak",
+        "cifar10/test",
+        "imagenet2012/test",
+    ],
+)
 def test_training_on_a_test_set_is_refused_by_name(tmp_path, name):
     write(tmp_path / "own" / name / "a.png", noise(40, 40))
     with pytest.raises(RelicError, match=f"{name} is or holds a test set"):
@@ -562,8 +613,9 @@ def test_a_set_that_cannot_be_fetched_says_how_to_get_it():
 
 def test_the_command_line_lists_the_sets_with_terms_and_places(tmp_path):
     write(tmp_path / "own" / "kodak" / "kodim01.png", noise())
-    listed = subprocess.run([sys.executable, "-m", "common.data", "list"], capture_output=True, text=True, check=True,
-                            cwd=ROOT).stdout
+    listed = subprocess.run(
+        [sys.executable, "-m", "common.data", "list"], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
     kodak = next(line for line in listed.splitlines() if line.startswith("kodak "))
     assert str(tmp_path / "own" / "kodak") in kodak and "unrestricted use" in kodak
     assert len(listed.splitlines()) == len(fetch.KNOWN)
@@ -591,8 +643,16 @@ def prepared(tmp_path_factory):
         pkg_dir_path = Path(__file__).parent
 
         def _info(self):
-            return tfds.core.DatasetInfo(builder=self, disable_shuffling=True, features=tfds.features.FeaturesDict({
-                "label": tfds.features.ClassLabel(num_classes=5), "image": tfds.features.Image(shape=(None, None, 3))}))
+            return tfds.core.DatasetInfo(
+                builder=self,
+                disable_shuffling=True,
+                features=tfds.features.FeaturesDict(
+                    {
+                        "label": tfds.features.ClassLabel(num_classes=5),
+                        "image": tfds.features.Image(shape=(None, None, 3)),
+                    }
+                ),
+            )
 
         def _split_generators(self, dl_manager):
             return {"train": self._generate_examples(range(5)), "test": self._generate_examples(range(5, 7))}
@@ -670,7 +730,8 @@ def test_kodak_has_a_builder_that_verifies_its_downloads(server, tmp_path, monke
     monkeypatch.setattr(fetch, "KODAK_URL", server.url)
     monkeypatch.delitem(sys.modules, "common.data.kodak_builder", raising=False)
     builder = importlib.import_module("common.data.kodak_builder").Kodak(
-        data_dir=tmp_path / "prepared", file_format="array_record")
+        data_dir=tmp_path / "prepared", file_format="array_record"
+    )
     monkeypatch.delitem(sys.modules, "common.data.kodak_builder")
     second = server.files["kodim02.png"]
     server.files["kodim02.png"] = encoded(noise(seed=9), "PNG")

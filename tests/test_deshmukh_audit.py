@@ -1,5 +1,4 @@
 """Deshmukh and Pollett: the printed numbers against each other, and the audit's measures against closed forms."""
-from __future__ import annotations
 
 import math
 

@@ -1,5 +1,4 @@
 """Deshmukh's sentences: known differences judged, codes and steps by closed forms, starts that cannot learn."""
-from __future__ import annotations
 
 import json
 from types import SimpleNamespace
@@ -140,7 +139,7 @@ def test_below_five_pictures_there_is_no_interval_and_nothing_is_judged():
 def of_grey(**fields):
     """Return entries of the grey networks with fields (trainings, pictures)."""
     parts = [entries_of("grey", name, values) for name, values in fields.items()]
-    return [{key: value for part in of_one for key, value in part.items()} for of_one in zip(*parts)]
+    return [{key: value for part in of_one for key, value in part.items()} for of_one in zip(*parts, strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -256,7 +255,7 @@ def test_measurements_are_one_a_preset_training_and_picture_in_its_own_colours(m
     places = [(entry["row"], entry["seed"], entry["picture"]) for entry in found]
     expected = [(PLAIN, 0), ("grey", 0), ("grey", 2), ("rgb", 1)]
     assert places == [(row, seed, name) for row, seed in expected for name in PICTURES[:2]]
-    by_place = dict(zip(places, found))
+    by_place = dict(zip(places, found, strict=True))
     x = scaled(pictures[1][1], 3)
     expected_psnr = metrics.psnr(x, Shifted(1, 3).restored(Shifted(1, 3).code(x), x))
     assert by_place["rgb", 1, PICTURES[1]]["psnr"] == pytest.approx(expected_psnr, abs=1e-6)
@@ -399,7 +398,7 @@ def everything(presets_there=PRESETS, trainings=2):
         count = 1 if row == PLAIN else trainings
         own = names[:5] if row == PLAIN else names
         parts = [entries_of(row, name, spread(20 + i, 1.0, count, seed=7 * i + j)) for j, name in enumerate(own)]
-        found += [{key: value for part in of_one for key, value in part.items()} for of_one in zip(*parts)]
+        found += [{key: value for part in of_one for key, value in part.items()} for of_one in zip(*parts, strict=True)]
     return found
 
 

@@ -1,5 +1,4 @@
 """The codec of Deshmukh and Pollett: pictures of any size, both entropy coders, decoding by the SRGAN, damage."""
-from __future__ import annotations
 
 import dataclasses
 import functools
@@ -77,7 +76,7 @@ def few_layers(monkeypatch):
 def stored_of(tmp_path_factory):
     """Return a function that gives weights of a preset's narrow networks of few layers, near interpolation."""
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def made(preset, **options):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(model, "DEPTH", 1)
@@ -91,7 +90,7 @@ def stored_of(tmp_path_factory):
 def codec_of(stored_of):
     """Return a function that makes the codec of such weights; tests leave them as they are."""
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def made(preset, **options):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(model, "DEPTH", 1)

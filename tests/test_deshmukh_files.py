@@ -1,5 +1,4 @@
 """Figures 3 and 4 of Deshmukh and Pollett: counted files against closed forms, what lossy formats cost, stand-ins."""
-from __future__ import annotations
 
 import dataclasses
 import importlib

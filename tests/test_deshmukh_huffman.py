@@ -1,5 +1,4 @@
 """Dynamic Huffman coding: exact round trips, a slow coder from the definition, sizes against proofs, damage."""
-from __future__ import annotations
 
 import collections
 import heapq
@@ -136,7 +135,7 @@ class SlowCoder:
         """Gallager's theorem, and that no code has fewer bits for the counts so far."""
         weights = [node.weight for node in self.nodes]
         assert weights == sorted(weights) and self.nodes[-1].parent is None and len(self.nodes) % 2 == 1
-        for left, right in zip(self.nodes[:-1:2], self.nodes[1::2]):
+        for left, right in zip(self.nodes[:-1:2], self.nodes[1::2], strict=True):
             assert left.parent.children == [left, right]
             assert left.parent.weight == left.weight + right.weight
         assert {byte: leaf.weight for byte, leaf in self.leaves.items()} == counts

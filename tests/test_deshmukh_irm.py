@@ -1,8 +1,7 @@
 """Deshmukh and Pollett: networks by hand, their start, up-sampling, Eq. 2, the SRGAN's losses, operations, presets."""
-from __future__ import annotations
 
 import dataclasses
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -69,7 +68,7 @@ def known_network(build, settings):
     return known(type("Holder", (), {"transforms": {network.name: network}})).transforms[network.name]
 
 
-@lru_cache(maxsize=None)
+@cache
 def icm_of(preset):
     return known_network(model.icm, narrow(preset))
 
@@ -80,7 +79,7 @@ def irm_of(preset):
     return narrow_irm(own.channels, own.architecture, own.skips, own.separable)
 
 
-@lru_cache(maxsize=None)
+@cache
 def narrow_irm(channels, architecture, skips, separable):
     fields = dict(channels=channels, architecture=architecture, skips=skips, separable=separable)
     return known_network(model.irm, narrow("grey", **fields))
@@ -104,7 +103,7 @@ class ByHand:
     def taps(self, x, stride=1, dilation=1):
         """Yield, for each of 3x3 taps, its place and the pixels that it meets under "same" padding."""
         outputs = [-(-side // stride) for side in x.shape[:2]]
-        totals = [max(0, (n - 1) * stride + 2 * dilation + 1 - side) for n, side in zip(outputs, x.shape)]
+        totals = [max(0, (n - 1) * stride + 2 * dilation + 1 - side) for n, side in zip(outputs, x.shape, strict=False)]
         x = np.pad(x, [*[(total // 2, total - total // 2) for total in totals], (0, 0)])
         for i, j in np.ndindex(3, 3):
             rows, columns = (slice(k * dilation, None, stride) for k in (i, j))
@@ -221,7 +220,7 @@ def test_without_skips_the_same_weights_give_another_picture_and_another_gradien
     found = [gradients(lambda x, irm=irm: irm(x, training=False), u, np.ones_like(u))[:2] for irm in irms]
     kernels = [backend.to_numpy(irm.get_layer("R3_2_conv").kernel) for irm in irms]
     np.testing.assert_array_equal(*kernels)
-    for ours, others in zip(*found):
+    for ours, others in zip(*found, strict=True):
         assert np.abs(ours - others).mean() > 0.01 * np.abs(others).mean()
 
 
@@ -260,7 +259,7 @@ def test_the_icm_has_the_papers_layers_in_their_order():
         "baseline_jiang",
         "grey_icm64",
     }
-    assert {count for count in maps.values()} == {3, 64}
+    assert set(maps.values()) == {3, 64}
 
 
 def structure(preset):
@@ -346,7 +345,7 @@ def test_one_step_moves_every_weight_of_both_networks(preset, few_layers):
 # --- counts --------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=None)
+@cache
 def full(preset):
     """Return the networks of a preset at full width."""
     settings = named(preset)
@@ -355,7 +354,7 @@ def full(preset):
     return {"icm": model.icm(settings), "irm": full_irm(settings.channels, settings.architecture, settings.separable)}
 
 
-@lru_cache(maxsize=None)
+@cache
 def full_irm(channels, architecture, separable):
     """Return an IRM at full width with skip connections, which have no weights."""
     return model.irm(named("grey", channels=channels, architecture=architecture, separable=separable))
@@ -481,7 +480,7 @@ def test_up_sampling_is_keys_cubic_with_edges_repeated(factor):
     found = upsampled(x, factor)
     assert found.shape == (2, 5 * factor, 7 * factor, 3) == tuple(Bicubic(factor).compute_output_shape(x.shape))
     assert found.dtype == np.float32 and not Bicubic(factor).weights
-    for one, expected in zip(found, x):
+    for one, expected in zip(found, x, strict=True):
         np.testing.assert_allclose(one, enlarged(expected, factor), atol=2e-6)
     assert tuple(Bicubic(factor).compute_output_shape((None, None, None, 1))) == (None, None, None, 1)
 
@@ -795,7 +794,7 @@ def test_the_generator_gets_the_cross_entropys_gradient_reversed_and_weighted():
     for network, factor in ((generator, -0.125), (judge, 1.0)):
         ours, expected = (tape.gradient(y, network.trainable_variables) for y in (found, plain))
         largest = max(np.abs(gradient).max() for gradient in expected)  # of biases before batch normalisation it is 0
-        for gradient, other in zip(ours, expected):
+        for gradient, other in zip(ours, expected, strict=True):
             np.testing.assert_allclose(gradient, factor * other, atol=1e-4 * largest)
         assert largest > 1e-4
 

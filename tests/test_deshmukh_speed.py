@@ -1,5 +1,4 @@
 """Deshmukh and Pollett's times: ratios against the numbers of the text, works that take turns, untrained codecs."""
-from __future__ import annotations
 
 import dataclasses
 
@@ -55,7 +54,7 @@ def test_published_ratios_are_the_quotients_of_the_texts_numbers():
     ]
     table = published.load(TABLE)
     assert table.rows == list(speed_deshmukh.ROWS)
-    for row, value in zip(table.rows, expected):
+    for row, value in zip(table.rows, expected, strict=True):
         assert verdicts.same_digits(value, table.printed(row, "Time")), row
     assert table.tolerances["Time"].around(1.0) == pytest.approx(0.2)
 

@@ -1,5 +1,4 @@
 """Tables 1 to 6 of Deshmukh and Pollett: rows, pictures, cells by hand, plain bicubic, stand-ins, what is missing."""
-from __future__ import annotations
 
 import dataclasses
 import functools
@@ -32,7 +31,9 @@ from papers.deshmukh_irm.reproduction.test_pictures import AVERAGE, bicubic, sca
 stack = pytest.mark.stack
 EXPERIMENTS = {number: importlib.import_module(f"experiments.table{number}_deshmukh") for number in range(1, 7)}
 OF_NUMBERS, OF_PICTURES = (1, 3, 5), (2, 4, 6)
-PRESETS = dict(zip(EXPERIMENTS, ("baseline_as_written", "baseline_as_written", "rgb", "rgb", "grey", "grey")))
+PRESETS = dict(
+    zip(EXPERIMENTS, ("baseline_as_written", "baseline_as_written", "rgb", "rgb", "grey", "grey"), strict=True)
+)
 ALL = pytest.mark.parametrize("number", EXPERIMENTS)
 SIDE = 48  # of the pictures in most tests
 NAMED_FILE = re.compile(r"^(\w+) is (\w+/\w+)\.(?:png|bmp), sha256 ([0-9a-f]{64})\.$")
@@ -66,7 +67,7 @@ def as_it_is(function, networks=()):
     return lambda *x: backend.to_numpy(function(*x))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def codec_of(preset, noise=0.002):
     """Return a preset's codec of narrow networks with few layers, near interpolation."""
     settings = config.at_scale(getattr(config, preset.upper()), "smoke")
@@ -143,9 +144,9 @@ def folder(tmp_path):
 @ALL
 def test_rows_are_the_published_ones_in_their_order_and_networks_are_the_tables(number):
     module, paper = EXPERIMENTS[number], published.load(f"deshmukh_irm/table{number}")
-    assert module.TABLE == f"deshmukh_irm/table{number}" and list(module.ROWS) == paper.rows
+    assert f"deshmukh_irm/table{number}" == module.TABLE and list(module.ROWS) == paper.rows
     needed = [PRESETS[number], *(["baseline_jiang"] if number < 3 else [])]
-    assert module.NETWORKS == {preset: getattr(config, preset.upper()) for preset in needed}
+    assert {preset: getattr(config, preset.upper()) for preset in needed} == module.NETWORKS
     assert (AVERAGE in module.ROWS) == (number in OF_NUMBERS) and module.ROWS.get(AVERAGE) is None
     assert (paper.test_set, paper.pictures) == ("named pictures", len(files_of(number)))
     assert paper.columns == (["PSNR", "SSIM"] if number in OF_NUMBERS else ["Reconstructed"])
@@ -414,7 +415,7 @@ def test_fewer_pictures_may_be_asked_for_and_smoke_takes_two(known, drawn):
 def test_pictures_of_a_folder_take_the_rows_in_their_order(number, shape, folder, known, nothing):
     options = options_of(number, data=folder)
     pictures = test_pictures.test_pictures(options, 3 if number == 3 else 1)
-    assert list(pictures.names.items()) == list(zip(files_of(number), "012"))
+    assert list(pictures.names.items()) == list(zip(files_of(number), "012", strict=False))
     first = next(iter(files_of(number)))
     assert pictures.note.startswith(f"In the rows stand other pictures: 0 as {first}, 1 as ")
     assert {x.shape for x in pictures.x.values()} == {shape} and pictures.about["name"] == "own"
@@ -503,7 +504,7 @@ def test_of_several_seeds_the_first_is_taken_and_nothing_is_trained(seen):
 
 
 def test_only_smoke_trains_what_is_missing(seen):
-    ship, done = seen
+    _ship, done = seen
     assert networks.one_codec(config.GREY, options_of(5, scale="smoke"))[0] == "grey"
     assert paper_tables.srgan_of(options_of(5, scale="smoke"))[0] == "srgan"
     expected = [(what, preset, "smoke", 0) for preset in ("grey", "srgan") for what in ("trained", "loaded")]
@@ -547,7 +548,7 @@ def test_a_gallery_has_each_picture_its_code_and_its_reconstructions_in_the_orde
         psnr[row] = metrics.psnr(x, x_hat)
     pictures = shown(found.figures[""])
     assert len(pictures) == len(expected) == 3 * (4 if number == 2 else 5)
-    for one, other in zip(pictures, expected):
+    for one, other in zip(pictures, expected, strict=True):
         np.testing.assert_array_equal(one, in_colours(other))
     texts = [text.get_text() for text in found.figures[""].texts]
     firsts = [text.partition(",")[0] for text in texts if text.endswith(", original") or text.rstrip(",") in psnr]

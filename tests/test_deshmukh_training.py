@@ -1,5 +1,4 @@
 """Deshmukh and Pollett: augmented images, trainings in parts that are stopped and go on, and what is shipped."""
-from __future__ import annotations
 
 import csv
 import dataclasses
@@ -72,7 +71,7 @@ def test_images_depend_on_the_seed_and_their_number_alone(drawn):
     again.batch(0, 7)
     np.testing.assert_array_equal(again.batch(3, 4), x)
     np.testing.assert_array_equal(np.concatenate([again.batch(6, 2), again.batch(7, 2)]), x)
-    assert not any(np.array_equal(a, b) for a, b in zip(other.batch(3, 4), x))
+    assert not any(np.array_equal(a, b) for a, b in zip(other.batch(3, 4), x, strict=True))
     assert len({image.tobytes() for step in range(10) for image in first.batch(step, 4)}) == 40
 
 
@@ -215,12 +214,12 @@ def test_a_turned_square_is_the_picture_at_turned_points(angle, flips):
     image = np.rint(waves(columns, rows)).astype(np.uint8)
     found = turned(image, size, angle, place, flips)
     reach = size / 2 * (abs(math.cos(angle)) + abs(math.sin(angle)))
-    middle = [reach + part * (side - 2 * reach) for part, side in zip(place, (90, 80))]
+    middle = [reach + part * (side - 2 * reach) for part, side in zip(place, (90, 80), strict=True)]
     i, j = np.mgrid[:size, :size] + 0.5 - size / 2
     across, down = flips[0] * j, flips[1] * i
     x = middle[0] + math.cos(angle) * across - math.sin(angle) * down - 0.5
     y = middle[1] + math.sin(angle) * across + math.cos(angle) * down - 0.5
-    assert -0.5 <= min(x.min(), y.min()) and x.max() <= 89.5 and y.max() <= 79.5
+    assert min(x.min(), y.min()) >= -0.5 and x.max() <= 89.5 and y.max() <= 79.5
     assert np.abs(found - waves(x, y)).max() < 2.5  # levels of 0 to 255: OpenCV turns by 1/32 of a pixel
 
 
@@ -239,8 +238,8 @@ def test_where_there_is_room_a_turned_square_does_not_reach_beyond_the_picture()
     for angle in np.linspace(0, 2 * math.pi, 37):
         for place in ((0.0, 0.0), (1.0, 1.0), (0.5, 1.0)):
             reach = 8 * (abs(math.cos(angle)) + abs(math.sin(angle)))
-            middle = [reach + part * (side - 2 * reach) + 30 for part, side in zip(place, (70, 60))]
-            there = [(at - reach) / (side - 2 * reach) for at, side in zip(middle, (130, 120))]
+            middle = [reach + part * (side - 2 * reach) + 30 for part, side in zip(place, (70, 60), strict=True)]
+            there = [(at - reach) / (side - 2 * reach) for at, side in zip(middle, (130, 120), strict=True)]
             assert turned(framed, 14, angle, there).min() >= 250
 
 
@@ -445,7 +444,7 @@ def test_a_preset_is_trained_and_shipped(preset, kept):
     assert train.train_preset(preset, "smoke")
     folder = run(preset).shipped
     stored = weights.load(folder / "weights.safetensors")
-    own, settings, arrays = kept[0]
+    _own, settings, arrays = kept[0]
     assert settings == config.at_scale(getattr(config, preset.upper()), "smoke")
     networks = {"generator"} if preset == "srgan" else {"icm", "irm"}
     assert {name.split("/")[0] for name in stored.arrays} == networks

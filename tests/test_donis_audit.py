@@ -1,5 +1,4 @@
 """Donis and Brown: the audit's measures and batch sizes against closed forms and simulations, and the times' tables."""
-from __future__ import annotations
 
 import dataclasses
 import math
@@ -89,10 +88,10 @@ def test_measures_are_means_over_pictures_and_a_picture_itself_has_the_highest()
     assert same[crude_codecs.PSNR] == pytest.approx(100) and same[crude_codecs.BPP] == 24
     coded = crude_codecs.jpeg(x, 25)
     found = crude_codecs.measured(x, coded)
-    levels = [metrics.psnr(one, other) for one, other in zip(x, coded.x_hat)]
+    levels = [metrics.psnr(one, other) for one, other in zip(x, coded.x_hat, strict=True)]
     assert found[crude_codecs.PSNR] == pytest.approx(np.mean(levels), rel=1e-6)
     assert found[crude_codecs.PLOTTED_PSNR] == pytest.approx(np.mean(np.square(levels)), rel=1e-6)
-    each = [metrics.ssim(*pair) for pair in zip(x, coded.x_hat)]
+    each = [metrics.ssim(*pair) for pair in zip(x, coded.x_hat, strict=True)]
     assert found[crude_codecs.SSIM] == pytest.approx(np.mean(each), rel=1e-4)
     assert found[crude_codecs.PLOTTED] == pytest.approx(1 - (1 - found[crude_codecs.SSIM_2]) ** 2)
     assert found[crude_codecs.SSIM] < found[crude_codecs.SSIM_2] < found[crude_codecs.PLOTTED]
@@ -128,8 +127,14 @@ def test_the_run_of_batches_of_32_had_64_and_so_had_the_size_study():
     found = batch_sizes.settings()
     assert list(found) == list(batch_sizes.RUNS) and len(found) == 12
     assert {run: size for run, (_, size) in found.items()} == {
-        **{"ssim_batch_32": 64, "ssim_batch_64": 64, "ssim_batch_128": 128, "ssim_batch_512": 512},
-        **{"ssim_batch_1024": 1024, "ssim_train_50000": 64, "ssim_train_100000": 64, "ssim_train_200000": 64},
+        "ssim_batch_32": 64,
+        "ssim_batch_64": 64,
+        "ssim_batch_128": 128,
+        "ssim_batch_512": 512,
+        "ssim_batch_1024": 1024,
+        "ssim_train_50000": 64,
+        "ssim_train_100000": 64,
+        "ssim_train_200000": 64,
         **{f"ssim_n_{n}": 512 for n in (1, 5, 9, 15)},
     }
     assert [found[f"ssim_train_{count}"][0] for count in (50_000, 100_000, 200_000)] == [50_000, 100_000, 200_000]
@@ -145,7 +150,7 @@ def test_the_run_of_batches_of_32_had_64_and_so_had_the_size_study():
 
 def test_the_settings_that_the_histories_name_are_those_that_the_logs_tell():
     found = batch_sizes.settings()
-    assert authors_logs.SETTINGS == {run: (size, count // 1000) for run, (count, size) in found.items()}
+    assert {run: (size, count // 1000) for run, (count, size) in found.items()} == authors_logs.SETTINGS
 
 
 def test_every_batch_came_as_asked_but_those_of_32_came_twice_as_large():

@@ -1,5 +1,4 @@
 """Sentences of Donis and Brown: what chance leaves undecided, values of constructed logs, counts, the experiment."""
-from __future__ import annotations
 
 import math
 from dataclasses import replace
@@ -261,10 +260,24 @@ def test_the_experiment_judges_what_has_weights_and_says_how_to_train_the_rest(r
 
 def test_every_claim_can_be_judged_and_the_published_file_has_no_rows(results):  # noqa: F811
     assert published.load(claims_donis.TABLE).rows == []
-    groups = {preset: trained(0.5, 0.52, ssim=0.4, ssim_range_2=0.5, luma_kept=0.8, chroma_kept=0.1, between_kept=0.5,
-                              contrast=0.1, psnr=15.0) for preset in claims.wanted("small")}
-    groups = {preset: [replace(one, plotted=(0.3, 0.4, 0.5, one.plotted[1]), psnr_squared=(1.0, 2.0, 1.5, 3.0))
-                       for one in of] for preset, of in groups.items()}
+    groups = {
+        preset: trained(
+            0.5,
+            0.52,
+            ssim=0.4,
+            ssim_range_2=0.5,
+            luma_kept=0.8,
+            chroma_kept=0.1,
+            between_kept=0.5,
+            contrast=0.1,
+            psnr=15.0,
+        )
+        for preset in claims.wanted("small")
+    }
+    groups = {
+        preset: [replace(one, plotted=(0.3, 0.4, 0.5, one.plotted[1]), psnr_squared=(1.0, 2.0, 1.5, 3.0)) for one in of]
+        for preset, of in groups.items()
+    }
     found = claims.judged(claims_logged.ours(groups), claims_logged.authors())
     count = len(claims_logged.SENTENCES) + len(claims_measured.SENTENCES)
     assert sum(one["claim"].endswith("; ours") for one in found.claims) == count

@@ -1,11 +1,10 @@
 """Donis and Brown's codecs: bits to bytes, files that may be cut after any iteration, pictures of any size, tiles."""
-from __future__ import annotations
 
 import dataclasses
 import hashlib
 import itertools
 import math
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -70,7 +69,7 @@ def test_bits_return(name):
 @pytest.mark.parametrize("name", [name for name in MAPS if name != "none"])
 def test_a_section_is_range_coded_only_where_that_is_smaller(name):
     maps = MAPS[name]
-    for section, one in zip(bit_planes.encode(maps), maps):
+    for section, one in zip(bit_planes.encode(maps), maps, strict=True):
         assert len(section) <= 1 + packed_size(maps)
         is_packed = section == bytes([bit_planes.PACKED]) + np.packbits(one).tobytes()
         assert is_packed == (len(section) == 1 + packed_size(maps)) == (section[0] == bit_planes.PACKED)
@@ -130,7 +129,7 @@ def counted_length(maps):
 def test_the_range_coder_reaches_the_length_of_its_counts():
     maps = np.concatenate([smooth_maps(3, 24, 15)[..., :4], np.zeros((2, 24, 15, 4), bool)])
     lengths = counted_length(maps)
-    for section, length in zip(bit_planes.encode(maps), lengths):
+    for section, length in zip(bit_planes.encode(maps), lengths, strict=True):
         assert section[0] == bit_planes.ADAPTIVE
         assert length / 8 - 4 < len(section) - 1 < 1.01 * length / 8 + 4  # the coder's last word may be left out
 
@@ -210,7 +209,7 @@ def known_networks(narrow_config):
 def stored(tmp_path_factory):
     """Return a function from a preset's name to the weights file of narrow networks."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def save(preset, **changes):
         path = tmp_path_factory.mktemp(preset) / "weights.safetensors"
         networks = known_networks(narrow(preset, **changes))
@@ -224,7 +223,7 @@ def stored(tmp_path_factory):
 def codec_of(stored):
     """Return a function from a preset's name and iterations to a codec, each made once as it compiles its networks."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def make(preset, iterations=8):
         return Codec(stored(preset), iterations)
 
@@ -301,7 +300,7 @@ def test_the_decoder_adds_all_outputs_or_takes_the_last(preset, codec_of):
         output, *state = networks.decoder([ops.convert_to_tensor(2.0 * one[None].astype(np.float32) - 1.0), *state])
         outputs.append(backend.to_numpy(output)[0])
     gains = [1.0, *3.0 * 1.1 ** np.arange(7)]
-    total = sum(output / gain for output, gain in zip(outputs, gains))
+    total = sum(output / gain for output, gain in zip(outputs, gains, strict=True))
     expected = 0.5 + (total if preset == "iterative" else outputs[-1])
     difference = codec_of(preset).decompress(file) - 255 * np.clip(expected, 0, 1)
     assert np.abs(difference).max() <= 0.51
@@ -310,7 +309,7 @@ def test_the_decoder_adds_all_outputs_or_takes_the_last(preset, codec_of):
 def decoder_shapes(narrow_config, height, width):
     """Return the shapes of h and c of the four ConvLSTM2D, which see 1/16, 1/8, 1/4 and 1/2 of the picture's sides."""
     filters = narrow_config.decoder_filters[1:]
-    return [(height // s, width // s, f) for s, f in zip((16, 8, 4, 2), filters) for _ in "hc"]
+    return [(height // s, width // s, f) for s, f in zip((16, 8, 4, 2), filters, strict=True) for _ in "hc"]
 
 
 @stack
@@ -319,8 +318,12 @@ def test_the_codec_iterates_as_training_does(reconstruction, tmp_path):
     """Mean |residual| after each iteration, of training without noise and of the decoded pictures."""
     settings = {"reconstruction": reconstruction, "binarizer": "sign", "batch_size": 1, "patch_size": 32}
     networks = known_networks(narrow("iterative", **settings)).with_iterations(3)
-    small = {name: 0.3 * a if name.endswith("D_out/kernel") else a for name, a in checkpoints.model_arrays(networks).items()}
-    checkpoints.set_model_arrays(networks, weights.to_float16(small), "known")  # within the range of pictures: nothing clipped
+    small = {
+        name: 0.3 * a if name.endswith("D_out/kernel") else a for name, a in checkpoints.model_arrays(networks).items()
+    }
+    checkpoints.set_model_arrays(
+        networks, weights.to_float16(small), "known"
+    )  # within the range of pictures: nothing clipped
     path = tmp_path / "weights.safetensors"
     weights.save(path, "donis_convlstm/iterative", networks.config, checkpoints.model_arrays(networks), {})
     image = picture(32, 32)
@@ -403,7 +406,7 @@ def test_every_tile_is_a_picture_of_its_own(preset, codec_of, monkeypatch):
     tiles = np.stack([image[row : row + 32, column : column + 32] for row, column in corners])
     monkeypatch.setattr(codec_module, "BATCH", 4)  # two batches, the last one not full
     reconstructed = codec.reconstructed(tiles)
-    for (row, column), tile in zip(corners, reconstructed):
+    for (row, column), tile in zip(corners, reconstructed, strict=True):
         # Other batches may add up floats in another order.
         assert np.abs(decoded[row : row + 32, column : column + 32].astype(int) - tile).max() <= 1
     x_hat = backend.to_numpy(codec.networks.reconstructed(tiles.astype(np.float32) / 255.0))
@@ -432,7 +435,7 @@ def test_floats_that_are_no_numbers_are_refused(value, codec_of):
 
 def test_floats_too_large_for_the_networks_are_an_error_or_a_picture(codec_of):
     codec = codec_of("as_run")
-    header, (section,) = container.unpack(codec.compress(picture(32, 32)))
+    header, (_section,) = container.unpack(codec.compress(picture(32, 32)))
     signs = np.where(np.arange(128) % 3, 1, -1)
     extreme = np.full(128, np.finfo(np.float32).max) * signs
     try:

@@ -1,5 +1,4 @@
 """Donis and Brown: the networks' counts, ConvLSTM2D three ways, the binarizer, losses, pictures, trainings."""
-from __future__ import annotations
 
 import csv
 import dataclasses
@@ -335,7 +334,7 @@ def test_a_leaky_relu_follows_every_layer_and_only_a_binarized_code_has_none():
     names = [f"{name}_leaky" for name in PARAMETERS]
     assert found[as_run] == {name: 0.1 if name == "D_out_leaky" else 0.01 for name in names}
     assert set(names) - set(found[as_written]) == {"B_conv_leaky"}
-    assert found[relu] == {name: 0.0 for name in names}
+    assert found[relu] == dict.fromkeys(names, 0.0)
 
 
 @stack
@@ -460,7 +459,7 @@ def pair():
 
 def ssim_of(x, x_hat, peak):
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": 2}
-    return np.mean([structural_similarity(a, b, data_range=peak, **settings) for a, b in zip(x, x_hat)])
+    return np.mean([structural_similarity(a, b, data_range=peak, **settings) for a, b in zip(x, x_hat, strict=True)])
 
 
 @stack
@@ -502,7 +501,9 @@ def terms(x, y):
 def test_the_loss_as_written_is_the_product_of_two_scales():
     x, x_hat = pair()
     products = []
-    for a, b in zip(np.moveaxis(x, 3, 1).reshape(-1, 32, 32), np.moveaxis(x_hat, 3, 1).reshape(-1, 32, 32)):
+    for a, b in zip(
+        np.moveaxis(x, 3, 1).reshape(-1, 32, 32), np.moveaxis(x_hat, 3, 1).reshape(-1, 32, 32), strict=True
+    ):
         halves = [one.astype(np.float64).reshape(16, 2, 16, 2).mean(axis=(1, 3)) for one in (a, b)]
         products.append(terms(a.astype(float), b.astype(float))[1] ** 0.0448 * terms(*halves)[0] ** 0.2856)
     expected = 1 - np.mean(products)

@@ -1,5 +1,4 @@
 """Figures 2 to 5 of Donis and Brown: the authors' logs, what is derived from logs, and what few trainings decide."""
-from __future__ import annotations
 
 import csv
 import dataclasses
@@ -19,7 +18,9 @@ from papers.donis_convlstm.reproduction import authors_logs, figures2to5
 
 EXPERIMENTS = [importlib.import_module(f"experiments.figure{number}_donis") for number in (2, 3, 4, 5)]
 FIGURE2, FIGURE3, FIGURE4, FIGURE5 = EXPERIMENTS
-QUANTITIES = dict(zip(EXPERIMENTS, (figures2to5.MS_SSIM, figures2to5.PSNR, figures2to5.MS_SSIM, figures2to5.PSNR)))
+QUANTITIES = dict(
+    zip(EXPERIMENTS, (figures2to5.MS_SSIM, figures2to5.PSNR, figures2to5.MS_SSIM, figures2to5.PSNR), strict=True)
+)
 by_figure = pytest.mark.parametrize("figure", EXPERIMENTS, ids=lambda figure: figure.TABLE.rpartition("/")[2])
 COLUMNS = "step loss psnr psnr_squared mae validation_loss validation_psnr validation_psnr_squared validation_ssim "
 COLUMNS += "validation_ssim_range_2 validation_mae seconds"
@@ -133,7 +134,7 @@ def test_there_are_twelve_runs_of_fifteen_epochs_with_values_that_their_definiti
         for part in ("", "val_"):
             logged = (authors_logs.logged(run, part + c) for c in ("SSIMLoss", "PSNRLoss", "mae"))
             losses, levels, mae = map(np.array, logged)
-            assert (0 < losses).all() and (losses < 1).all()
+            assert (losses > 0).all() and (losses < 1).all()
             # The mean absolute error is at most the root of the mean square, which the mean PSNR does not exceed.
             assert (mae < 10 ** (-np.sqrt(levels) / 20) * 1.2).all()
 
@@ -147,7 +148,7 @@ def test_a_run_or_column_that_the_authors_have_not_logged_is_one_sentence():
 @by_figure
 def test_published_numbers_are_the_last_ones_of_the_authors_logs(figure):
     table = published.load(figure.TABLE)
-    for panel, column in zip(QUANTITIES[figure].plotted[:2], ("Training", "Validation")):
+    for panel, column in zip(QUANTITIES[figure].plotted[:2], ("Training", "Validation"), strict=True):
         for row in table.rows:
             assert verdicts.same_digits(figures2to5.authors_curve(panel, row)[-1], table.printed(row, column))
 

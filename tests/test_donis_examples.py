@@ -1,5 +1,4 @@
 """Figures 6 and 7 of Donis and Brown: what is measured against closed forms, and which pictures are shown."""
-from __future__ import annotations
 
 import cv2
 import numpy as np

@@ -1,5 +1,4 @@
 """Probability models against closed forms, sums of one, and the size of what their tables code."""
-from __future__ import annotations
 
 import math
 
@@ -92,9 +91,11 @@ def test_the_tables_code_within_half_a_percent_of_the_cross_entropy():
     grid = np.arange(-1000, 1000)
     cumulative = prior.cumulative(np.tile(grid + 0.5, (CHANNELS, 1)))
     draws = np.random.RandomState(3).uniform(size=(CHANNELS, 20_000))
-    symbols = np.stack([grid[np.searchsorted(c, u)] for c, u in zip(cumulative, draws)], axis=-1).astype(np.int32)
+    symbols = np.stack([grid[np.searchsorted(c, u)] for c, u in zip(cumulative, draws, strict=True)], axis=-1).astype(
+        np.int32
+    )
     probabilities = np.diff(cumulative, axis=1)
-    cross_entropy = -sum(np.log2(p[s - grid[1]]).sum() for p, s in zip(probabilities, symbols.T))
+    cross_entropy = -sum(np.log2(p[s - grid[1]]).sum() for p, s in zip(probabilities, symbols.T, strict=True))
     indexes = np.broadcast_to(np.arange(CHANNELS, dtype=np.int32), symbols.shape)
     data = range_coder.encode(symbols, indexes, tables)
     assert np.unique(symbols).size > 20 and 8 * len(data) == pytest.approx(cross_entropy, rel=0.005)
@@ -117,7 +118,7 @@ def test_the_gaussian_likelihood_is_the_integral_over_a_unit_far_into_the_tails(
     y, mu, sigma = (a.ravel() for a in grid)
     distance = np.abs(y - mu)
     upper, lower = (distance + 0.5) / sigma * math.sqrt(0.5), (distance - 0.5) / sigma * math.sqrt(0.5)
-    expected = np.array([0.5 * (math.erfc(a) - math.erfc(b)) for a, b in zip(lower, upper)])
+    expected = np.array([0.5 * (math.erfc(a) - math.erfc(b)) for a, b in zip(lower, upper, strict=True)])
     y, mu, log_sigma = (np.asarray(a, np.float32) for a in (y, mu, np.log(sigma)))
     measured = to_numpy(entropy.gaussian_likelihood(y, mu, log_sigma))
     normal = expected > 1e-35

@@ -1,5 +1,4 @@
 """Measuring codecs: bytes are counted and uint8 compared."""
-from __future__ import annotations
 
 import dataclasses
 import math

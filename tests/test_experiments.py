@@ -1,5 +1,4 @@
 """The experiments' command lines, and the tables that need no training."""
-from __future__ import annotations
 
 import json
 import os

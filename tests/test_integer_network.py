@@ -1,4 +1,5 @@
 """The integer network: Keras's convolutions, the same bits in any order of summation, and saturation."""
+
 import os
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def latent(rng, height=5, width=7, channels=8, spread=3):
 def integer_reference(layers, points, z_hat):
     """Compute a network in int64 alone: zero insertion, einsum tap by tap backwards, shifts and integer division."""
     x, point = np.clip(z_hat.astype(np.int64), -(2**17 - 1), 2**17 - 1), 0
-    for number, (layer, next_point) in enumerate(zip(layers, points), 1):
+    for number, (layer, next_point) in enumerate(zip(layers, points, strict=True), 1):
         kernel = layer.kernel.transpose(0, 1, 3, 2) if layer.kind == "transpose" else layer.kernel
         kernel = (kernel.astype(np.float16).astype(np.float64) * 2**24).astype(np.int64)
         acc = reference_convolution(layer, kernel, x)
@@ -59,7 +60,7 @@ def reference_convolution(layer, kernel, x):
         x, kernel, s = spread, kernel[::-1, ::-1], 1
     else:
         sizes = -(-h // s), -(-w // s)
-        before = [max((out - 1) * s + k - n, 0) // 2 for out, n in zip(sizes, (h, w))]
+        before = [max((out - 1) * s + k - n, 0) // 2 for out, n in zip(sizes, (h, w), strict=True)]
     x = np.pad(x, ((before[0], k), (before[1], k), (0, 0)))
     acc = np.zeros((*sizes, kernel.shape[3]), np.int64)
     for i, j in reversed(list(np.ndindex(k, k))):
@@ -183,7 +184,10 @@ def test_any_sum_stays_below_2_to_the_53():
     layers = hyper_decoder(rng)
     network = IntegerNetwork.quantise(layers, [latent(rng)])
     kernels = [np.abs(layer.kernel.astype(np.float16).astype(float)) for layer in layers]
-    sums = [k.sum(axis=(0, 1, 3 if layer.kind == "transpose" else 2)).max() for k, layer in zip(kernels, layers)]
+    sums = [
+        k.sum(axis=(0, 1, 3 if layer.kind == "transpose" else 2)).max()
+        for k, layer in zip(kernels, layers, strict=True)
+    ]
     assert 131071 * 2**24 * max(sums) <= network.bound < EXACT_LIMIT
 
 

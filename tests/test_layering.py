@@ -2,12 +2,11 @@
 
 Everything is read from the syntax tree; nothing of the project is imported.
 """
-from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 

@@ -1,5 +1,4 @@
 """Convolutions to one channel and transposed ones by phases are Keras' own: outputs, gradients, variables."""
-from __future__ import annotations
 
 from contextlib import contextmanager
 
@@ -39,7 +38,7 @@ def pair(kind, channels, size=9):
     rng = np.random.RandomState(1)
     for layer in (ours, theirs):
         layer.build((None, None, None, channels))
-    for one, other in zip(ours.weights, theirs.weights):
+    for one, other in zip(ours.weights, theirs.weights, strict=True):
         value = rng.normal(0, 1 / size, tuple(other.shape)).astype(np.float32)
         backend.assign(one, value)
         backend.assign(other, value)
@@ -170,7 +169,7 @@ def test_a_filter_gradient_by_matrix_products_is_keras_own(transposed, size, str
     rng = np.random.RandomState(3)
     for layer in (ours, theirs):
         layer.build((None, None, None, 4))
-    for one, other in zip(ours.weights, theirs.weights):
+    for one, other in zip(ours.weights, theirs.weights, strict=True):
         value = rng.normal(0, 0.3, tuple(other.shape)).astype(np.float32)
         backend.assign(one, value)
         backend.assign(other, value)

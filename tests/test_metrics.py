@@ -1,5 +1,4 @@
 """Metrics against closed forms, scikit-image and TensorFlow; the tensor forms against the array forms."""
-from __future__ import annotations
 
 import math
 
@@ -281,9 +280,7 @@ def test_what_is_not_a_rising_curve_of_four_points_is_refused_with_one_sentence(
 
 
 @pytest.mark.parametrize("function, along", [(metrics.bd_rate, "qualities"), (metrics.bd_psnr, "rates")])
-@pytest.mark.parametrize(
-    "share, words", [(0.51, ""), (0.49, "share 49%"), (0.0, "share 0%"), (-1.0, "share 0%")]
-)
+@pytest.mark.parametrize("share, words", [(0.51, ""), (0.49, "share 49%"), (0.0, "share 0%"), (-1.0, "share 0%")])
 def test_curves_that_share_less_than_half_of_the_narrower_ones_range_are_refused(function, along, share, words):
     def straight(first: float, last: float) -> tuple[np.ndarray, np.ndarray]:
         doublings = np.linspace(first, last, 5)
@@ -320,9 +317,7 @@ def test_the_tensor_forms_equal_the_array_forms_for_every_picture_of_a_batch(siz
     np.testing.assert_allclose(
         tensor_value(metrics.ms_ssim_tensor, batch[0] / 255, batch[1] / 255, max_val=1.0), expected, atol=2e-6
     )
-    np.testing.assert_allclose(
-        tensor_value(metrics.ssim_tensor, *batch), [metrics.ssim(x, y) for y in ys], atol=2e-6
-    )
+    np.testing.assert_allclose(tensor_value(metrics.ssim_tensor, *batch), [metrics.ssim(x, y) for y in ys], atol=2e-6)
 
 
 @pytest.mark.stack

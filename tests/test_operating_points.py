@@ -1,5 +1,4 @@
 """Curves of classical codecs and the settings that reach a rate or a quality, against trying every setting."""
-from __future__ import annotations
 
 import functools
 

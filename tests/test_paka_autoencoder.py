@@ -1,9 +1,9 @@
 """Paka and Khatter: Fig. 4's counts, the split, colours, quantiser, loss, training, and the codec on any picture."""
-from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from functools import lru_cache
+from functools import cache
 
 import cv2
 import numpy as np
@@ -54,7 +54,7 @@ def stored(tmp_path_factory):
     """Return a function from a preset's name to the weights file of a narrow network."""
     folder = tmp_path_factory.mktemp("weights")
 
-    @lru_cache(maxsize=None)
+    @cache
     def stored(preset):
         model, path = known_model(preset), folder / f"{preset}.safetensors"
         tables = codec_module.integers(model, [picture(128, 128, seed=seed)[None] for seed in range(2)])
@@ -100,7 +100,7 @@ def test_the_network_is_figure_4_layer_by_layer_with_316355_parameters():
     assert output == (1, 512, 768, 3) and math.prod(code) * 3 == 8 * math.prod(output)
 
 
-@lru_cache(maxsize=None)
+@cache
 def codec_model():
     return Model(config.AUTOENCODER)
 
@@ -112,7 +112,7 @@ def test_the_presets_differ_in_their_last_activation_and_in_their_rate():
     for preset, fewer in (("bottleneck_lambda0_004", 16), (LAMBDA, 6)):
         model = Model(getattr(config, preset.upper()))
         _, code = outputs_of(model.analysis_transform, (1, 512, 768, 3))
-        assert code[:3] == (1, 32, 48) and 512 * 768 * 3 == fewer * math.prod(code)
+        assert code[:3] == (1, 32, 48) and fewer * math.prod(code) == 512 * 768 * 3
         assert model.prior is not None and codec_model().prior is None
     assert len({getattr(config, name.upper()).lmbda for name in config.BOTTLENECKS}) == len(config.BOTTLENECKS) == 4
 
@@ -136,7 +136,7 @@ def test_the_split_is_that_of_scikit_learn():
 def test_ycbcr_is_that_of_jpeg_and_comes_back():
     image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
     ours = pictures.rgb_to_ycbcr(image)
-    assert ours.dtype == np.float32 and -0.003 < ours.min() and ours.max() < 1.003
+    assert ours.dtype == np.float32 and ours.min() > -0.003 and ours.max() < 1.003
     opencv = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
     assert np.abs(np.rint(ours * 255) - opencv).max() <= 1
     assert np.abs(np.rint(ours * 255) - np.asarray(Image.fromarray(image).convert("YCbCr"))).max() <= 1
@@ -172,7 +172,7 @@ def test_only_the_named_pictures_of_a_test_set_are_trained_on(tmp_path, monkeypa
     kodak_of(tmp_path, config.KODAK)
     patches = train.patches_of(dataclasses.replace(config.AUTOENCODER, patch_size=256), 0, augment=False)
     assert len(patches.pictures) == 14 and {image.shape for image in patches.pictures} == {(512, 768, 3)}
-    for image, name in zip(patches.pictures, config.TRAINING_PICTURES):
+    for image, name in zip(patches.pictures, config.TRAINING_PICTURES, strict=True):
         shape = (64, 48) if name == "kodim04" else (48, 64)
         np.testing.assert_array_equal(image, pictures.resized(picture(*shape, seed=int(name[-2:]))))
     with pytest.raises(RelicError, match="test set"):
@@ -247,7 +247,7 @@ def test_huffman_lengths_are_a_complete_code_within_one_bit_of_the_entropy():
     entropy = -(shares * np.log2(shares)).sum(axis=1)
     average = (shares * lengths).sum(axis=1)
     assert (entropy <= average + 1e-9).all() and (average < entropy + 1).all() and (lengths >= 1).all()
-    for share, length in zip(shares, lengths):
+    for share, length in zip(shares, lengths, strict=True):
         assert not ((share[:, None] > share) & (length[:, None] > length)).any()
 
 
@@ -356,7 +356,7 @@ def test_eight_bits_give_what_the_network_gives_and_fewer_bits_smaller_files(sto
     image = picture(100, 130)
     codecs = [Codec(stored("autoencoder"), bits) for bits in range(1, 9)]
     files = [codec.compress(image) for codec in codecs]
-    assert all(len(a) < len(b) for a, b in zip(files, files[1:]))
+    assert all(len(a) < len(b) for a, b in itertools.pairwise(files))
     uncoded = codecs[0].reconstruct(image)
     psnr = [metrics.psnr(uncoded, codecs[bits - 1].decompress(files[bits - 1])) for bits in (1, 8)]
     assert psnr[0] < 45 < psnr[1]

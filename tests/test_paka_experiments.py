@@ -1,5 +1,4 @@
 """Paka and Khatter's tables and figures: counts, the audit's computations against closed forms, what is judged how."""
-from __future__ import annotations
 
 import dataclasses
 import math

@@ -1,5 +1,4 @@
 """Trainings of several parts: which checkpoint a part goes on from, and in how many minutes."""
-from __future__ import annotations
 
 import time
 
@@ -64,7 +63,7 @@ def test_a_training_of_parts_that_is_stopped_again_and_again_ends_as_an_uninterr
         stops += pieces is None
     assert stops == 5 and calls[:3] == ["1_first", "1_first", "1_first"] and calls[-3:] == NAMES
     assert without_seconds(pieces) == without_seconds(log)
-    for one, other in zip(arrays, others):
+    for one, other in zip(arrays, others, strict=True):
         assert all((one[name] == other[name]).all() for name in one)
 
 

@@ -1,6 +1,6 @@
 """The range coder: exact round trips, coded size against the entropy, damage, and bits that never change."""
-from __future__ import annotations
 
+import itertools
 import math
 import time
 import tracemalloc
@@ -42,7 +42,7 @@ def gaussian_symbols(rng, scale, count):
 def probabilities(scale):
     """Return p(k) for k = 0, 1, ... by the error function, as far as float64 goes."""
     edges = [math.erfc((k + 0.5) / (scale * math.sqrt(2))) / 2 for k in range(int(12 * scale) + 8)]
-    return np.array([1 - 2 * edges[0]] + [a - b for a, b in zip(edges[:-1], edges[1:])])
+    return np.array([1 - 2 * edges[0]] + [a - b for a, b in itertools.pairwise(edges)])
 
 
 def entropy(scale):
@@ -93,7 +93,7 @@ def reference_intervals(symbols, indexes, tables):
     for table in sorted(set(indexes)):
         counts = [256 * int(count) for count in tables.frequencies[table][: tables.lengths[table]]]
         first = int(tables.offsets[table])
-        for symbol in (symbol for symbol, index in zip(symbols, indexes) if index == table):
+        for symbol in (symbol for symbol, index in zip(symbols, indexes, strict=True) if index == table):
             position = symbol - first
             if not 0 <= position < len(counts) - 1:
                 excess.append(2 * (position - len(counts) + 1) if position > 0 else -2 * position - 1)
@@ -245,7 +245,17 @@ def test_an_escape_costs_its_exp_golomb_code_but_no_more_than_16_bits_for_its_le
         (np.arange(-500, 500), np.full(1000, 2, np.uint8)),
         (np.full(100_000, -1), np.zeros(100_000, int)),
     ],
-    ids="nothing nothing4d one certain scalar one_table all_escape no_symbol_inside all_first".split(),
+    ids=[
+        "nothing",
+        "nothing4d",
+        "one",
+        "certain",
+        "scalar",
+        "one_table",
+        "all_escape",
+        "no_symbol_inside",
+        "all_first",
+    ],
 )
 def test_degenerate_inputs_come_back(symbols, indexes):
     data = encode(symbols, indexes, SMALL)

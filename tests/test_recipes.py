@@ -1,5 +1,4 @@
 """What a short training of Cheng's networks changes: its loss, rate, average and last steps; how steps are fed."""
-from __future__ import annotations
 
 import time
 
@@ -105,7 +104,9 @@ def test_a_training_with_an_average_returns_it_and_keeps_it_when_it_is_resumed(m
     last = toy(Averaged())
     checkpoints.load_checkpoint(runs.Run("paper", "parts", "smoke").checkpoint, last, Averaged(), WeightAverage(0.9))
     for name, array in checkpoints.model_arrays(parts).items():
-        assert np.array_equal(array, own.arrays[name]) and not np.array_equal(array, checkpoints.model_arrays(last)[name])
+        assert np.array_equal(array, own.arrays[name]) and not np.array_equal(
+            array, checkpoints.model_arrays(last)[name]
+        )
 
 
 # --- feeding -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,4 @@
 """Shipped weights code the embedded pictures as they did when tests/golden was written (`pytest --update-golden`)."""
-from __future__ import annotations
 
 import dataclasses
 import os

@@ -1,5 +1,4 @@
 """The command `relic`: it starts fast, trains, codes files both ways, and answers every mistake with one line."""
-from __future__ import annotations
 
 import json
 import os
@@ -219,7 +218,7 @@ def test_the_coding_settings_of_a_paper_are_options_of_coding(options, coding, l
     assert relic("compress", *options, "picture.png", "-m", MODEL, "--seed", "3") is None
     assert relic("compress", "picture.png", "--model", MODEL, *options) is None
     assert relic("evaluate", ".", f"-m{MODEL}", *options) is None
-    paper, preset = MODEL.split("/")
+    _paper, preset = MODEL.split("/")
     assert loaded == [(preset, None, 3, coding), (preset, None, None, coding), (preset, None, None, coding)]
     assert papers.load(MODEL, **coding) and loaded[-1] == (preset, None, None, coding)
 

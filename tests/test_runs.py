@@ -1,5 +1,4 @@
 """Trainings on disk: resumed ones equal uninterrupted ones bit for bit, and nothing that happens loses a checkpoint."""
-from __future__ import annotations
 
 import csv
 import dataclasses
@@ -291,11 +290,10 @@ def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goe
 
 def test_a_second_ctrl_c_stops_at_once_and_the_handlers_are_put_back():
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        with loop._StopOnSignal(None) as stop:
-            signal.raise_signal(signal.SIGINT)
-            assert stop.requested and signal.getsignal(signal.SIGINT) is not before
-            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), loop._StopOnSignal(None) as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested and signal.getsignal(signal.SIGINT) is not before
+        signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -1,5 +1,4 @@
 """Trainings that run by themselves: in turn, resumed, shipped one by one; the campaign; what an empty scale says."""
-from __future__ import annotations
 
 import argparse
 import dataclasses
@@ -196,11 +195,16 @@ def test_one_campaign_runs_at_a_time_and_pauses_while_something_is_timed(tmp_pat
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
     with paused_campaign():  # there is none
         pass
-    code = "import time\nfrom common.training.locks import one_campaign as one\nwith one(): print('held', flush=1); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as other:
+    code = "from common.training.locks import one_campaign\nwith one_campaign(): print('held', flush=1); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         try:
             assert other.stdout.readline() == b"held\n"
-            with pytest.raises(RelicError, match=f"a campaign is running already: process {other.pid} "), one_campaign():
+            with (
+                pytest.raises(RelicError, match=f"a campaign is running already: process {other.pid} "),
+                one_campaign(),
+            ):
                 pass
             with paused_campaign():
                 assert state(other.pid) == "T"
@@ -214,9 +218,9 @@ def test_one_campaign_runs_at_a_time_and_pauses_while_something_is_timed(tmp_pat
 def test_one_process_trains_a_preset_and_seed_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
     with one_training(Run("paper", "preset", "small")), one_training(Run("paper", "preset", "small", 1)):
-        with pytest.raises(RelicError, match="small/paper/preset/seed0 is being trained already: process"):
-            with one_training(Run("paper", "preset", "small")):
-                pass
+        sentence = "small/paper/preset/seed0 is being trained already: process"
+        with pytest.raises(RelicError, match=sentence), one_training(Run("paper", "preset", "small")):
+            pass
     with one_training(Run("paper", "preset", "small")):
         pass
 

@@ -1,5 +1,4 @@
 """Published files, verdicts, intervals and the join, on tiny tables and against closed forms."""
-from __future__ import annotations
 
 import csv
 import dataclasses
@@ -374,7 +373,9 @@ def test_absolute_values_of_a_shorter_scale_are_not_comparable(tiny, scale):
 
 @pytest.mark.parametrize("other", [{"name": "sample", "pictures": 6}, {"name": "kodak", "pictures": 5}, {}])
 def test_other_or_fewer_pictures_than_published_are_not_comparable(tiny, other):
-    document = document_module.join("p/table1", "paper", None, found(pictures("first", 26.266), provenance={"test_set": other}))
+    document = document_module.join(
+        "p/table1", "paper", None, found(pictures("first", 26.266), provenance={"test_set": other})
+    )
     one = cell(document, "first", "PSNR")
     assert one["verdict"] == "not comparable" and "kodak" in one["note"]
 
@@ -427,13 +428,17 @@ def test_a_row_with_one_seed_decides_no_sign(tiny, seeds):
 
 
 def test_a_smoke_run_decides_no_difference(tiny):
-    document = document_module.join("p/table1", "smoke", "first", found(pictures("first", 26.0), pictures("second", 27.0)))
+    document = document_module.join(
+        "p/table1", "smoke", "first", found(pictures("first", 26.0), pictures("second", 27.0))
+    )
     assert {d["verdict"] for d in document["differences"]} == {"not comparable"}
 
 
 def test_differences_of_counts_need_no_interval(tiny):
     tiny(HEADER.replace("PSNR 0.25", "PSNR exact") + BODY)
-    measured = document_module.Reproduction(values={"first": {"PSNR": 1, "Rate": 1.0}, "second": {"PSNR": 3, "Rate": 2.0}})
+    measured = document_module.Reproduction(
+        values={"first": {"PSNR": 1, "Rate": 1.0}, "second": {"PSNR": 3, "Rate": 2.0}}
+    )
     psnr, _, rate = document_module.join("p/table1", "exact", "first", measured)["differences"]
     assert (psnr["reproduced"], psnr["verdict"]) == (2, "same sign")
     assert (rate["reproduced"], rate["verdict"]) == (1, "undecided")
@@ -504,7 +509,7 @@ def test_csv_markdown_and_curves_say_the_same_as_the_json(tiny):
     page = path.with_suffix(".md").read_text(encoding="utf-8")
     for words in ("scale small", "not comparable", "Differences to first", "does not hold", "Against JPEG", "6 of 6"):
         assert words in page
-    first, second = json.loads(path.with_name("table1_curves.json").read_text(encoding="utf-8"))
+    first, _second = json.loads(path.with_name("table1_curves.json").read_text(encoding="utf-8"))
     assert first["name"] == "first" and first["results"]["psnr-rgb"] == [pytest.approx(26.0)]
     assert set(first["results"]) == {"bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time"}
     assert not list(path.parent.glob(".*"))
@@ -606,7 +611,9 @@ def test_a_document_without_rows_has_no_empty_sections_and_is_recomputed_to_itse
     tiny(BARE)
     claims = [
         document_module.claim("The loss falls", "below", 0, -0.25, interval=(-0.5, -0.1)),
-        document_module.claim("The loss falls further", "below", 0, -0.25, "With few pictures.", (np.float64(-0.5), 0.1)),
+        document_module.claim(
+            "The loss falls further", "below", 0, -0.25, "With few pictures.", (np.float64(-0.5), 0.1)
+        ),
         document_module.claim("No codec reaches 13.7 dB", "above", 13.7, 18.7231),
         document_module.claim("One training says little", "above", 0, 5.5, measured=True),
     ]
@@ -647,14 +654,18 @@ def test_a_row_that_was_not_run_says_why_without_cells_too(tiny):
     assert "Not run" in table_text.as_text(document)
     assert "autoencoder: No weights at scale small." in table_text.as_text(document)
     tiny()
-    document = document_module.join("p/table1", "small", "first", document_module.Reproduction(missing={"second": "No weights."}))
+    document = document_module.join(
+        "p/table1", "small", "first", document_module.Reproduction(missing={"second": "No weights."})
+    )
     assert table_text.as_text(document).count("No weights.") == 1
 
 
 def test_a_long_claim_is_broken_into_lines_on_a_terminal_and_whole_in_the_page(tiny):
     tiny(BARE)
     text = "No setting of any codec gives what is printed, " * 4 + "over all pictures"
-    document = bare(claims=[document_module.claim(text, "above", 13.656495, 18.7), document_module.claim("short", "equals", 1, 1)])
+    document = bare(
+        claims=[document_module.claim(text, "above", 13.656495, 18.7), document_module.claim("short", "equals", 1, 1)]
+    )
     lines = table_text.as_text(document).splitlines()
     start = lines.index("Claims")
     block = lines[start + 1 : start + 8]
@@ -673,7 +684,9 @@ def test_a_long_claim_is_broken_into_lines_on_a_terminal_and_whole_in_the_page(t
 def test_a_long_table_shows_cells_that_are_published_as_a_picture(tiny):
     body = "".join(f"row {i},picture,0.9,0.2\n" for i in range(20))
     tiny(HEADER + "Method,PSNR,MS-SSIM,Rate\n" + body)
-    document = document_module.join("p/table1", "paper", None, document_module.Reproduction(values={"row 3": {"PSNR": 25.60394}}))
+    document = document_module.join(
+        "p/table1", "paper", None, document_module.Reproduction(values={"row 3": {"PSNR": 25.60394}})
+    )
     assert len(document["cells"]) > table_text.MANY_CELLS
     (line,) = (line for line in table_text.as_text(document).splitlines() if line.startswith("  row 3 "))
     assert line.split()[2:5] == ["25.6", "-", "-"]

@@ -1,5 +1,4 @@
 """Strips cover a picture once, each with its surroundings, and change nothing."""
-from __future__ import annotations
 
 import numpy as np
 import pytest

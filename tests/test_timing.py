@@ -1,5 +1,4 @@
 """Works that take turns: how long each took."""
-from __future__ import annotations
 
 import numpy as np
 

@@ -1,5 +1,4 @@
 """Weights files: what goes in comes out, and whatever is damaged or belongs elsewhere is refused with one sentence."""
-from __future__ import annotations
 
 import dataclasses
 import hashlib
@@ -136,7 +135,7 @@ def test_any_flipped_bit_is_refused_by_the_digest_in_run_json(path):
 def test_without_run_json_a_flipped_bit_never_ends_in_anything_but_a_sentence(path):
     data = path.read_bytes()
     refused = 0
-    for position in range(0, len(data)):
+    for position in range(len(data)):
         path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
         try:
             weights.load(path)

@@ -1,5 +1,4 @@
 """The judged sentences of Zhao et al.: comparison at equal rate against closed forms, signs, and what is undecided."""
-from __future__ import annotations
 
 import copy
 import dataclasses
@@ -194,9 +193,15 @@ def entries(one, values, **more):
     several = len(one.pairs) > 1
     return [
         {
-            **{"row": one.name, "codec": one.pairs[i if several else 0][0], "other": one.pairs[0][1]},
-            **{"seed": 0 if several else i, "picture": f"{j:02d}", "rate": 0.2, **more},
-            **{"psnr": float(value), "ssim": float(value) / 10},
+            "row": one.name,
+            "codec": one.pairs[i if several else 0][0],
+            "other": one.pairs[0][1],
+            "seed": 0 if several else i,
+            "picture": f"{j:02d}",
+            "rate": 0.2,
+            **more,
+            "psnr": float(value),
+            "ssim": float(value) / 10,
         }
         for i, row in enumerate(np.asarray(values))
         for j, value in enumerate(row)
@@ -268,11 +273,13 @@ def curves_of(slopes, crossing_at):
     """Return entries of the networks: lines over the log of the rate that cross at one rate, for every picture."""
     found = []
     for (names, settings, rates), slope in zip(
-        (((LOW), (30, 40, 60), (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)), (FULL, (3, 5), (0.4, 0.6, 0.8, 1.0, 0.2, 0.3))), slopes
+        (((LOW), (30, 40, 60), (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)), (FULL, (3, 5), (0.4, 0.6, 0.8, 1.0, 0.2, 0.3))),
+        slopes,
+        strict=True,
     ):
         codes = [(name, getattr(config, name.upper()).quality) for name in names]
         codes += [(names[-1] if names == LOW else names[0], setting) for setting in settings]
-        for (name, setting), rate in zip(codes, rates):
+        for (name, setting), rate in zip(codes, rates, strict=True):
             level = 30 + slope * math.log(rate / crossing_at)
             measured = {"rate": rate, "psnr": level, "ssim": level / 100}
             found += [{"row": name, "seed": 0, "picture": p, "setting": setting, **measured} for p in ("01", "02")]
@@ -287,7 +294,7 @@ def test_two_resolutions_cross_where_their_lines_do():
     further = claims.further(measured, Plan())
     where = further["full is better from, bpp, PSNR"]
     assert where == pytest.approx({"01": 0.35, "02": 0.35, "mean of the pictures": 0.35}, rel=0.01)
-    assert further["rate, bpp"] == dict(zip((*LOW, *FULL), (0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1.0)))
+    assert further["rate, bpp"] == dict(zip((*LOW, *FULL), (0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1.0), strict=True))
     assert further["PSNR, dB"]["low_qf20"] == pytest.approx(30 + 4 * math.log(0.2 / 0.35), abs=1e-5)
 
 

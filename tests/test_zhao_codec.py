@@ -1,5 +1,4 @@
 """The codec of Zhao et al.: a standard codec's file in our container, and what networks that do nothing make of it."""
-from __future__ import annotations
 
 import dataclasses
 import functools
@@ -32,7 +31,7 @@ PRESETS = ("low_qf10", "full_qf20", "half_webp", "half_jpeg2000")
 def stored(tmp_path_factory):
     """Return narrow networks of a preset as learning starts: bicubic in low resolution, the identity in full."""
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def save(preset):
         narrow = dataclasses.replace(getattr(config, preset.upper()), num_maps=4)
         backend.set_seed(2)  # some starts leave networks whose outputs hardly depend on anything

@@ -1,5 +1,4 @@
 """Figure 2 of Zhao et al.: what follows from points with known gains, and the experiment around networks that idle."""
-from __future__ import annotations
 
 import csv
 import dataclasses
@@ -46,7 +45,7 @@ def at(setting, bpp, gain=0.0, similarity=0.0, header=HEADER):
 def curves_of(low=1.5, full=0.5, jiang=0.25, similarity=0.01):
     """Return one picture's curves, in dB above JPEG; those of full resolution begin where JPEG's do."""
     found = {JPEG: [at(q, 0.2 * 2**i, header=1) for i, q in enumerate((5, 20, 50, 90))]}
-    for gain, label in zip((low, full, jiang, jiang), PRESETS):
+    for gain, label in zip((low, full, jiang, jiang), PRESETS, strict=True):
         rates = (0.1, 0.15, 0.3) if "low" in label else (0.2, 0.4, 0.8, 1.2)
         found[label] = [at(i, bpp, gain, similarity) for i, bpp in enumerate(rates)]
     return found
@@ -167,7 +166,7 @@ def test_pictures_are_counted_over_the_whole_first_set():
     assert len(document_of(measured_of())["claims"]) == len(ROWS) + 3 and len(claims) == 1 + 3
     (psnr,) = (claim for claim in claims if "PSNR of Proposed" in claim["claim"])
     assert (psnr["claimed"], psnr["found"], psnr["verdict"]) == (3, 1, "does not hold")
-    assert "2 of 3 rates are below JPEG's lowest, 0.200 bpp." == claims[0]["note"]
+    assert claims[0]["note"] == "2 of 3 rates are below JPEG's lowest, 0.200 bpp."
 
 
 def test_a_mean_curve_has_mean_rate_and_quality_of_the_settings_that_all_pictures_have():
@@ -178,7 +177,9 @@ def test_a_mean_curve_has_mean_rate_and_quality_of_the_settings_that_all_picture
     means = figure2_curves.mean_curves(pictures)
     (mean,) = means.pop(JPEG)
     assert means == {}
-    assert dataclasses.astuple(mean) == pytest.approx([(a + b) / 2 for a, b in zip(first, second)], abs=1e-6)
+    assert dataclasses.astuple(mean) == pytest.approx(
+        [(a + b) / 2 for a, b in zip(first, second, strict=True)], abs=1e-6
+    )
 
 
 def test_why_a_bd_value_is_missing_is_a_note():
@@ -192,7 +193,7 @@ def test_why_a_bd_value_is_missing_is_a_note():
     assert f"{full}, BD-rate, %: no value for lena, mean of set12, as {reason}" in notes
     everywhere = document_of({**measured_of(lena=one), "classic5": {"lena": one}})["notes"]
     assert f"{full}, BD-PSNR, dB: no value for any picture, as {reason}" in everywhere
-    assert any("Low resolution by itself has 3 points. A BD value needs 4." == note for note in notes)
+    assert any(note == "Low resolution by itself has 3 points. A BD value needs 4." for note in notes)
 
 
 def test_everything_that_is_judged_follows_from_the_points_of_the_document():
@@ -355,7 +356,7 @@ def test_where_the_sets_are_missing_the_sample_stands_in_and_both_are_told(place
 
 
 def test_pictures_of_set12_have_their_names_and_the_figures_four_are_among_them(place):
-    pictures, about, notes = figure2.test_pictures(options(place))
+    pictures, _about, notes = figure2.test_pictures(options(place))
     assert list(pictures["set12"]) == ["cameraman", "house", "lena"] and notes == []
     assert {f"{figure2.NAMES.index(name) + 1:02d}" for name in ROWS} == set(ROWS.values())
     assert {name: figure2.NAMES[int(stem) - 1] for name, stem in ROWS.items()} == {name: name for name in ROWS}

@@ -1,9 +1,8 @@
 """Zhao et al.: the paper's networks and their start, presets, losses, the three sub-problems, patches, operations."""
-from __future__ import annotations
 
 import dataclasses
 import math
-from functools import lru_cache
+from functools import cache
 
 import cv2
 import numpy as np
@@ -52,7 +51,7 @@ NETWORKS = {"fdnn": (model.fdnn, FDNN), "ppnn": (model.ppnn, PPNN), "vcnn": (mod
 PARAMETERS = 906_369  # 128 (81 + 1) + 6 x 128 (9 x 128 + 1) + (81 x 128 + 1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def built(preset, name):
     return NETWORKS[name][0](named(preset))
 
@@ -289,7 +288,7 @@ def test_the_dissimilarity_is_one_minus_scikit_images_ssim():
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "win_size": 11}
     similarities = [
         structural_similarity(a.astype(float), b.astype(float), data_range=1.0, full=True, **options)[1][5:-5, 5:-5]
-        for a, b in zip(x, other)
+        for a, b in zip(x, other, strict=True)
     ]
     expected = 1 - np.mean(similarities)
     assert 0.05 < expected < 0.95
@@ -340,7 +339,7 @@ def inputs_of(settings, trained):
     return {"source": source, "target": x if trained == "ppnn" else (x / 255).astype(np.float16)}
 
 
-@lru_cache(maxsize=None)
+@cache
 def learnt(preset, trained):
     """Return (weights before, weights after, losses reported) of one step that begins with known weights."""
     settings = narrow(preset)
@@ -561,7 +560,9 @@ def test_other_codecs_give_every_patch_back_in_its_place(preset, count, height, 
     y = tiles(count, height, width)
     found = coded(standard_codec(named(preset)), y)
     assert found.shape == y.shape and found.dtype == np.uint8
-    assert min(metrics.psnr(a, b) for a, b in zip(y, found)) > 30.0  # a neighbour's grey would give 23 dB or less
+    assert (
+        min(metrics.psnr(a, b) for a, b in zip(y, found, strict=True)) > 30.0
+    )  # a neighbour's grey would give 23 dB or less
 
 
 # --- the operations of a training ----------------------------------------------------------------------------------

@@ -1,5 +1,4 @@
 """Points and curves of Zhao et al.: counted bytes, linear in the log rate, upper envelope, where curves cross."""
-from __future__ import annotations
 
 import math
 
@@ -83,7 +82,7 @@ def test_between_two_points_the_quality_is_linear_in_the_logarithm_of_the_rate()
 
 def test_at_the_rate_of_a_point_the_quality_is_its_own_to_the_last_bit():
     generator = np.random.default_rng(3)
-    line = curve(*zip(generator.uniform(0.01, 2, 500), generator.uniform(20, 40, 500)))
+    line = curve(*zip(generator.uniform(0.01, 2, 500), generator.uniform(20, 40, 500), strict=True))
     assert [points.at_rate(line, point.bpp) for point in line] == [point.psnr for point in line]
 
 
@@ -115,7 +114,8 @@ def test_the_envelope_is_nowhere_below_a_point_of_either_curve_and_rises():
     generator = np.random.default_rng(5)
     for _ in range(50):
         low, full = (
-            curve(*zip(np.sort(generator.uniform(0.05, 1, n)), np.sort(generator.uniform(25, 35, n)))) for n in (3, 4)
+            curve(*zip(np.sort(generator.uniform(0.05, 1, n)), np.sort(generator.uniform(25, 35, n)), strict=True))
+            for n in (3, 4)
         )
         upper = points.envelope(low, full)
         assert (np.diff(rates(upper)) > 0).all() and (np.diff([point.psnr for point in upper]) > 0).all()

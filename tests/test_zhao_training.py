@@ -1,5 +1,4 @@
 """Zhao et al.: the order of learning, what each part learns from, trainings that are stopped, and what is shipped."""
-from __future__ import annotations
 
 import csv
 import dataclasses
@@ -154,8 +153,8 @@ def test_in_full_resolution_the_report_of_networks_that_change_nothing_is_that_o
     found = train.report(narrow("full_qf20"), Networks(narrow("full_qf20")), pictures)
     files = [codecs.Jpeg(20).compress(image) for image in pictures]
     decoded = [codecs.Jpeg(20).decompress(file) for file in files]
-    psnr = np.mean([metrics.psnr(image, back) for image, back in zip(pictures, decoded)])
-    bpp = np.mean([8 * len(file) / image.size for image, file in zip(pictures, files)])
+    psnr = np.mean([metrics.psnr(image, back) for image, back in zip(pictures, decoded, strict=True)])
+    bpp = np.mean([8 * len(file) / image.size for image, file in zip(pictures, files, strict=True)])
     assert found == {"psnr": pytest.approx(psnr, abs=1e-3), "bpp": pytest.approx(bpp, abs=1e-5)}
 
 

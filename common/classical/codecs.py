@@ -4,11 +4,10 @@ Each is a `common.evaluate.Codec` that works in memory (BPG, which is two progra
 the same bytes every time. Its label says what coded: format, chroma sampling, setting, library and version. AVIF and
 HEVC are tuned for squared error, which the suite's tables compare, and not for the libraries' default, structure.
 """
-from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import cv2
 import numpy as np
@@ -273,7 +272,7 @@ def jpeg_round_trip(images: np.ndarray, quality: int, subsampling: str = "4:2:0"
     if images.ndim not in (3, 4) or (images.ndim == 3 and images.shape[2] == 3):
         return codec.decompress(codec.compress(images))
     coded = np.empty_like(images)
-    for source, target in zip(images, coded):
+    for source, target in zip(images, coded, strict=True):
         target[...] = codec.decompress(codec.compress(source))
     return coded
 

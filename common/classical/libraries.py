@@ -1,5 +1,4 @@
 """What the classical codecs are made of: files and versions of OpenCV, Pillow, pillow-heif and BPG's two programs."""
-from __future__ import annotations
 
 import functools
 import io
@@ -125,7 +124,7 @@ def through(name: str, options: list[str], data: bytes, source: str, target: str
 # --- versions ------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def bpg_version(path: str) -> str:
     """Return the version in the first line of bpgenc's help, which ends with status 1."""
     try:
@@ -170,6 +169,6 @@ def opencv_libwebp() -> str:
     return f"libwebp, encoder {found[1]}" if found else "libwebp"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _built_with(pattern: str) -> re.Match[str] | None:
     return re.search(r"^\s*" + pattern, cv2.getBuildInformation(), re.MULTILINE)

@@ -1,9 +1,8 @@
 """Where on its curve a classical codec stands: at a rate, at a PSNR, or over all its settings, from counted bytes."""
-from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Callable, Sequence
 
 import numpy as np
 
@@ -86,7 +85,7 @@ def setting_for_psnr(family: Family, image: np.ndarray, psnr: float) -> tuple[in
     setting reaches it.
     """
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def reaches(setting: int) -> bool:
         codec = family.make(setting)
         return metrics.psnr(image, codec.decompress(codec.compress(image))) >= psnr
@@ -113,7 +112,7 @@ def setting_for_bpp(family: Family, image: np.ndarray, bpp: float) -> tuple[int,
 def _rates(family: Family, image: np.ndarray) -> Callable[[int], float]:
     """Return the function from a setting to its counted bits per pixel, each file coded once."""
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def rate(setting: int) -> float:
         return metrics.bits_per_pixel(len(family.make(setting).compress(image)), *image.shape[:2])
 

@@ -14,12 +14,11 @@ A varint has 7 bits a byte, low bits first, the top bit set in all but the last 
 the header holds the lengths and a section's CRC continues the header's, a section that is cut, moved, repeated or taken
 from another file is noticed.
 """
-from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 from common.errors import RelicError
 

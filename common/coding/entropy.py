@@ -1,5 +1,4 @@
 """Probability models of quantised latents: factorized prior, Gaussian conditional, and their integer tables."""
-from __future__ import annotations
 
 import math
 from typing import Any
@@ -59,7 +58,7 @@ class FactorizedPrior(keras.layers.Layer):
     def build(self, input_shape=None):
         scale = self.init_scale ** (1 / (len(self.filters) - 1))
         self.matrices, self.biases, self.gates = [], [], []
-        for i, (fan_in, fan_out) in enumerate(zip(self.filters[:-1], self.filters[1:])):
+        for i, (fan_in, fan_out) in enumerate(zip(self.filters[:-1], self.filters[1:], strict=True)):
             # softplus of this is 1 / (scale * fan_out): the initial density spans about `init_scale` symbols.
             start = math.log(math.expm1(1 / scale / fan_out))
             self.matrices.append(self._weight(f"matrix_{i}", fan_out, fan_in, keras.initializers.Constant(start)))
@@ -91,7 +90,7 @@ class FactorizedPrior(keras.layers.Layer):
 
     def _logits(self, values):
         """Return the logits of the cumulative at `values` (C, 1, n)."""
-        for i, (matrix, bias) in enumerate(zip(self.matrices, self.biases)):
+        for i, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True)):
             values = ops.matmul(ops.softplus(matrix), values) + bias
             if i < len(self.gates):
                 values = values + ops.tanh(self.gates[i]) * ops.tanh(values)
@@ -100,7 +99,7 @@ class FactorizedPrior(keras.layers.Layer):
     def cumulative(self, values: np.ndarray) -> np.ndarray:
         """Return the cumulative of each channel at float `values` (C, n), as float64 computed in numpy."""
         values = np.asarray(values, np.float64)[:, None, :]
-        for i, (matrix, bias) in enumerate(zip(self.matrices, self.biases)):
+        for i, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True)):
             weight = np.logaddexp(0.0, to_numpy(matrix).astype(np.float64))
             values = weight @ values + to_numpy(bias).astype(np.float64)
             if i < len(self.gates):

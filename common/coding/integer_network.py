@@ -12,11 +12,11 @@ less than 0.001 %; 12 bits would leave 3e-2 and 8 bits 4e-1, in the same time. E
 and the room below 2**53, of which training takes an unknown part: 4 bits are free at first for 9x9 kernels of 128
 channels, more for smaller ones.
 """
-from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class IntegerNetwork:
         self.points = np.array(points, np.int32)
         self._stages: list[_Stage] = []
         point = 0  # z_hat has no fraction
-        for stage, next_point in zip(map(_float16_stage, layers), self.points.tolist()):
+        for stage, next_point in zip(map(_float16_stage, layers), self.points.tolist(), strict=True):
             self._stages.append(_integer_stage(stage, point))
             point = next_point
         self.bound = max(map(_largest_sum, self._stages))
@@ -89,7 +89,7 @@ class IntegerNetwork:
             raise RelicError(f"sums up to {size} are not exact: lower ACTIVATION_LIMIT or train with weight decay")
 
     @classmethod
-    def quantise(cls, layers: Sequence[Layer], calibration: Iterable[np.ndarray]) -> IntegerNetwork:
+    def quantise(cls, layers: Sequence[Layer], calibration: Iterable[np.ndarray]) -> "IntegerNetwork":
         """Choose each layer's binary point from typical z_hat, float or integer (h, w, c), and return the network.
 
         The largest activation seen keeps 3 bits of margin. The last layer's point is fixed by `output_scale`.
@@ -97,7 +97,7 @@ class IntegerNetwork:
         stages = [_float16_stage(layer) for layer in layers]
         largest = np.zeros(len(stages))
         count = 0
-        for count, z_hat in enumerate(calibration, 1):
+        for count, z_hat in enumerate(calibration, 1):  # noqa: B007 - read after the loop
             largest = np.maximum(largest, list(_largest_activations(stages, z_hat)))
         if not count or not np.all(np.isfinite(largest)):
             raise RelicError("calibrating the integer network needs at least one z_hat, and only finite numbers")
@@ -116,7 +116,7 @@ class IntegerNetwork:
             raise RelicError(f"z_hat must be integer (h, w, {channels}), not {z_hat.dtype} {z_hat.shape}")
         x = np.clip(z_hat.astype(np.int64), -ACTIVATION_LIMIT, ACTIVATION_LIMIT).astype(np.float64)
         point = 0
-        for stage, next_point in zip(self._stages, self.points.tolist()):
+        for stage, next_point in zip(self._stages, self.points.tolist(), strict=True):
             x = _convolve(stage, x)
             x *= 2.0 ** (next_point - point - WEIGHT_POINT)
             np.rint(x, out=x)
@@ -136,7 +136,7 @@ class IntegerNetwork:
         return {"points": self.points.copy(), "checksum": np.array([self._checksum()], np.int64)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], layers: Sequence[Layer]) -> IntegerNetwork:
+    def from_arrays(cls, arrays: dict[str, np.ndarray], layers: Sequence[Layer]) -> "IntegerNetwork":
         """Return the network that `to_arrays` stored, given its layers; raise RelicError if they are not the same."""
         if not {"points", "checksum"} <= set(arrays):
             raise RelicError("the integers of the hyper decoder are missing: restore the weights file")
@@ -241,7 +241,7 @@ def _convolve(stage: _Stage, x: np.ndarray) -> np.ndarray:
 def _conv(x: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndarray:
     """Return the "same" convolution: the padding that is left over goes after, as in TensorFlow."""
     sizes = [-(-n // stride) for n in x.shape[:2]]
-    before = [max((out - 1) * stride + k - n, 0) // 2 for out, k, n in zip(sizes, kernel.shape, x.shape)]
+    before = [max((out - 1) * stride + k - n, 0) // 2 for out, k, n in zip(sizes, kernel.shape, x.shape, strict=False)]
     return _correlate(x, kernel, before, stride, sizes)
 
 
@@ -273,7 +273,7 @@ def _phase(remainder: int, size: int, stride: int) -> tuple[slice, int]:
 def _correlate(x: np.ndarray, kernel: np.ndarray, before: list[int], stride: int, sizes: list[int]) -> np.ndarray:
     """Return y[q] = sum_t x[stride * q + t - before] kernel[t] for q below `sizes`, with zeros around `x`."""
     spans = [(out - 1) * stride + 1 for out in sizes]
-    after = [max(span - 1 + k - b - n, 0) for span, k, b, n in zip(spans, kernel.shape, before, x.shape)]
+    after = [max(span - 1 + k - b - n, 0) for span, k, b, n in zip(spans, kernel.shape, before, x.shape, strict=False)]
     x = np.pad(x, ((before[0], after[0]), (before[1], after[1]), (0, 0)))
     y = np.zeros((sizes[0] * sizes[1], kernel.shape[3]))
     for i, j in np.ndindex(*kernel.shape[:2]):

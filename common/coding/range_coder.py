@@ -5,12 +5,12 @@ constriction) as weights whose quantisation is exact, so no rounding of floats d
 order of their tables, which needs one call per table instead of one per symbol; symbols outside their table follow, as
 an escape symbol and an Exp-Golomb code. A change of the emitted bits is a change of the file format's version.
 """
-from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import constriction
 import numpy as np
@@ -84,7 +84,7 @@ class FrequencyTables:
     @classmethod
     def from_pmfs(
         cls, pmfs: Sequence[np.ndarray], tail_masses: Sequence[float], offsets: Sequence[int]
-    ) -> FrequencyTables:
+    ) -> "FrequencyTables":
         """Build tables from float probability vectors, the masses outside them, and the values of first symbols.
 
         A vector and its tail mass need not sum to one. Counts minimise the expected code length under the constraint
@@ -92,7 +92,7 @@ class FrequencyTables:
         """
         if not 0 < len(pmfs) == len(tail_masses) == len(offsets):
             raise ValueError("pmfs, tail_masses and offsets must have one entry for each table")
-        rows = [_quantise(np.concatenate([pmf, [tail]])) for pmf, tail in zip(pmfs, tail_masses)]
+        rows = [_quantise(np.concatenate([pmf, [tail]])) for pmf, tail in zip(pmfs, tail_masses, strict=True)]
         lengths = np.array([row.size for row in rows])
         return cls.from_arrays({"frequencies": np.concatenate(rows), "lengths": lengths, "offsets": offsets})
 
@@ -102,7 +102,7 @@ class FrequencyTables:
         return {"frequencies": flat, "lengths": self.lengths, "offsets": self.offsets}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any]) -> FrequencyTables:
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> "FrequencyTables":
         """Rebuild tables from `to_arrays`; raises RangeCoderError if they are incomplete or not such tables."""
         names = ("frequencies", "lengths", "offsets")
         _check_table(all(name in arrays for name in names), "an array is missing")
@@ -144,7 +144,7 @@ def gaussian_tables(scales: np.ndarray, tail_mass: float = TAIL_MASS) -> Frequen
     scales = np.asarray(scales, np.float64).ravel()
     if not scales.size or not ((scales > 0) & (scales <= 4096)).all() or not 2.0**-32 <= tail_mass < 1:
         raise ValueError("gaussian_tables needs scales from 0 to 4096 and a tail_mass from 2**-32 to 1")
-    pmfs, tails = zip(*(_gaussian_pmf(scale, tail_mass) for scale in scales))
+    pmfs, tails = zip(*(_gaussian_pmf(scale, tail_mass) for scale in scales), strict=True)
     return FrequencyTables.from_pmfs(pmfs, tails, [-(len(pmf) // 2) for pmf in pmfs])
 
 
@@ -301,7 +301,7 @@ def _exact_model(counts: np.ndarray) -> Any:
     return Categorical(256.0 * np.asarray(counts, np.float64) - 1.0, perfect=False)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _length_model() -> Any:
     """Return the model of bit lengths 0 to 32: length l costs its unary prefix, l + 1 bits, but is bounded."""
     counts = np.maximum(2.0 ** (15 - np.arange(33)), 1)

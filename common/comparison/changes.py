@@ -2,11 +2,11 @@
 
 Everything follows from the points of a document of common.comparison, one picture at a time.
 """
-from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def rising(entry: Mapping[str, Any], measure: str) -> tuple[list[float], list[fl
 
     A point that is no better than one with at most as many bytes is left out, and so is one without a finite quality.
     """
-    measured = zip(entry["bpp"], (_quality(value, measure) for value in entry[measure]))
+    measured = zip(entry["bpp"], (_quality(value, measure) for value in entry[measure]), strict=True)
     points = sorted((bpp, -quality) for bpp, quality in measured if quality is not None)
     kept: list[tuple[float, float]] = []
     for bpp, negative in points:
@@ -124,7 +124,7 @@ def mean_curves(document: Document) -> list[dict[str, Any]]:
     means = []
     for curve in document["curves"]:
         entries = [entry for entry in document["points"] if entry["codec"] == curve["codec"]]
-        columns = {f: zip(*(entry[f] for entry in entries)) for f in FIELDS}
+        columns = {f: zip(*(entry[f] for entry in entries), strict=True) for f in FIELDS}
         fields = {f: [None if None in values else numbers.mean(values) for values in of] for f, of in columns.items()}
         means.append({**curve, "pictures": len(entries), **fields})
     return means

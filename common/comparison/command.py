@@ -4,17 +4,17 @@ The document is plain data (json): `curves` (a codec, its settings, what made th
 picture, with lists over the settings), `changes` and `times` (which follow from the points: `changes.judge`),
 `missing` (why a codec was not run), `notes`, `provenance`. Learned codecs take part by `CURVES` of their config.
 """
-from __future__ import annotations
 
 import argparse
 import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 

@@ -1,11 +1,11 @@
 """What a comparison of codecs writes: json, csv, a page with a plot of two panels, curves in the field's layout."""
-from __future__ import annotations
 
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from common import files
 from common.comparison.changes import ANCHOR, AT_EQUAL_QUALITY, BD_RATE, MEASURES, Document, mean_curves
@@ -78,7 +78,7 @@ def plot(document: Document) -> Any:
     panels: dict[str, list[figures.Line]] = {"PSNR (dB)": [], "MS-SSIM (dB)": []}
     for curve in mean_curves(document):
         ms_ssim = [None if value is None else ms_ssim_db(value) for value in curve["ms_ssim"]]
-        for lines, quality in zip(panels.values(), (curve["psnr"], ms_ssim)):
+        for lines, quality in zip(panels.values(), (curve["psnr"], ms_ssim), strict=True):
             lines.append(figures.Line(curve["codec"], curve["bpp"], quality))
     return figures.rate_distortion(panels, document["title"], log_x=True)
 
@@ -141,7 +141,7 @@ def _points(document: Document) -> Section:
     section = Section("Points of the learned codecs", ["codec", "point", "bpp", "PSNR", "MS-SSIM", "pictures"])
     for curve in mean_curves(document):
         if curve["kind"] == "learned":
-            points = zip(curve["settings"], curve["bpp"], curve["psnr"], curve["ms_ssim"])
+            points = zip(curve["settings"], curve["bpp"], curve["psnr"], curve["ms_ssim"], strict=True)
             section.rows += [[curve["codec"], *map(_number, point), str(curve["pictures"])] for point in points]
     section.sentences = ["Means over pictures."]
     return section if section.rows else Section("")

@@ -5,6 +5,7 @@ A name is a folder, `kodak` or `bsds500/train`, looked for in this order: `$RELI
 where they have several: `cifar10/train`. `sample` is embedded: three photographs that scikit-image ships.
 `python -m common.data` lists and fetches them.
 """
+
 from common.data.patches import TrainingPatches, refuse_test_set
 from common.data.pictures import read_image, write_png
 from common.data.places import roots

@@ -1,10 +1,9 @@
 """List and fetch data sets.
 
-    python -m common.data list           # the sets known here, where they are found, and their terms
-    python -m common.data fetch kodak    # download into the cache, every file verified
-    python -m common.data fetch cifar10  # let tensorflow-datasets download and prepare a set
+python -m common.data list           # the sets known here, where they are found, and their terms
+python -m common.data fetch kodak    # download into the cache, every file verified
+python -m common.data fetch cifar10  # let tensorflow-datasets download and prepare a set
 """
-from __future__ import annotations
 
 import argparse
 

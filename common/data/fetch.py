@@ -1,13 +1,12 @@
 """The data sets known by name, with their terms; and Kodak's pictures, downloaded and verified file by file."""
-from __future__ import annotations
 
 import hashlib
 import http.client
 import os
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Tuple
 
 from common.errors import RelicError
 from common.files import atomic_file
@@ -15,7 +14,7 @@ from common.files import atomic_file
 KODAK_URL = "http://r0k.us/graphics/kodak/kodak/"
 
 # Size in bytes and sha256 of the originals.
-KODAK: Dict[str, Tuple[int, str]] = {
+KODAK: dict[str, tuple[int, str]] = {
     "kodim01.png": (736501, "a56e27cbf5f843c048b6af1d6e090760e9c92fadba88b7dee0205918a37523bd"),
     "kodim02.png": (617995, "4f4b74a79237e311d72cad958237b5f7088d8bce1c82305ebefe1a70e3022dfd"),
     "kodim03.png": (502888, "e25ca1ff2f0c0cb5fdfd5f9b0a0bb21ac4c3de3c84a67f35b09a85d3306249db"),
@@ -59,7 +58,7 @@ _BSDS = "non-commercial research and education"
 _IMAGENET = "ImageNet's terms: non-commercial research and education"
 _COCO = "photographs under their Flickr licences"
 
-KNOWN: Dict[str, KnownSet] = {
+KNOWN: dict[str, KnownSet] = {
     "sample": KnownSet("3 photographs", "CC0 and public domain, inside scikit-image"),
     "synthetic": KnownSet("4 drawn pictures for smoke trainings", "made by this program"),
     "kodak": KnownSet("24 photographs, 768x512", "released by Eastman Kodak for unrestricted use", fetched=True),

@@ -4,10 +4,10 @@
 
 It holds the same 24 originals that `python -m common.data fetch kodak` downloads, in one split, `test`.
 """
-from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any
 
 from common.data.fetch import KODAK, KODAK_URL
 from common.data.prepared import tensorflow_datasets
@@ -29,18 +29,20 @@ class Kodak(tfds.core.GeneratorBasedBuilder):  # type: ignore[name-defined,misc]
         return tfds.core.DatasetInfo(
             builder=self,
             description="24 photographs scanned without loss, released by Eastman Kodak for unrestricted use.",
-            features=tfds.features.FeaturesDict({
-                "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
-                "file_name": tfds.features.Text(),
-            }),
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+                    "file_name": tfds.features.Text(),
+                }
+            ),
             homepage="http://r0k.us/graphics/kodak/",
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager: Any) -> Dict[str, Iterator[Tuple[int, Dict[str, str]]]]:
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, str]]]]:
         files = dl_manager.download({name: KODAK_URL + name for name in KODAK})
         return {"test": self._generate_examples(files)}
 
-    def _generate_examples(self, files: Dict[str, Path]) -> Iterator[Tuple[int, Dict[str, str]]]:
+    def _generate_examples(self, files: dict[str, Path]) -> Iterator[tuple[int, dict[str, str]]]:
         for number, name in enumerate(sorted(files)):
             yield number, {"image": str(files[name]), "file_name": name}

@@ -1,7 +1,6 @@
 """The random patches that training draws from data sets, and the sets that training must not see."""
-from __future__ import annotations
 
-from typing import Callable, Dict, List, Optional, Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -33,9 +32,9 @@ class TrainingPatches:
         patch_size: int,
         seed: int,
         augment: bool,
-        limit: Optional[int] = None,
+        limit: int | None = None,
         only: Sequence[str] = (),
-        prepare: Optional[Callable[[np.ndarray], np.ndarray]] = None,
+        prepare: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         """Load the sets, at most `limit` pictures of each; `augment` mirrors half of the patches left to right.
 
@@ -45,9 +44,9 @@ class TrainingPatches:
         """
         self.patch_size, self.seed, self.augment, self.only = patch_size, seed, augment, tuple(only)
         self._prepare = prepare
-        self.pictures: List[np.ndarray] = []
-        self.digests: Dict[str, str] = {}
-        self.skipped: Dict[str, int] = {}
+        self.pictures: list[np.ndarray] = []
+        self.digests: dict[str, str] = {}
+        self.skipped: dict[str, int] = {}
         for name in names:
             self._add(name, self._chosen(name, limit))
         if not self.pictures:
@@ -55,7 +54,7 @@ class TrainingPatches:
         # How many rows and columns a patch can start at, for each picture.
         self._starts = np.array([image.shape[:2] for image in self.pictures]) - patch_size + 1
 
-    def _chosen(self, name: str, limit: Optional[int]) -> List[Entry]:
+    def _chosen(self, name: str, limit: int | None) -> list[Entry]:
         """Return a set's entries, of a test set only the named ones."""
         if self.only:
             return named_entries(name, self.only)
@@ -81,8 +80,8 @@ class TrainingPatches:
         corners = (draws[:, 1:3] * self._starts[chosen]).astype(np.int64)
         mirrored = (draws[:, 3] < 0.5) & self.augment
         patches = np.empty((batch_size, self.patch_size, self.patch_size, 3), np.uint8)
-        for patch, picture, (top, left), mirror in zip(patches, chosen, corners, mirrored):
-            crop = self.pictures[picture][top:top + self.patch_size, left:left + self.patch_size]
+        for patch, picture, (top, left), mirror in zip(patches, chosen, corners, mirrored, strict=True):
+            crop = self.pictures[picture][top : top + self.patch_size, left : left + self.patch_size]
             if mirror:
                 crop = cv2.flip(crop, 1)  # OpenCV, as copying a reversed or a broadcast view is several times slower
             patch[...] = crop if crop.ndim == 3 else cv2.cvtColor(crop, cv2.COLOR_GRAY2RGB)
@@ -96,5 +95,7 @@ def refuse_test_set(name: str) -> None:
         return
     is_test_split = len(parts) > 1 and parts[-1] in TEST_SPLITS
     if is_test_split or any(part in TEST_SETS or part.startswith("clic") for part in parts):
-        raise RelicError(f"{name} is or holds a test set, and training on it would make results on it worthless: "
-                         "choose training sets such as imagenet_sample or bsds500/train")
+        raise RelicError(
+            f"{name} is or holds a test set, and training on it would make results on it worthless: "
+            "choose training sets such as imagenet_sample or bsds500/train"
+        )

@@ -1,11 +1,9 @@
 """Picture files: read as 8-bit RGB or grey arrays, refused by name where that would change them, written atomically."""
-from __future__ import annotations
 
 import io
 import re
 import warnings
 from pathlib import Path
-from typing import Union
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -20,13 +18,13 @@ MAX_PIXELS = 80_000_000
 BITS_PER_SAMPLE = 258  # the TIFF tag
 
 
-def is_picture(path: Union[str, Path]) -> bool:
+def is_picture(path: str | Path) -> bool:
     """Return whether the name ends like a picture's and is not hidden."""
     path = Path(path)
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
-def read_image(path: Union[str, Path]) -> np.ndarray:
+def read_image(path: str | Path) -> np.ndarray:
     """Read a picture file as uint8, (height, width, 3) in RGB order or (height, width) where it is grey.
 
     The rules are those of `decode_image`. Raises RelicError with the path for a file that is missing, empty,
@@ -35,7 +33,7 @@ def read_image(path: Union[str, Path]) -> np.ndarray:
     return decode_image(read_file(path), str(path))
 
 
-def read_file(path: Union[str, Path]) -> bytes:
+def read_file(path: str | Path) -> bytes:
     """Return a file's bytes; raise RelicError with its path where it cannot be read."""
     try:
         return Path(path).read_bytes()
@@ -132,7 +130,7 @@ def padded(image: np.ndarray, multiple: int) -> np.ndarray:
     return np.pad(x, [(0, -x.shape[0] % multiple), (0, -x.shape[1] % multiple), (0, 0)], mode="edge")
 
 
-def write_png(path: Union[str, Path], image: np.ndarray) -> None:
+def write_png(path: str | Path, image: np.ndarray) -> None:
     """Write a uint8 picture, (height, width, 3) RGB or (height, width) grey, as PNG: complete or not at all.
 
     Missing folders are made. Raises RelicError for other shapes and types.

@@ -1,15 +1,13 @@
 """Where data sets are looked for: `$RELIC_DATA`, the cache, and what tensorflow-datasets has prepared."""
-from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import List
 
 from common.data.fetch import how_to_get
 from common.errors import RelicError
 
 
-def roots() -> List[Path]:
+def roots() -> list[Path]:
     """Return the folders that named sets are looked for in: `$RELIC_DATA` where it is set, then the cache."""
     own = os.environ.get("RELIC_DATA")
     return [Path(own).expanduser(), cache_root()] if own else [cache_root()]

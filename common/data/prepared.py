@@ -1,7 +1,7 @@
 """The sets of tensorflow-datasets: prepared by it on request, read from what it prepared."""
-from __future__ import annotations
 
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from common.data.pictures import decode_image
 from common.data.places import not_found, prepared_root

@@ -1,9 +1,8 @@
 """Data sets by name: read from the first place that has them, whole or in part, with one digest of what was read."""
-from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -13,12 +12,12 @@ from common.data.prepared import read_prepared
 from common.data.sources import EMBEDDED, Entry, arrays_of, read_arrays, read_folder, sha256
 from common.errors import RelicError
 
-Picture = Tuple[str, np.ndarray]  # stem of the file's name, uint8 picture
+Picture = tuple[str, np.ndarray]  # stem of the file's name, uint8 picture
 
-MAX_SET_BYTES = 2 ** 34
+MAX_SET_BYTES = 2**34
 
 
-def images(name: str, limit: Optional[int] = None, directory: Union[str, Path, None] = None) -> List[Picture]:
+def images(name: str, limit: int | None = None, directory: str | Path | None = None) -> list[Picture]:
     """Return a set's pictures as (stem, uint8 array (height, width, 3) or (height, width)), in order of their paths.
 
     `limit` keeps the first ones; `directory` reads that folder, whatever the name. Raises RelicError where the set is
@@ -27,15 +26,13 @@ def images(name: str, limit: Optional[int] = None, directory: Union[str, Path, N
     return load(name, limit, directory)[0]
 
 
-def load(
-    name: str, limit: Optional[int] = None, directory: Union[str, Path, None] = None
-) -> Tuple[List[Picture], str]:
+def load(name: str, limit: int | None = None, directory: str | Path | None = None) -> tuple[list[Picture], str]:
     """Return what `images` returns, and one sha256 over the sorted sha256 of the files (or arrays) read."""
     entries = read_entries(name, limit, directory)
     return [(stem, image) for stem, _, image in entries], digest_of(entries)
 
 
-def read_entries(name: str, limit: Optional[int], directory: Union[str, Path, None] = None) -> List[Entry]:
+def read_entries(name: str, limit: int | None, directory: str | Path | None = None) -> list[Entry]:
     """Return the entries that `images` returns the pictures of; its rules and errors hold here."""
     if limit is not None and limit < 1:
         raise RelicError(f"a limit of {limit} pictures leaves none: give 1 or more")
@@ -49,7 +46,7 @@ def read_entries(name: str, limit: Optional[int], directory: Union[str, Path, No
     return entries
 
 
-def named_entries(name: str, stems: Sequence[str]) -> List[Entry]:
+def named_entries(name: str, stems: Sequence[str]) -> list[Entry]:
     """Return the entries of a set with these stems, in their order; raise RelicError that names a missing one."""
     entries = {entry[0]: entry for entry in read_entries(name, None)}
     missing = [stem for stem in stems if stem not in entries]

@@ -2,21 +2,20 @@
 
 Every reader yields entries, one picture at a time: the stem of its file's name, a sha256 and the decoded picture.
 """
-from __future__ import annotations
 
 import hashlib
 import importlib.util
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Iterator, Tuple
 
 import numpy as np
 
 from common.data.pictures import EXTENSIONS, decode_image, is_picture, read_file
 from common.errors import RelicError
 
-Entry = Tuple[str, str, np.ndarray]  # stem, sha256 of the file (of the array's bytes in an npz file), uint8 picture
+Entry = tuple[str, str, np.ndarray]  # stem, sha256 of the file (of the array's bytes in an npz file), uint8 picture
 
 # scikit-image's photographs: by E. Collins / NASA (public domain), S. van der Walt (CC0), R. Michetti (CC0).
 SAMPLE = {
@@ -24,7 +23,7 @@ SAMPLE = {
     "chelsea.png": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
     "coffee.png": "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
 }
-MAX_MEMBER_BYTES = 2 ** 28
+MAX_MEMBER_BYTES = 2**28
 
 
 def sha256(data: bytes) -> str:

@@ -1,12 +1,11 @@
 """The campaign's command line: the trainings of a list of experiments, one after the other, at low priority."""
-from __future__ import annotations
 
 import importlib
 import os
 import subprocess
 import sys
 import time
-from typing import Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from common import files
 from common.command_line import minutes, parser_of_module
@@ -45,7 +44,7 @@ def work(plan: Sequence[Entry], limit: float | None = None) -> None:
         wanted = trainings(name, scale, seeds)
         lacked = [training for training in wanted if not training.is_shipped]
         left = None if limit is None else limit - (time.monotonic() - started) / 60
-        if lacked and (left is not None and left <= 0 or schedule.complete(wanted, left)):
+        if lacked and ((left is not None and left <= 0) or schedule.complete(wanted, left)):
             print(f"out of time at {name}, scale {scale}: the same command goes on", file=sys.stderr)
             return
         if lacked or not _is_written(name, scale, wanted):

@@ -2,13 +2,13 @@
 
 An experiment declares `ROWS` (label as printed: config) and `reproduce(options) -> Reproduction`, and calls `main`.
 """
-from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from common.command_line import at_least, minutes, parser_of_module
 from common.config import SCALES, check_scale

@@ -6,11 +6,11 @@ Everything judged in it follows from its pictures (or counted values), its prove
 `recompute(document) == document` for every committed one. Where the published file has no rows (a figure, claims, an
 audit) there are no cells, and any rows may be measured.
 """
-from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 

@@ -4,15 +4,15 @@ Every function returns a `matplotlib.figure.Figure`; `save` writes it, and the s
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; legends stand below the axes, where they
 hide no data.
 """
-from __future__ import annotations
 
 import math
 import textwrap
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +42,7 @@ GAP, LINE_HEIGHT, CAPTION_SIZE, TITLE_SIZE = 10, 19, 12.5, 16.0
 GRID_DPI = 128
 
 Figure = Any
-Cell = Tuple[Union[str, Sequence[str]], np.ndarray]
+Cell = tuple[str | Sequence[str], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def histogram(
         heights = [3.6, 0.1 + 0.3 * len(marks)] if marks else [3.6]
         upper, *lower = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         edges = _edges([*groups.values(), *marks.values()], bins, log_x)
-        for colour, (name, values) in zip(COLOURS, groups.items()):
+        for colour, (name, values) in zip(COLOURS, groups.items(), strict=False):
             share = np.full(len(values), 100 / len(values))
             style = {"histtype": "stepfilled", "alpha": 0.35, "color": colour}
             upper.hist(values, edges, weights=share, label=name, **style)
@@ -143,13 +143,13 @@ def picture_grid(rows: Sequence[Sequence[Cell]], title: str = "") -> Figure:
     captions = [[_wrapped(text, picture.shape[1]) for text, picture in row] for row in rows]
     heights = [
         max(picture.shape[0] for _, picture in row) + LINE_HEIGHT * max(map(len, lines)) + 2 * GAP
-        for row, lines in zip(rows, captions)
+        for row, lines in zip(rows, captions, strict=True)
     ]
     top = GAP + LINE_HEIGHT * len(heading)
     with _style():
         figure = _canvas(width, top + sum(heights))
         _write(figure, GAP, 0, heading, TITLE_SIZE)
-        for row, lines, height in zip(rows, captions, heights):
+        for row, lines, height in zip(rows, captions, heights, strict=True):
             _set_row(figure, row, lines, top)
             top += height
     return figure
@@ -209,7 +209,7 @@ def _panels(
         all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in all_axes[len(panels) :]:
             axes.remove()
-        for axes, (y_label, lines) in zip(all_axes, panels.items()):
+        for axes, (y_label, lines) in zip(all_axes, panels.items(), strict=False):
             _draw_lines(axes, lines, {label: i for i, label in enumerate(labels)})
             axes.set(xlabel=x_label, ylabel=y_label)
             if log_x:
@@ -253,7 +253,9 @@ def _logarithmic(axes: Any, which: str) -> None:
 
 def _legend(figure: Figure, all_axes: Sequence[Any]) -> None:
     """Set one legend of all axes below them, unless there is only one thing to name."""
-    named = {label: handle for axes in all_axes for handle, label in zip(*axes.get_legend_handles_labels())}
+    named = {
+        label: handle for axes in all_axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     if len(named) < 2:
         return
     # An inch holds about twelve characters and the sample of a line takes six.
@@ -296,7 +298,7 @@ def _wrapped(caption: str | Sequence[str], width: int, size: float = CAPTION_SIZ
 def _set_row(figure: Figure, row: Sequence[Cell], captions: Sequence[Sequence[str]], top: int) -> None:
     """Set pictures side by side below `top`, in pixels from the upper edge, with their captions."""
     left = GAP
-    for (_, picture), lines in zip(row, captions):
+    for (_, picture), lines in zip(row, captions, strict=True):
         height, width = picture.shape[:2]
         colours = picture if picture.ndim == 3 else np.dstack([picture] * 3)
         rest = round(figure.get_figheight() * figure.dpi) - top - height

@@ -1,11 +1,11 @@
 """A table's files: json, csv, markdown, figures and curves, written and read."""
-from __future__ import annotations
 
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from common.errors import RelicError
 from common.files import atomic_file, results_dir, write_json

@@ -6,9 +6,6 @@ sqrt(S / (S - 1)), because resampling S values shows only (S - 1) / S of the var
 three seeds the interval is still optimistic; with one it speaks of pictures alone. Where a set is measured as a whole
 there are no pictures to resample, and the interval is that of Student's t over trainings.
 """
-from __future__ import annotations
-
-from typing import Tuple
 
 import numpy as np
 
@@ -19,7 +16,7 @@ _CHUNK = 4_000_000
 # Student's t exceeds these in 2.5 % of cases, with 1, 2, … degrees of freedom; the last one serves for more.
 _STUDENT = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622)
 
-Interval = Tuple[float, float]
+Interval = tuple[float, float]
 
 
 def interval_of_mean(values: np.ndarray) -> Interval | None:
@@ -75,7 +72,7 @@ def _interval(matrices: list[np.ndarray], signs: list[float]) -> Interval | None
     for start in range(0, RESAMPLES, step):
         count = min(step, RESAMPLES - start)
         weights = _resampled_weights(generator, count, pictures)
-        means.append(sum(s * _resampled_means(generator, weights, m) for s, m in zip(signs, matrices)))
+        means.append(sum(s * _resampled_means(generator, weights, m) for s, m in zip(signs, matrices, strict=True)))
     low, high = np.percentile(np.concatenate(means), (2.5, 97.5))
     return float(low), float(high)
 

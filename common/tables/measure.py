@@ -1,5 +1,4 @@
 """Tables of trained codecs: every row's codec turns every test picture into bytes and back, next to JPEG."""
-from __future__ import annotations
 
 import dataclasses
 import sys

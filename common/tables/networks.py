@@ -1,10 +1,10 @@
 """The networks of a table: which seeds of a preset have weights, what made them, and how to get what is missing."""
-from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from common.config import preset_of
 from common.errors import RelicError
@@ -16,7 +16,7 @@ from common.training.shipped import SHOWN_DIGITS, shipped_seeds
 
 @dataclass(frozen=True)
 class Networks:
-    """What a table says of presets, by row: `seeds` to measure, `made_by` of those that have any, `missing` of others."""
+    """What a table says of presets, by row: `seeds` to measure, `made_by` of those with any, `missing` of others."""
 
     seeds: dict[str, list[int]]
     made_by: dict[str, dict[str, Any]]
@@ -33,10 +33,10 @@ def networks_of(configs: Mapping[str, Any], scale: str, asked: Sequence[int] | N
 def begun(
     options: Options, config: Any, test_set: dict[str, Any], note: str, name: str = ""
 ) -> tuple[Reproduction, Any]:
-    """Return a reproduction that knows its pictures and its one network, and that network's codec, None without weights.
+    """Return a reproduction that knows its pictures and its one network, and that network's codec.
 
-    The reproduction then says how to train it, for every row. `name` is the network's in the provenance; default: its
-    preset's. Raises RelicError where several seeds are asked for.
+    Without weights the codec is None, and the reproduction says for every row how to train it. `name` is the network's
+    in the provenance, by default its preset's. Raises RelicError where several seeds are asked for.
     """
     codec, made = one_codec(config, options)
     found = Reproduction(notes=[note] if note else [])

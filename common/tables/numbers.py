@@ -1,8 +1,8 @@
 """Numbers as documents hold them: rounded to what can be measured, and their means."""
-from __future__ import annotations
 
 import math
-from typing import Any, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 DIGITS = 6
 

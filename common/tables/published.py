@@ -14,15 +14,15 @@ A cell is a number, empty or `-` where the paper prints nothing, or `picture` wh
 a list of claims or an audit has a header row and no rows; units are needed where there are cells, tolerances where
 there are numbers.
 """
-from __future__ import annotations
 
 import csv
 import importlib.util
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import NoReturn, Sequence
+from typing import NoReturn
 
 from common.errors import RelicError
 
@@ -166,7 +166,7 @@ def _read_body(table: Published, body: Sequence[tuple[int, str]]) -> None:
         fields = next(csv.reader([text]))
         if len(fields) != len(header):
             _fail(table.path, line, f"{len(fields)} fields where the header row has {len(header)}")
-        cells = dict(zip(header, (f.strip() for f in fields)))
+        cells = dict(zip(header, (f.strip() for f in fields), strict=True))
         row = ", ".join(cells.pop(label) for label in labels)
         if row in table.rows:
             _fail(table.path, line, f"row {row!r} stands twice")

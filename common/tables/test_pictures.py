@@ -1,8 +1,8 @@
 """The pictures a table is measured on, or what stands in for them."""
-from __future__ import annotations
 
 import hashlib
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 

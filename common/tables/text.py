@@ -1,12 +1,12 @@
 """A table's document as text for the terminal and as markdown: the same sections, set twice."""
-from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import zip_longest
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from common.tables import published, verdicts
 from common.tables.published import PICTURE, Published
@@ -88,7 +88,7 @@ def _aligned(section: Section) -> list[str]:
 
 
 def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
-    return "  " + "  ".join(text.ljust(width) for text, width in zip(texts, widths)).rstrip()
+    return "  " + "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()
 
 
 def _title(document: Mapping[str, Any]) -> str:
@@ -251,7 +251,7 @@ def _claims(document: Mapping[str, Any]) -> Section:
     section = Section("Claims", ["claim", "holds if", "found", "verdict"], rows)
     if any(c.get("interval") for c in claims):
         section.header.insert(3, "95 % interval")
-        for row, c in zip(rows, claims):
+        for row, c in zip(rows, claims, strict=True):
             row.insert(3, " … ".join(map(_plain, c.get("interval") or ("",))))
     section.sentences = [f"{c['claim']}: {c['note']}" for c in claims if c["note"]]
     return section

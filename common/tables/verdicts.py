@@ -1,8 +1,7 @@
 """The rules that turn a published and a reproduced number into a verdict."""
-from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Mapping, Sequence
 
 from common.tables.published import PICTURE, Published, Tolerance, number
 
@@ -66,7 +65,7 @@ def of_row(table: Published, row: str, values: Mapping[str, float | None], obsta
     quality = [v for c, v in verdicts.items() if table.better.get(c) == "higher"]
     if any(verdict not in (EXACT, WITHIN, BETTER) for verdict in quality):
         lowered = [c for c, v in verdicts.items() if v == BETTER and table.better.get(c) == "lower"]
-        verdicts.update({column: DIFFERS for column in lowered})
+        verdicts.update(dict.fromkeys(lowered, DIFFERS))
     return verdicts
 
 

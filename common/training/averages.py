@@ -1,7 +1,6 @@
 """The exponential moving average of a network's weights, which a training may ship in place of its last step's."""
-from __future__ import annotations
 
-from typing import Mapping
+from collections.abc import Mapping
 
 import numpy as np
 

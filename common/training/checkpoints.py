@@ -1,10 +1,10 @@
 """Checkpoints: all that a training needs to go on as if it had not been stopped, as one npz."""
-from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def _set_optimizer(model: Any, arrays: list[np.ndarray], path: Path) -> None:
     variables = backend.optimizer_variables(model.optimizer)
     if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
         raise RelicError(f"{path} was written by another version of Keras: resume with that one, or train anew")
-    for variable, array in zip(variables, arrays):
+    for variable, array in zip(variables, arrays, strict=True):
         backend.assign(variable, array)
 
 

@@ -1,12 +1,11 @@
 """One training of a preset and seed at a time, one campaign at a time, and none while something else is timed."""
-from __future__ import annotations
 
 import fcntl
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 from common.errors import RelicError
 from common.files import results_dir

@@ -1,10 +1,10 @@
 """The training loop: chunks of steps, a log, a clock, a checkpoint whenever it stops."""
-from __future__ import annotations
 
 import math
 import signal
 import time
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from common.errors import RelicError
 from common.training.averages import WeightAverage

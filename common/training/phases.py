@@ -1,10 +1,10 @@
 """Trainings of several parts, one after the other, each with a checkpoint of its own; they stop and resume as one."""
-from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 from common.training import runs
 

@@ -1,8 +1,8 @@
 """What the papers' trainings share: a compiled model, the inputs of its steps, a preset from settings to weights."""
-from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,7 @@ from common.training import checkpoints, locks, loop, runs
 from common.training.averages import WeightAverage
 
 
-def build(
-    kind: Callable[[Any, int], Any], config: Any, seed: int, precision: str | None = None, **adam: Any
-) -> Any:
+def build(kind: Callable[[Any, int], Any], config: Any, seed: int, precision: str | None = None, **adam: Any) -> Any:
     """Return the compiled model `kind(config, seed)` with freshly initialised weights, see the two functions below."""
     return compiled(initialised(kind, config, seed, precision), config, **adam)
 

@@ -1,5 +1,4 @@
 """One training: which preset, scale and seed, and where its files lie."""
-from __future__ import annotations
 
 import dataclasses
 from pathlib import Path

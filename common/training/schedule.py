@@ -1,13 +1,13 @@
 """What the networks of experiments still lack, and training it: in turn, so that a cut finds rows and seeds equal."""
-from __future__ import annotations
 
 import dataclasses
 import json
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Iterable, Sequence
+from typing import Any
 
 from common.config import differing_fields, preset_of
 from common.errors import RelicError

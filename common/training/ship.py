@@ -1,11 +1,11 @@
 """What a finished training leaves: weights, run.json and log.csv."""
-from __future__ import annotations
 
 import csv
 import dataclasses
 import io
 import time
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 

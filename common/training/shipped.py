@@ -1,10 +1,10 @@
 """Which weights are there, of which preset, scale and seed, and what their run.json and log.csv say."""
-from __future__ import annotations
 
 import csv
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from common.config import SCALES, preset_of
 from common.errors import RelicError
@@ -63,7 +63,7 @@ def find(model: str, digest: bytes) -> Path:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _file_digest(path: Path, modified: int) -> bytes:
     return file_digest(path)[:DIGEST_LENGTH]
 

@@ -1,11 +1,11 @@
 """Weights files: float16 weights, the integer tables that coding relies on, and what they belong to, in one file."""
-from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -3,7 +3,6 @@
 The hyper decoder, which both sides must run alike, computes in integers; the transforms run in floating point, where
 the last bit only changes the picture by rounding, never what is decoded from the bytes.
 """
-from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
@@ -43,7 +42,9 @@ class Codec:
     def compress(self, image: np.ndarray) -> bytes:
         """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
         symbols, indexes = self._symbols(image)
-        sections = [range_coder.encode(s, i, tables) for s, i, tables in zip(symbols, indexes, self._tables)]
+        sections = [
+            range_coder.encode(s, i, tables) for s, i, tables in zip(symbols, indexes, self._tables, strict=True)
+        ]
         channels = 3 if image.ndim == 3 else 1
         header = container.Header(self.model_id, self.digest, image.shape[0], image.shape[1], channels)
         return container.pack(header, sections)

@@ -4,11 +4,11 @@ Eq. 2: Para = (h * w * C_in + 1) * C_out, without the 1 where there is no bias; 
 size of the layer's output for a 256x256 picture. So "FLOPs" are multiply-accumulates, a bias counts as one, and a
 transposed convolution counts at its larger, up-sampled size. Section 4 leaves out GDN, IGDN and the factorized prior.
 """
-from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Sequence
+from functools import cache
+from typing import Any
 
 from papers.cheng_resnet.config import Config, at_scale
 
@@ -33,7 +33,7 @@ class LayerRow:
     bias: bool
 
 
-@lru_cache(maxsize=None)
+@cache
 def layers(config: Config) -> tuple[LayerRow, ...]:
     """Return the layers of a config's network in the order of the data flow, for a 256x256 picture."""
     from papers.cheng_resnet.model import Model
@@ -61,7 +61,9 @@ def _rows(transform: Any, input_shape: tuple[int, int, int]) -> list[LayerRow]:
     # The models take any size; symbolic tensors of one size tell every layer's output without computing anything.
     probe = keras.Model(transform.inputs, [layer.output for layer in weighted])
     outputs = probe(keras.Input(input_shape, batch_size=1))
-    return [_row(layer, output.shape, f"{layer.name}_d2s" in names) for layer, output in zip(weighted, outputs)]
+    return [
+        _row(layer, output.shape, f"{layer.name}_d2s" in names) for layer, output in zip(weighted, outputs, strict=True)
+    ]
 
 
 def _row(layer: Any, output_shape: Any, rearranged: bool) -> LayerRow:

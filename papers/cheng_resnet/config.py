@@ -2,7 +2,6 @@
 
 A preset is a constant's lower-cased name: `RESNET4_SUBPIXEL` is `cheng_resnet/resnet4_subpixel`.
 """
-from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,9 +34,7 @@ class Config:
     average_decay: float = assumed(
         0.0, "of an exponential moving average of the weights, which is what is shipped; 0: none is named", recipe=True
     )
-    warmup_share: float = assumed(
-        0.0, "share of the steps with the squared error added to the distortion", recipe=True
-    )
+    warmup_share: float = assumed(0.0, "share of the steps with the squared error added to the distortion", recipe=True)
     warmup_weight: float = assumed(
         200.0, "its weight, on the 0-1 scale: keeps MS-SSIM's first steps finite", recipe=True
     )

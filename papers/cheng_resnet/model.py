@@ -10,7 +10,6 @@
 The figures leave the networks' details open; the layers below are the only ones that meet all parameter counts of
 Tables 8 and 9 (see README.md). N = `num_filters`, M = `bottleneck`.
 """
-from __future__ import annotations
 
 from typing import Any
 

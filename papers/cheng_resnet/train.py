@@ -1,5 +1,4 @@
 """Training of Cheng et al. (2019), Section 3: random crops, Adam, the loss of Eq. 1."""
-from __future__ import annotations
 
 from typing import Any
 

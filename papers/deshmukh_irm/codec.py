@@ -4,7 +4,6 @@ Sections of a file: how it was coded (one byte, with the SRGAN's digest where it
 code. The paper's networks have one or three channels; either codes every picture: one for colour goes through three
 channels that are equal, one for grey through R, G and B apart.
 """
-from __future__ import annotations
 
 import copy
 from typing import Any
@@ -44,7 +43,7 @@ class Codec:
     With `srgan` a file asks for the SRGAN's up-sampling, and names its weights.
     """
 
-    def __init__(self, stored: weights.Weights, coder: int = HUFFMAN, srgan: Codec | None = None) -> None:
+    def __init__(self, stored: weights.Weights, coder: int = HUFFMAN, srgan: "Codec | None" = None) -> None:
         """Build the networks of a weights file; raises RelicError if names, shapes or tables do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
         self.config: Any = restored(config.kind_of(stored.config), stored.config)
@@ -54,7 +53,7 @@ class Codec:
         self.coder, self.srgan = coder, srgan
         self.passes = _passes(self.networks)
 
-    def at(self, coder: int = HUFFMAN, srgan: Codec | None = None) -> Codec:
+    def at(self, coder: int = HUFFMAN, srgan: "Codec | None" = None) -> "Codec":
         """Return these networks with other coding settings; nothing is compiled again."""
         other = copy.copy(self)
         other.coder, other.srgan = coder, srgan
@@ -86,7 +85,7 @@ class Codec:
         planes = [entropy_coders.decode(coder, s, shape[:2], self.tables, i) for i, s in enumerate(sections[1:])]
         return self.restored(np.stack(planes, axis=-1), image, srgan)
 
-    def _srgan(self, digest: bytes) -> Codec | None:
+    def _srgan(self, digest: bytes) -> "Codec | None":
         """Return the SRGAN that a file was made for; raises RelicError where its weights are not here."""
         if not digest or (self.srgan and self.srgan.digest == digest):
             return self.srgan if digest else None
@@ -113,7 +112,7 @@ class Codec:
         x = np.pad(planes, sides, mode="edge")
         return self._by_channels(x, self._analysed)
 
-    def restored(self, code: np.ndarray, image: np.ndarray, srgan: Codec | None = None) -> np.ndarray:
+    def restored(self, code: np.ndarray, image: np.ndarray, srgan: "Codec | None" = None) -> np.ndarray:
         """Return the picture, uint8 of the shape of `image`, of a code, uint8 or float32 in [0, 1].
 
         srgan: what up-samples, bicubic interpolation without one.
@@ -125,7 +124,7 @@ class Codec:
             return x_hat
         return x_hat[..., 0] if x_hat.shape[2] == 1 else np.rint(x_hat.mean(axis=-1)).astype(np.uint8)
 
-    def upsampled(self, code: np.ndarray, srgan: Codec | None = None) -> np.ndarray:
+    def upsampled(self, code: np.ndarray, srgan: "Codec | None" = None) -> np.ndarray:
         """Return u, float32 (H, W, c), of a code, float32 (h, w, c): bicubic, or by the SRGAN and scaled down."""
         if srgan is None:
             return self._applied("upsample", code, (1, self.config.stride), REACH)
@@ -147,7 +146,7 @@ class Codec:
         stride = self.config.stride
         return self._applied("icm", x / np.float32(255), (stride, 1), LAYERS)
 
-    def _synthesised(self, code: np.ndarray, srgan: Codec | None) -> np.ndarray:
+    def _synthesised(self, code: np.ndarray, srgan: "Codec | None") -> np.ndarray:
         if isinstance(self.config, SuperResolution):
             return self._generated(code)
         return self._applied("irm", self.upsampled(code, srgan), (1, 1), LAYERS)

@@ -1,5 +1,4 @@
 """Parameters and multiply-accumulates of Deshmukh and Pollett's networks, read from the built Keras models."""
-from __future__ import annotations
 
 import math
 from typing import Any

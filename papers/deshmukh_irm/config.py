@@ -3,10 +3,10 @@
 A preset is a constant's lower-cased name: `RGB` is `deshmukh_irm/rgb`. `SRGAN` is trained by itself and takes part in
 decoding alone; as a codec of its own it codes a picture's quarter size.
 """
-from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Mapping
+from typing import Any
 
 from common.config import Curve, Setting, assumed, check_scale, sourced
 

@@ -1,7 +1,6 @@
 """The two entropy coders of the code's bytes: dynamic Huffman (Section 3.1), and the suite's range coder."""
-from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 

@@ -15,10 +15,10 @@ Sources: D. E. Knuth, "Dynamic Huffman Coding", Journal of Algorithms 6, 1985, r
 "Design and Analysis of Dynamic Huffman Codes", Journal of the ACM 34, 1987. A change of the bits is a change of the
 file format's version.
 """
-from __future__ import annotations
 
 import heapq
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 

@@ -3,7 +3,6 @@
 The code is the picture scaled down, by averages as far as three taps reach, and the IRM adds nothing to it. All other
 maps keep their Glorot start.
 """
-from __future__ import annotations
 
 from typing import Any
 

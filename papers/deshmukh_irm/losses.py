@@ -1,5 +1,4 @@
 """The loss of Deshmukh and Pollett, Eq. 2: of float tensors (B, H, W, C) in about [0, 1]."""
-from __future__ import annotations
 
 from typing import Any
 

@@ -6,7 +6,6 @@
 
 Values are from 0 to 1 and all kernels 3x3. In training the code is neither rounded nor clipped (Section 3.1).
 """
-from __future__ import annotations
 
 from typing import Any
 

@@ -1,5 +1,4 @@
 """The augmented images of Deshmukh and Pollett, Section 4: random base point, flips, rotation by any angle."""
-from __future__ import annotations
 
 import math
 
@@ -63,7 +62,10 @@ def turned(
     cosine, sine = math.cos(angle), math.sin(angle)
     reach = (abs(cosine) + abs(sine)) * size / 2
     sides = picture.shape[1], picture.shape[0]
-    middle = [reach + part * (side - 2 * reach) if side > 2 * reach else side / 2 for part, side in zip(place, sides)]
+    middle = [
+        reach + part * (side - 2 * reach) if side > 2 * reach else side / 2
+        for part, side in zip(place, sides, strict=True)
+    ]
     # From pixels of the square to pixels of the picture, about both centres; pixel centres are at .5.
     turn = np.array([[cosine, -sine], [sine, cosine]]) * np.array(flips)
     shift = np.array(middle) - turn @ np.full(2, size / 2) + turn @ np.full(2, 0.5) - 0.5

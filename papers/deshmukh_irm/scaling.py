@@ -1,5 +1,4 @@
 """Bicubic up-sampling as a Keras layer, the same on every stack; scaling down by averages and by Pillow's bicubic."""
-from __future__ import annotations
 
 import numpy as np
 from PIL import Image

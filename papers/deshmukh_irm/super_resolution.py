@@ -1,11 +1,11 @@
 """The SRGAN of Ledig et al. 2017, which up-samples the code in decoding: generator, discriminator, losses.
 
-    lr ── generator ── x_hat ──┬── content loss to x
-                               └── discriminator, which tells it from x
+lr ── generator ── x_hat ──┬── content loss to x
+                           └── discriminator, which tells it from x
 """
-from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from common.backend import keras, leaky_relu, loss_trackers, ops
 from common.errors import RelicError

@@ -1,8 +1,8 @@
 """Training of Deshmukh and Pollett, Section 4: both networks at once by Eq. 2; the SRGAN by itself."""
-from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +105,7 @@ def validation(model: Model, patches: Patches) -> Callable[[], dict[str, float]]
 
     forward = backend.compiled(measured, list(model.transforms.values()))
     names = ("validation_loss", "validation_squared_error")
-    return lambda: dict(zip(names, (float(value) for value in forward(x))))
+    return lambda: dict(zip(names, (float(value) for value in forward(x)), strict=True))
 
 
 def train_super_resolution(config: SuperResolution, run: runs.Run) -> tuple[Adversary, dict[str, Any]] | None:

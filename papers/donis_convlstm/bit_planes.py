@@ -5,9 +5,8 @@ ADAPTIVE: a range coder and counts of what was coded before in the same context:
 bits at the same place one and two iterations before. A section needs those before it; all numbers are integers, so
 every machine reads the same bits.
 """
-from __future__ import annotations
 
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -44,13 +43,13 @@ def decode(sections: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray
     return maps
 
 
-def _section(bits: np.ndarray, model: _Model) -> bytes:
+def _section(bits: np.ndarray, model: "_Model") -> bytes:
     packed = np.packbits(bits).tobytes()
     coded = _range_coded(bits, model)
     return bytes([ADAPTIVE]) + coded if len(coded) < len(packed) else bytes([PACKED]) + packed
 
 
-def _bits(section: bytes, model: _Model) -> np.ndarray:
+def _bits(section: bytes, model: "_Model") -> np.ndarray:
     mode, data = section[:1], section[1:]
     num_packed = -(-model.previous.size // 8)
     if mode == bytes([PACKED]) and len(data) == num_packed:
@@ -63,7 +62,7 @@ def _bits(section: bytes, model: _Model) -> np.ndarray:
     raise _damaged()
 
 
-def _range_coded(bits: np.ndarray, model: _Model) -> bytes:
+def _range_coded(bits: np.ndarray, model: "_Model") -> bytes:
     encoder = RangeEncoder()
 
     def code(row, weights):
@@ -75,7 +74,7 @@ def _range_coded(bits: np.ndarray, model: _Model) -> bytes:
     return shortest_bytes(encoder)
 
 
-def _range_decoded(data: bytes, model: _Model) -> np.ndarray:
+def _range_decoded(data: bytes, model: "_Model") -> np.ndarray:
     decoder = range_decoder(data)
     try:
         return model.next_map(lambda row, weights: decoder.decode(Categorical(perfect=False), weights))

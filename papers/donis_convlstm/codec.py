@@ -5,10 +5,11 @@ the file of so few iterations. Its networks see at most 1536x1536 pixels at once
 into the fewest parts of at most 96 positions of the code, equal but for one position, and tiles are coded apart. A
 file of one iteration has one section: bits, or the code's 128 numbers a tile as little-endian float32.
 """
-from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -255,7 +256,7 @@ def _parts(side: int) -> list[slice]:
     """Return the fewest slices of at most TILE_SIDE that make up a side; their lengths differ by at most 1."""
     count = -(-side // TILE_SIDE)
     ends = [i * side // count for i in range(count + 1)]
-    return [slice(start, stop) for start, stop in zip(ends, ends[1:])]
+    return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 
 
 def pixels(positions: slice) -> slice:

@@ -2,10 +2,9 @@
 
 They are counted from the settings alone, which takes no time; tests compare them with the built Keras models.
 """
-from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator
 
 from papers.donis_convlstm.config import MAX_ITERATIONS, Config, Iterative, at_scale
 
@@ -42,7 +41,9 @@ def layers(config: Config, recurrent: bool = False) -> tuple[LayerRow, ...]:
 def _encoder(config: Config, recurrent: bool) -> Iterator[LayerRow]:
     filters, size = config.encoder_filters, SIDE // 2
     yield _conv("E_conv", 3, 2, 3, filters[0], size)
-    for i, (inputs, outputs, hidden) in enumerate(zip(filters, filters[1:], _hidden(config, recurrent)), 1):
+    for i, (inputs, outputs, hidden) in enumerate(
+        zip(filters, filters[1:], _hidden(config, recurrent), strict=False), 1
+    ):
         size //= 2
         yield _lstm(f"E_lstm{i}", ENCODER_KERNEL, hidden, 2, inputs, outputs, size)
     yield _conv("B_conv", 1, 1, filters[-1], config.code_channels, size)
@@ -52,7 +53,7 @@ def _decoder(config: Config, recurrent: bool) -> Iterator[LayerRow]:
     filters, size = config.decoder_filters, SIDE >> len(config.encoder_filters)
     yield _conv("D_conv", 1, 1, config.code_channels, filters[0], size)
     inputs, hidden = filters[0], _hidden(config, recurrent)[len(config.encoder_filters) - 1 :]
-    for i, (kernel, outputs) in enumerate(zip(config.decoder_kernels, filters[1:])):
+    for i, (kernel, outputs) in enumerate(zip(config.decoder_kernels, filters[1:], strict=True)):
         yield _lstm(f"D_lstm{i + 1}", kernel, hidden[i], 1, inputs, outputs, size)
         inputs, size = outputs // UP, 2 * size
     yield _conv("D_out", 1, 1, inputs, 3, size)

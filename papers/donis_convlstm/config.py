@@ -4,7 +4,6 @@ A preset is a constant's lower-cased name: `AS_RUN` is `donis_convlstm/as_run`. 
 (2017), "Full resolution image compression with recurrent neural networks", in one iteration; `ITERATIVE` is their codec
 itself. "Code" names what the authors' published program does where the paper says otherwise or nothing.
 """
-from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any

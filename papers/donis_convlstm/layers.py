@@ -3,7 +3,6 @@
 In all of them the gates are those of Keras when the authors used it: hard_sigmoid is clip(0.2 x + 0.5, 0, 1), which
 Keras 3 defines otherwise. The candidate and the output pass tanh.
 """
-from __future__ import annotations
 
 import math
 from typing import Any

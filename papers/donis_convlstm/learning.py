@@ -1,5 +1,4 @@
 """Training of the two networks as Keras models: one iteration with the paper's losses, and the unrolled iterations."""
-from __future__ import annotations
 
 from typing import Any
 

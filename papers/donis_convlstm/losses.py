@@ -3,7 +3,6 @@
 What the authors' program computes is not what its figures are labelled with: `ssim_squared` is the loss whose
 complement Figs. 2 and 4 show as MS-SSIM, `psnr_squared` what Figs. 3 and 5 show as PSNR.
 """
-from __future__ import annotations
 
 import math
 from typing import Any

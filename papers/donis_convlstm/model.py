@@ -2,9 +2,9 @@
 
 x is float32 (B, H, W, 3) in [0, 1]; the code of as many 16x16 pixels is (B, H/16, W/16, 32).
 """
-from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from common.backend import keras, leaky_relu, ops
 from common.layers import DepthToSpace
@@ -37,7 +37,7 @@ def decoder(config: Config, recurrent: bool = False) -> Any:
     size = config.patch_size // STRIDE
     code = h = keras.Input((size, size, config.code_channels), name="code")
     h = _activated(_conv(h, config.decoder_filters[0], 1, "D_conv"), config, "D_conv")
-    for i, (filters, kernel) in enumerate(zip(config.decoder_filters[1:], config.decoder_kernels), 1):
+    for i, (filters, kernel) in enumerate(zip(config.decoder_filters[1:], config.decoder_kernels, strict=True), 1):
         h = _activated(_one_step(h, filters, kernel, 1, f"D_lstm{i}", recurrent), config, f"D_lstm{i}")
         h = DepthToSpace(name=f"D_up{i}")(h)
     h = leaky_relu("D_out_leaky", config.slopes[1])(_conv(h, 3, 1, "D_out"))
@@ -116,7 +116,7 @@ def recurrent_decoder(config: Iterative) -> Any:
     h = _conv(h, config.decoder_filters[0], 1, "D_conv")
     states: list[Any] = []
     nexts: list[Any] = []
-    for i, (filters, kernel) in enumerate(zip(config.decoder_filters[1:], config.decoder_kernels), 1):
+    for i, (filters, kernel) in enumerate(zip(config.decoder_filters[1:], config.decoder_kernels, strict=True), 1):
         step = _step(config, len(config.encoder_filters) - 1 + i, filters, kernel, 1, f"D_lstm{i}")
         h = _recur(step, h, states, nexts)
         h = DepthToSpace(name=f"D_up{i}")(h)

@@ -1,7 +1,6 @@
 """The pictures of Donis and Brown, Section II-D: two sets one after the other, perhaps once more turned."""
-from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import cv2
 import numpy as np

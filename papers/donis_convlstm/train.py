@@ -1,8 +1,8 @@
 """Training of Donis and Brown: one iteration, epoch by epoch; the iterative codec with more and more iterations."""
-from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def validation(model: OneIteration, pictures: np.ndarray) -> Callable[[], dict[s
         parts = [pictures[i : i + VALIDATED] for i in range(0, len(pictures), VALIDATED)]
         values = [[np.mean(value) for value in forward(part.astype(np.float32))] for part in parts]
         means = np.average(values, axis=0, weights=[len(part) for part in parts])
-        return dict(zip(names, means.tolist()))
+        return dict(zip(names, means.tolist(), strict=True))
 
     return validate
 

@@ -2,7 +2,6 @@
 
 The paper neither quantises nor codes. Two sections: one byte with the bits (0 for a bottleneck), then the integers.
 """
-from __future__ import annotations
 
 import math
 from functools import cached_property

@@ -1,8 +1,7 @@
 """Shapes, parameters and multiply-accumulates of Paka and Khatter's Fig. 4, read from the built Keras models."""
-from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ class LayerRow:
         return self.height * self.width * self.channels
 
 
-@lru_cache(maxsize=None)
+@cache
 def layers(config: Config) -> tuple[LayerRow, ...]:
     """Return input and layers of a config's network in the order of the data flow, for a picture of its size."""
     from papers.paka_autoencoder import model
@@ -49,7 +48,7 @@ def _rows(transform: Any, input_shape: tuple[int, int, int]) -> list[LayerRow]:
     # The models take any size; symbolic tensors of one size tell every layer's output without computing anything.
     probe = keras.Model(transform.inputs, [layer.output for layer in shown])
     outputs = probe(keras.Input(input_shape, batch_size=1))
-    return [_row(layer, output.shape) for layer, output in zip(shown, outputs)]
+    return [_row(layer, output.shape) for layer, output in zip(shown, outputs, strict=True)]
 
 
 def _row(layer: Any, output_shape: Any) -> LayerRow:

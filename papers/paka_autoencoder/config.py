@@ -3,7 +3,6 @@
 A preset is a constant's lower-cased name: `AUTOENCODER` is `paka_autoencoder/autoencoder`. The bottlenecks are this
 suite's extension, what the paper set out for: an autoencoder with a small code and a rate in the loss.
 """
-from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any

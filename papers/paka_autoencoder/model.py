@@ -6,7 +6,6 @@ x and x_hat are YCbCr divided by 255. The paper's network has no Q, in training 
 afterwards. A bottleneck is trained with uniform noise for Q and a factorized prior p(y_hat); strided convolutions
 and GDN replace the paper's pooling and ReLU, with which it learned more slowly in short trials.
 """
-from __future__ import annotations
 
 from typing import Any
 

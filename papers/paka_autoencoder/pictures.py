@@ -1,5 +1,4 @@
 """The pictures of Paka and Khatter, Section 3.2: Kodak scaled to 512x768, in YCbCr, split into three parts."""
-from __future__ import annotations
 
 import numpy as np
 from PIL import Image

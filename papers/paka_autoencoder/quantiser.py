@@ -1,8 +1,7 @@
 """The quantiser that the paper's code lacks: b bits a value, uniform, with a largest value for each channel."""
-from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Iterable, Mapping
 
 import numpy as np
 
@@ -56,7 +55,7 @@ def fit(codes: Iterable[np.ndarray]) -> dict[int, Quantiser]:
     """
     values = np.concatenate([code.reshape(-1, code.shape[-1]) for code in codes])
     maxima = np.maximum(values.max(axis=0), 1 / UNITS)
-    histograms = np.stack([np.histogram(v, BINS, (0, m))[0] for v, m in zip(values.T, maxima)])
+    histograms = np.stack([np.histogram(v, BINS, (0, m))[0] for v, m in zip(values.T, maxima, strict=True)])
     return {bits: _fit_bits(bits, histograms, maxima, values) for bits in ALL_BITS}
 
 

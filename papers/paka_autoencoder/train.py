@@ -1,7 +1,7 @@
 """Training of Paka and Khatter, Section 3.2: Adam, the mean squared error of YCbCr, a validation loss for Fig. 6."""
-from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 

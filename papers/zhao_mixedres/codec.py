@@ -4,7 +4,6 @@ The networks are grey, as the paper's. Of a colour picture they code the luma (B
 chroma goes through the same standard codec without them, both planes in one grey picture, scaled to half the sides of
 the representation as JPEG's 4:2:0 does. Sections of a file: the representation, then the chroma of a colour picture.
 """
-from __future__ import annotations
 
 import copy
 from typing import Any
@@ -44,7 +43,7 @@ class Codec:
         self._fdnn = backend.compiled(lambda x: self.networks.fdnn(x, training=False))
         self._ppnn = backend.compiled(lambda z: self.networks.ppnn(z, training=False))
 
-    def at_setting(self, setting: int) -> Codec:
+    def at_setting(self, setting: int) -> "Codec":
         """Return these networks around their standard codec at another setting than the one they were trained for."""
         other = copy.copy(self)
         other.standard = standard_codec(self.config, setting)

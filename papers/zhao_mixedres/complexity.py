@@ -1,5 +1,4 @@
 """Multiply-accumulates of Zhao et al.'s networks, read from the built Keras models, and what a training takes."""
-from __future__ import annotations
 
 import math
 from typing import Any

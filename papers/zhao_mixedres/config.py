@@ -3,7 +3,6 @@
 A preset is a constant's lower-cased name: `LOW_QF10` is `zhao_mixedres/low_qf10`. `LOW` and `FULL` tell the resolution
 of the representation that JPEG codes, `QF` JPEG's quality factor.
 """
-from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any

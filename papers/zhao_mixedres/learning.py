@@ -1,5 +1,4 @@
 """The three sub-problems of Zhao et al., Section 2.3: each trains one network while the others stay as they are."""
-from __future__ import annotations
 
 from typing import Any
 

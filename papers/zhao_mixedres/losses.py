@@ -1,5 +1,4 @@
 """The losses of Zhao et al., Section 2.1, of grey pictures, float tensors (B, H, W, 1) in [0, 1] with known sides."""
-from __future__ import annotations
 
 from typing import Any
 

@@ -5,7 +5,6 @@
 
 All are grey, with values from 0 to 1. FDNN and PPNN are the codec; VCNN is in use in training only.
 """
-from __future__ import annotations
 
 from typing import Any
 

@@ -1,5 +1,4 @@
 """The training patches of Zhao et al., Section 3.1: crops of 400 pictures, rotated and flipped, 3200 in all."""
-from __future__ import annotations
 
 import cv2
 import numpy as np

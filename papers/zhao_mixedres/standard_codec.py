@@ -1,5 +1,4 @@
 """The standard codec between the networks of Zhao et al., Section 2: Z = g(Y)."""
-from __future__ import annotations
 
 import math
 

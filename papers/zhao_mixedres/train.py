@@ -1,8 +1,8 @@
 """Alternating learning of Zhao et al., Section 2.3: PPNN, VCNN and FDNN in turn, with JPEG round trips between them."""
-from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 

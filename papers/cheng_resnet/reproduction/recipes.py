@@ -1,8 +1,8 @@
 """The recipes of short trainings side by side: the objective they are trained for, quality at equal rate, colours."""
-from __future__ import annotations
 
 import dataclasses
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 

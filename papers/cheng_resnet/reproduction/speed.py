@@ -1,10 +1,10 @@
 """How long training takes, side by side: filter gradients as matrix products, and a chunk beside its steps."""
-from __future__ import annotations
 
 import dataclasses
 import os
 import time
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 

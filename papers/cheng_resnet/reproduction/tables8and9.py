@@ -1,7 +1,7 @@
 """Tables 8 and 9 of Cheng et al. (2019): what is counted beside the printed columns, and what the text claims of it."""
-from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from common.tables.document import claim
 from papers.cheng_resnet.complexity import (

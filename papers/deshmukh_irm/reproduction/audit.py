@@ -2,9 +2,9 @@
 
 Nothing is trained. Every printed number is read from the published tables and from `published/text.csv`.
 """
-from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def of_named(entries: Sequence[Entry], originals: Mapping[str, np.ndarray]) -> l
 def _beaten(table: str, measure: str, entries: Sequence[Entry]) -> dict[str, Any]:
     """Judge whether all that is printed of a measure is above plain bicubic."""
     values = [[getattr(of, measure.lower()) for of in (e.printed, e.plain, e.hardest)] for e in entries]
-    note = ", ".join(f"{e.row} {ours:.4g} ({plain:.4g})" for e, (ours, plain, _) in zip(entries, values))
+    note = ", ".join(f"{e.row} {ours:.4g} ({plain:.4g})" for e, (ours, plain, _) in zip(entries, values, strict=True))
     above, at_best = (sum(of[0] > of[i] for of in values) for i in (1, 2))
     note = f"Printed (interpolated): {note}. Were each re-scaled by the filter that is worst for it: {at_best}."
     text = f"{table}: the printed {measure} is above plain bicubic's, pictures"
@@ -340,7 +340,7 @@ def gallery(entries: Sequence[Entry], originals: Mapping[str, np.ndarray]) -> An
         rows = [entry for entry in entries if entry.file == file]
         x = scaled(originals[file], TABLES[rows[0].table][0])
         psnrs = [f"{e.printed.psnr:.2f} dB" if e.legible else f"({e.printed.psnr:.2f} dB)" for e in rows]
-        caption = [f"{e.table}: {psnr}, {e.printed.ssim:.2f}" for e, psnr in zip(rows, psnrs)]
+        caption = [f"{e.table}: {psnr}, {e.printed.ssim:.2f}" for e, psnr in zip(rows, psnrs, strict=True)]
         plain = f"{rows[0].plain.psnr:.2f} dB, {rows[0].plain.ssim:.2f}"
         cells += [([rows[0].row, *caption], x), (["plain bicubic", plain], bicubic(x)[1])]
     title = "Named pictures at 200x200: printed PSNR and SSIM, and those of plain bicubic from half the sides"

@@ -1,8 +1,8 @@
 """Sentences of Deshmukh and Pollett judged: networks that differ in one thing, over pictures of Kodak and trainings."""
-from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +112,10 @@ def reproduce(options: Options) -> Reproduction:
     found = judged(entries, logs, 20 if options.scale == "smoke" else claims_learning.INITIALISATIONS, named[0][1])
     found.notes += [note] if note else []
     found.missing = known.missing
-    found.provenance = {"test_set": test_set, "networks": {**known.made_by, **({"srgan": about_srgan} if srgan else {})}}
+    found.provenance = {
+        "test_set": test_set,
+        "networks": {**known.made_by, **({"srgan": about_srgan} if srgan else {})},
+    }
     found.figures = {"": drawn(entries)}
     return found
 

@@ -1,7 +1,7 @@
 """How Deshmukh and Pollett's networks learn: steps to a given loss, by the logs; starts that cannot learn."""
-from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def notes(logs: Logs) -> list[str]:
     known = [pair for pair in pairs if pair is not None]
     if not known:
         return []
-    before, after = (10 * np.log10(1 / np.mean(errors)) for errors in zip(*known))
+    before, after = (10 * np.log10(1 / np.mean(errors)) for errors in zip(*known, strict=True))
     return [
         "Batch normalisation in the ICM takes away how bright and how contrasted a picture is next to its batch, and "
         f"the IRM cannot know it: with the statistics of each batch training stays at {before:.1f} dB, and is at "

@@ -1,8 +1,8 @@
 """Figure 3 of Deshmukh and Pollett: files of COCO's pictures, already JPEG, against those of ICM and Huffman coding."""
-from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -175,7 +175,7 @@ def notes(files: Sequence[File], entries: Sequence[dict[str, Any]]) -> list[str]
     pixels = [file.image.shape[0] * file.image.shape[1] for file in files]
 
     def bpp(field: str) -> str:
-        return f"{np.median([8 * entry[field] / count for entry, count in zip(entries, pixels)]):.2f}"
+        return f"{np.median([8 * entry[field] / count for entry, count in zip(entries, pixels, strict=True)]):.2f}"
 
     grey = sum(file.image.ndim == 2 for file in files)
     said = f"Medians in bits per pixel: {bpp('before_bytes')} before, {bpp('after_bytes')} after, "

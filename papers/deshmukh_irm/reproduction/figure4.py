@@ -1,8 +1,8 @@
 """Figure 4 of Deshmukh and Pollett: the code saved as a picture in an image file format, and what that costs."""
-from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -119,8 +119,8 @@ def measured(codec: codec_module.Codec, way: Codec, x: np.ndarray) -> dict[str, 
     x_hat = unsaved if np.array_equal(saved, code) else codec.restored(saved, x)
     decompressed = way.compress(x_hat)
     restored = (unsaved, x_hat, way.decompress(decompressed))
-    sizes = {field: len(file) for field, file in zip(SIZES, (original, compressed, decompressed))}
-    return {**sizes, **{field: round(metrics.psnr(x, y), DIGITS) for field, y in zip(QUALITIES, restored)}}
+    sizes = {field: len(file) for field, file in zip(SIZES, (original, compressed, decompressed), strict=True)}
+    return {**sizes, **{field: round(metrics.psnr(x, y), DIGITS) for field, y in zip(QUALITIES, restored, strict=True)}}
 
 
 # --- judging -------------------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 The printed numbers come from the published tables and from `published/text.csv`.
 """
-from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -108,7 +108,7 @@ def printed(quantity: str, column: str) -> float:
     return value
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def table_of(name: str) -> Published:
     """Return a published table, `Table 1` for example; its file is read once."""
     return published.load(f"deshmukh_irm/{name.replace(' ', '').lower()}")

@@ -3,13 +3,13 @@
 Times depend on the machine and on what else runs there; ratios are of works that take turns. The networks are
 untrained, but their codes are pictures: they begin as interpolation, which decides what Huffman coding has to do.
 """
-from __future__ import annotations
 
 import dataclasses
 import math
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Tables 1 to 6 of Deshmukh and Pollett: named pictures coded to bytes and back, next to plain interpolation."""
-from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 

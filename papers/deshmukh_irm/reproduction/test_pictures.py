@@ -1,8 +1,8 @@
 """The test pictures of Deshmukh and Pollett, Section 4: named classical pictures and Kodak, scaled to 200x200."""
-from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -71,7 +71,7 @@ def named(names: Iterable[str]) -> dict[str, np.ndarray]:
 def _standing_in(
     wanted: Mapping[str, str], found: list[tuple[str, np.ndarray]], name: str, channels: int, note: str = ""
 ) -> Pictures:
-    pairs = list(zip(wanted, found))
+    pairs = list(zip(wanted, found, strict=False))
     rows = {row: image for row, (_, image) in pairs}
     stand_ins = ", ".join(f"{stem} as {row}" for row, (stem, _) in pairs)
     note = f"{note} In the rows stand other pictures: {stand_ins}.".strip()

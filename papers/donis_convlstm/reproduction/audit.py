@@ -2,10 +2,10 @@
 
 Nothing is trained. The printed values are those of the authors' own logs (`histories`), from which the figures are.
 """
-from __future__ import annotations
 
 import math
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 

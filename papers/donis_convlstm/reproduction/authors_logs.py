@@ -1,5 +1,4 @@
 """The authors' own logs of Donis and Brown's trainings, which are what their Figs. 2 to 5 show."""
-from __future__ import annotations
 
 import functools
 

@@ -5,7 +5,6 @@ mean over an epoch counts every batch alike. `mae` is a mean over pictures. So s
 that came over the one asked for, but for the last batch of an epoch: of r < B pictures it counts (r / B)^2. How much
 that takes away, more in validation, which has few batches, tells into how many batches the pictures were cut.
 """
-from __future__ import annotations
 
 import math
 
@@ -76,5 +75,5 @@ def settings() -> dict[str, tuple[int, int]]:
         came = round(over_asked(run)) * size
         found[run] = (pictures(run, came), came)
     size = batch_size(tuple(FACTORS), AS_RUN.pictures)
-    found.update({run: (AS_RUN.pictures, size) for run in FACTORS})
+    found.update(dict.fromkeys(FACTORS, (AS_RUN.pictures, size)))
     return {run: found[run] for run in RUNS}

@@ -1,8 +1,8 @@
 """Sentences of Donis and Brown judged: by the authors' logs, by ours, and by what the networks give back."""
-from __future__ import annotations
 
 import math
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,9 +78,7 @@ def wanted(scale: str) -> list[str]:
     return [preset for preset in single if scale != "smoke" or preset in SMOKE_PRESETS]
 
 
-def measure(
-    scale: str, seeds: Mapping[str, Sequence[int]], x: np.ndarray
-) -> dict[tuple[str, int], dict[str, float]]:
+def measure(scale: str, seeds: Mapping[str, Sequence[int]], x: np.ndarray) -> dict[tuple[str, int], dict[str, float]]:
     """Return `examples.summary` of every network, by preset and seed."""
     every = [(preset, seed) for preset, of in seeds.items() for seed in of]
     found = {}
@@ -179,9 +177,9 @@ def further(mine: Source, theirs: Source) -> dict[str, dict[str, Any]]:
 def of_setting(trainings: Sequence[Training]) -> dict[str, Any]:
     """Return what is known of one setting's trainings, by column."""
     finals = np.array([last(one) for one in trainings])
-    known: dict[str, Any] = dict(zip(SPREAD, (len(finals), float(finals.mean()))))
+    known: dict[str, Any] = dict(zip(SPREAD, (len(finals), float(finals.mean())), strict=False))
     if len(finals) > 1:
-        known.update(zip(SPREAD[2:], map(float, (finals.std(ddof=1), finals.min(), finals.max()))))
+        known.update(zip(SPREAD[2:], map(float, (finals.std(ddof=1), finals.min(), finals.max())), strict=True))
     known[LEFT] = ", ".join(str(left(one) or "never") for one in trainings)
     for column, key in COLUMNS.items():
         values = [one.test[key] for one in trainings if key in one.test]

@@ -1,7 +1,6 @@
 """Sentences of Donis and Brown about their trainings: the authors' logs and ours as values of groups of trainings."""
-from __future__ import annotations
 
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 

@@ -1,9 +1,9 @@
 """Sentences of Donis and Brown judged by what the networks give back, by counting, and by the authors' own numbers."""
-from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +106,7 @@ def residual_loss() -> dict[str, Any]:
     shares = []
     for n in FACTORS:
         residual, error = (authors_logs.logged(f"ssim_n_{n}", name) for name in ("residual_loss", "mae"))
-        shares += [math.sqrt(a) * n / b for a, b in zip(residual, error)]
+        shares += [math.sqrt(a) * n / b for a, b in zip(residual, error, strict=True)]
     found = max(abs(share - 1) for share in shares)
     ends = "; ".join(f"n = {n} {1 - authors_logs.logged(f'ssim_n_{n}', 'val_SSIMLoss')[-1]:.4f}" for n in FACTORS)
     note = "n is a factor of a logged metric. The four runs are one training again and again, and end at a 1 - loss of "
@@ -118,7 +118,7 @@ def residual_loss() -> dict[str, Any]:
 def batch_of_32() -> dict[str, Any]:
     """Judge the batch size of the run that is named after 32, from what its metrics divide by."""
     residual, error = (authors_logs.logged("ssim_batch_32", name) for name in ("residual_loss", "mae"))
-    found = round(32 * float(np.median([math.sqrt(a) / b for a, b in zip(residual, error)])))
+    found = round(32 * float(np.median([math.sqrt(a) / b for a, b in zip(residual, error, strict=True)])))
     note = "A residual is summed over the batch that came and divided by the one that was asked for: twice its MAE."
     return claim(f"The run named batch 32 had batches of 32 (III-A); {AUTHORS}", "equals", 32, found, note)
 

@@ -1,9 +1,9 @@
 """Crude stand-ins for a codec, of 32x32 pictures: what the measures of Donis and Brown's figures give them."""
-from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import cv2
 import numpy as np

@@ -4,11 +4,11 @@ What the figures call MS-SSIM is 1 - loss, where the loss is the square of 1 - S
 square. Beside the axes as plotted stand those that the labels promise, as far as the logs go. All follows from logs
 alone: the authors' own (`histories`), and ours, which are shipped with the weights.
 """
-from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +21,8 @@ from common.training import shipped
 from papers.donis_convlstm.config import at_scale
 from papers.donis_convlstm.reproduction import authors_logs
 
-Log = List[Dict[str, float]]
-Logs = Dict[str, Dict[int, Log]]  # by row and seed
+Log = list[dict[str, float]]
+Logs = dict[str, dict[int, Log]]  # by row and seed
 AUTHORS, OURS = "authors", "ours"
 
 
@@ -117,7 +117,7 @@ def authors_curve(panel: Panel, label: str) -> list[float]:
 
 def measurements(quantity: Quantity, logs: Logs) -> list[dict[str, Any]]:
     """Return the values as plotted after the last epoch, of each row and seed, over all pictures together."""
-    names = dict(zip(("training", "validation"), quantity.plotted[2:]))
+    names = dict(zip(("training", "validation"), quantity.plotted[2:], strict=True))
     return [
         {"row": row, "seed": seed, "picture": WHOLE_SET, **{name: curve(p, log)[-1] for name, p in names.items()}}
         for row, of_row in logs.items()

@@ -2,11 +2,11 @@
 
 What is shown follows from a rule: the test pictures with the highest or the lowest SSIM, and some at fixed ranks.
 """
-from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,7 +106,7 @@ def measured(x: np.ndarray, x_hat: np.ndarray) -> Values:
     for start in range(0, len(x), BATCH):
         pair = [part[start : start + BATCH].astype(np.float32) / np.float32(255) for part in (x, x_hat)]
         parts.append(_similarity()(*pair))
-    own, as_run = (np.concatenate(values).astype(np.float64) for values in zip(*parts))
+    own, as_run = (np.concatenate(values).astype(np.float64) for values in zip(*parts, strict=True))
     error = np.mean(np.square((x.astype(np.float64) - x_hat) / 255), axis=(1, 2, 3))
     return {"ssim": own, "ssim_range_2": as_run, "psnr": -10 * np.log10(np.maximum(error, LEAST_ERROR))}
 
@@ -196,7 +196,7 @@ def name_of(network: Config) -> str:
 
 def entry(row: str, seed: int, name: str, index: int, values: Mapping[Config, Values]) -> dict[str, Any]:
     """Return the measurement of one picture that is shown; those of further networks have their names in front."""
-    (first, own), *others = values.items()
+    (_first, own), *others = values.items()
     found: dict[str, Any] = {"row": row, "seed": seed, "picture": name}
     found.update({key: round(float(array[index]), DIGITS) for key, array in own.items()})
     for one, arrays in others:

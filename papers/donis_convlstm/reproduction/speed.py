@@ -2,11 +2,11 @@
 
 Times depend on the machine and on what else runs there; the claims are on ratios of two networks that take turns.
 """
-from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -3,11 +3,11 @@
 That is measured where a source has several trainings of one setting, and taken to be the same for all settings, so that
 single trainings can be judged as well.
 """
-from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 

@@ -2,7 +2,6 @@
 
 Every printed number is read from the published table.
 """
-from __future__ import annotations
 
 from typing import Any
 
@@ -130,7 +129,7 @@ def same_mean_by_jpeg(pictures: Pictures) -> str:
     family = codecs.family("JPEG")
     for setting in family.settings:
         coded = code(family.make(setting), pictures)
-        level = float(np.mean([metrics.psnr(x, y) for x, y in zip(pictures, coded.pictures)]))
+        level = float(np.mean([metrics.psnr(x, y) for x, y in zip(pictures, coded.pictures, strict=True)]))
         if level >= target:
             return (
                 f"The proposed column has a mean of {target:.2f} dB. Over these pictures JPEG reaches it at quality "

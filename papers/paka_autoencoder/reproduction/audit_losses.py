@@ -3,9 +3,9 @@
 They prefer the squared error because MAE, RMSE, MAPE and RMSLE "have higher order power equation" and so several
 minima, while gradient descent on the squared error "finds the global minima".
 """
-from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -1,9 +1,9 @@
 """What a codec and a mistake make of PSNR, on uint8 pictures of 512x768: the computations of the audit."""
-from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -63,9 +63,10 @@ def compute(named: Mapping[str, np.ndarray]) -> Signs:
         pairs_apart=differences(pictures, jpeg, middle)[1],
         mistakes={name: mistaken(name, pictures, jpeg, middle) for name in audit_mistakes.MISTAKES},
         differences={
-            f"{described('JPEG2000', a, pictures)}, {described(stands_for_bpg.name, b, pictures)}":
-            differences(pictures, a, b)
-            for a, b in zip(jpeg2000, bpg)
+            f"{described('JPEG2000', a, pictures)}, {described(stands_for_bpg.name, b, pictures)}": differences(
+                pictures, a, b
+            )
+            for a, b in zip(jpeg2000, bpg, strict=True)
         },
         means={
             f"our {len(chosen)} pictures": means_of_derangements(levels[np.ix_(chosen, chosen)]),
@@ -77,7 +78,7 @@ def compute(named: Mapping[str, np.ndarray]) -> Signs:
 
 def described(name: str, coded: Coded, pictures: Pictures) -> str:
     """Return a codec's name with its mean rate and PSNR."""
-    level = np.mean([metrics.psnr(x, y) for x, y in zip(pictures, coded.pictures)])
+    level = np.mean([metrics.psnr(x, y) for x, y in zip(pictures, coded.pictures, strict=True)])
     return f"{name} ({coded.bpp:.2f} bpp, {level:.1f} dB)"
 
 
@@ -92,7 +93,9 @@ def floors(pictures: Pictures) -> dict[str, np.ndarray]:
     found = {}
     for family in codecs.available():
         coded = code(family.make(family.settings[0]), pictures)
-        found[f"{family.name}, coarsest"] = np.array([metrics.psnr(x, y) for x, y in zip(pictures, coded.pictures)])
+        found[f"{family.name}, coarsest"] = np.array(
+            [metrics.psnr(x, y) for x, y in zip(pictures, coded.pictures, strict=True)]
+        )
     return {**found, FLAT: np.array([metrics.psnr(x, flat(x)) for x in pictures])}
 
 
@@ -133,7 +136,7 @@ def random_sevens(levels: np.ndarray) -> dict[str, np.ndarray]:
 def code(codec: Any, pictures: Pictures) -> Coded:
     """Code uint8 pictures to bytes and back."""
     files = [codec.compress(picture) for picture in pictures]
-    rates = [metrics.bits_per_pixel(len(f), *picture.shape[:2]) for f, picture in zip(files, pictures)]
+    rates = [metrics.bits_per_pixel(len(f), *picture.shape[:2]) for f, picture in zip(files, pictures, strict=True)]
     return Coded([codec.decompress(file) for file in files], float(np.mean(rates)))
 
 

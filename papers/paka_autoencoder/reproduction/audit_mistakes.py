@@ -1,8 +1,7 @@
 """Mistakes in measuring PSNR that could have made a good reconstruction look bad, each the same for every picture."""
-from __future__ import annotations
 
 import math
-from typing import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -46,4 +45,4 @@ MISTAKES: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 def psnr(name: str, originals: Sequence[np.ndarray], reconstructions: Sequence[np.ndarray]) -> np.ndarray:
     """Return what a mistake makes of the PSNR in dB of uint8 pictures and their reconstructions, float64 (N,)."""
-    return np.array([MISTAKES[name](x, y) for x, y in zip(originals, reconstructions)])
+    return np.array([MISTAKES[name](x, y) for x, y in zip(originals, reconstructions, strict=True)])

@@ -1,7 +1,7 @@
 """Figure 4 of Paka and Khatter: the network layer by layer, from the built model, and what the text says of it."""
-from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from common.tables.document import Reproduction, claim
 from papers.paka_autoencoder.complexity import LayerRow, layers

@@ -1,5 +1,4 @@
 """Figure 6 of Paka and Khatter: the loss of training and validation pictures over the epochs, from our log."""
-from __future__ import annotations
 
 import math
 from typing import Any
@@ -22,7 +21,9 @@ def figure6(options: Options) -> Reproduction:
     """Return the losses over the epochs, and each at the end of the training; of several seeds the first is taken."""
     seeds = networks.seeds_of(config.AUTOENCODER, options.scale, options.seeds)[:1]
     if not seeds:
-        return Reproduction(missing={row: networks.how_to_train(config.AUTOENCODER, options.scale) for row in options.rows})
+        return Reproduction(
+            missing={row: networks.how_to_train(config.AUTOENCODER, options.scale) for row in options.rows}
+        )
     shortened = at_scale(config.AUTOENCODER, options.scale)
     log = shipped.log(config.AUTOENCODER, options.scale, seeds[0])
     check = check_of(options.scale)

@@ -1,7 +1,7 @@
 """Figures 5, 7 and 8 of Paka and Khatter: pictures and curves of the trained codec next to other codecs."""
-from __future__ import annotations
 
-from typing import Any, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,7 +45,7 @@ def figure5(options: Options) -> Reproduction:
     if codec is None:
         return found
     cells = []
-    for row, (name, picture) in zip(options.rows, pictures):
+    for row, (name, picture) in zip(options.rows, pictures, strict=False):
         given = codec.reconstruct(picture)
         psnr = round(metrics.psnr(picture, given), DIGITS)
         found.values[row] = {"Reconstructed": psnr}
@@ -56,9 +56,7 @@ def figure5(options: Options) -> Reproduction:
     return _without_stand_ins(found, options.rows, pictures)
 
 
-def _begun(
-    options: Options, wanted: Sequence[str] = config.TEST_PICTURES
-) -> tuple[Reproduction, Any, list[Picture]]:
+def _begun(options: Options, wanted: Sequence[str] = config.TEST_PICTURES) -> tuple[Reproduction, Any, list[Picture]]:
     """Return a reproduction that knows its pictures and network, the codec and the pictures.
 
     Without weights the codec is None, and the reproduction says how to train them.
@@ -70,7 +68,7 @@ def _begun(
 
 def _without_stand_ins(found: Reproduction, rows: Iterable[str], pictures: Sequence[Picture]) -> Reproduction:
     """Take out the values of rows whose picture is another one: those are in the figure alone, under their names."""
-    for row, (name, _) in zip(rows, pictures):
+    for row, (name, _) in zip(rows, pictures, strict=False):
         if row != name:
             del found.values[row]
             found.missing[row] = f"{name} stands in for it, in the figure alone."
@@ -93,7 +91,7 @@ def figure7(options: Options) -> Reproduction:
     if codec is None:
         return found
     rows = []
-    for row, (name, picture) in zip(options.rows, pictures):
+    for row, (name, picture) in zip(options.rows, pictures, strict=False):
         eight = evaluate.measure(at_bits(codec, BITS.default), picture, PROPOSED)
         found.values[row] = {PROPOSED: round(eight.psnr, DIGITS)}
         cells: list[figures.Cell] = [(f"{name}, original", _centre(picture))]
@@ -136,7 +134,7 @@ def figure8(options: Options) -> Reproduction:
     """Return Table 1 as curves over pictures: as printed, and of our test pictures with correctly measured codecs."""
     found, codec, pictures = _begun(options)
     worst = []
-    for row, (_, picture) in zip(options.rows, pictures):
+    for row, (_, picture) in zip(options.rows, pictures, strict=False):
         worst.append(lowest(picture))
         found.values[row] = {column: _at_same_rate(column, picture) for column in CODECS}
         if codec:

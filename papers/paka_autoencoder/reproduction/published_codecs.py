@@ -1,5 +1,4 @@
 """The columns of Table 1: what is printed, and which codec stands for each column here."""
-from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
@@ -53,7 +52,7 @@ def printed_differences(slips: bool = False) -> list[float]:
     """Return |JPEG2000 - BPG| in dB of the printed rows, with or without the rows that hold a slip."""
     paper = table1()
     marked = {remark.row for row in paper.rows for remark in paper.remarks_on(row, "BPG")}
-    pairs = zip(paper.rows, printed("JPEG2000"), printed("BPG"))
+    pairs = zip(paper.rows, printed("JPEG2000"), printed("BPG"), strict=True)
     return [abs(a - b) for row, a, b in pairs if slips or row not in marked]
 
 
@@ -70,4 +69,4 @@ def slips() -> str:
 
 def printed_distances() -> list[float]:
     """Return |JPEG - JPEG2000| in dB of the printed rows."""
-    return [abs(a - b) for a, b in zip(printed("JPEG"), printed("JPEG2000"))]
+    return [abs(a - b) for a, b in zip(printed("JPEG"), printed("JPEG2000"), strict=True)]

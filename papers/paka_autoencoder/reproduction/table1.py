@@ -1,10 +1,10 @@
 """Table 1 of Paka and Khatter: the trained codec on seven test pictures, next to codecs that are measured correctly."""
-from __future__ import annotations
 
 import copy
 import dataclasses
 import math
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,9 +45,7 @@ Picture = tuple[str, np.ndarray]
 # --- pictures and networks -----------------------------------------------------------------------------------------
 
 
-def test_pictures(
-    options: Options, wanted: Sequence[str] = TEST_PICTURES
-) -> tuple[list[Picture], dict[str, Any], str]:
+def test_pictures(options: Options, wanted: Sequence[str] = TEST_PICTURES) -> tuple[list[Picture], dict[str, Any], str]:
     """Return test pictures as (name, uint8 512x768x3), `{name, pictures, digest}`, and a note on stand-ins.
 
     Where the folder or stand-in has none of the wanted ones, its first are taken.
@@ -74,17 +72,21 @@ def reproduce(options: Options) -> Reproduction:
     pictures, test_set, note = test_pictures(options)
     codec, about = networks.one_codec(config.AUTOENCODER, options)
     found = Reproduction(notes=[note] if note else [])
-    for row, (name, picture) in zip(options.rows, pictures):
+    for row, (name, picture) in zip(options.rows, pictures, strict=False):
         entry: dict[str, Any] = {"row": row, "seed": 0, "picture": name, **lowest(picture)}
         if codec:
             entry.update(proposed(codec, picture))
             entry.update(matching(picture, entry["psnr_uncoded"]))
         found.pictures.append(entry)
         found.values[row] = cells(entry)
-    found.missing = {row: "Fewer pictures were asked for." for row in list(options.rows)[len(pictures) :]}
+    found.missing = dict.fromkeys(list(options.rows)[len(pictures) :], "Fewer pictures were asked for.")
     found.further = further(found.pictures)
     lines = curves(codec, pictures)
-    found.notes += [*notes(found.pictures), by_bits(lines[-1])] if codec else [networks.how_to_train(config.AUTOENCODER, options.scale)]
+    found.notes += (
+        [*notes(found.pictures), by_bits(lines[-1])]
+        if codec
+        else [networks.how_to_train(config.AUTOENCODER, options.scale)]
+    )
     found.claims = claims(found.pictures) if codec else []
     found.figures = {"": drawn(lines, len(pictures))}
     found.provenance = {"test_set": test_set, "networks": {PROPOSED: about} if about else {}}
@@ -101,7 +103,7 @@ def cells(entry: Mapping[str, Any]) -> dict[str, float]:
 def obstacles(scale: str, test_set: str) -> dict[str, str]:
     """Return what forbids to compare a column's rows; nothing does for the worst that a codec can give of Kodak."""
     shortened = "" if scale in (EXACT_SCALE, "paper") else f" Scale {scale} shortens the training."
-    worst = {column: "" for column in CODECS} if test_set == published.load(TABLE1).test_set else {}
+    worst = dict.fromkeys(CODECS, "") if test_set == published.load(TABLE1).test_set else {}
     return {PROPOSED: UNKNOWN_ORDER + shortened, **worst}
 
 
@@ -172,7 +174,7 @@ def claims(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     better = "Proposed is better than {} on every picture: pictures of which it needs fewer bits at its PSNR"
     for column in CODECS:
         costs = [entry.get(f"{column}_bpp", math.inf) for entry in entries]
-        won = sum(entry["bpp"] < cost for entry, cost in zip(entries, costs))
+        won = sum(entry["bpp"] < cost for entry, cost in zip(entries, costs, strict=True))
         note = f"{family_of(column).name} reaches the proposed PSNR at {np.mean(costs):.2f} bpp."
         judged.append(claim(better.format(column), "equals", len(entries), won, note))
     for text, key in (("The codec compresses", "bpp"), ("It does with Huffman coding", "huffman_bpp")):
@@ -210,7 +212,7 @@ def curves(codec: Any, pictures: Sequence[Picture]) -> list[Line]:
 
 def by_bits(line: Line) -> str:
     """Say what the proposed codec takes and gives with few and many bits a value, from its curve."""
-    steps = ", ".join(f"{bpp:.1f} bpp and {level:.1f} dB" for bpp, level in zip(line.x, line.y))
+    steps = ", ".join(f"{bpp:.1f} bpp and {level:.1f} dB" for bpp, level in zip(line.x, line.y, strict=True))
     return f"Proposed in {BITS.smallest} to {BITS.largest} bits a value, range-coded, means: {steps}."
 
 
@@ -227,5 +229,7 @@ def drawn(lines: Sequence[Line], count: int) -> Any:
 def mean_curve(label: str, steps: Sequence[Any], pictures: Sequence[np.ndarray]) -> Line:
     """Return the mean PSNR over the mean rate of some codecs on uint8 pictures."""
     coded = [code(step, pictures) for step in steps]
-    levels = [float(np.mean([metrics.psnr(x, y) for x, y in zip(pictures, one.pictures)])) for one in coded]
+    levels = [
+        float(np.mean([metrics.psnr(x, y) for x, y in zip(pictures, one.pictures, strict=True)])) for one in coded
+    ]
     return Line(label, [one.bpp for one in coded], levels)

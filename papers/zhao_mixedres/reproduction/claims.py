@@ -2,10 +2,10 @@
 
 All that is judged follows from the document's measurements: points of networks, and differences of comparisons.
 """
-from __future__ import annotations
 
 import dataclasses
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def _at(rate: str, names: Sequence[str]) -> list[Comparison]:
     jiang = [f"jiang_{name}" for name in names]
     better = f"At {rate} the proposed codec is better than"
     return [
-        Comparison(f"Jiang, {rate}", f"{better} Jiang's (Section 3.2)", tuple(zip(names, jiang))),
+        Comparison(f"Jiang, {rate}", f"{better} Jiang's (Section 3.2)", tuple(zip(names, jiang, strict=True))),
         Comparison(f"JPEG, {rate}", f"{better} JPEG (Section 3.2)", _alone(names)),
         Comparison(f"Jiang to JPEG, {rate}", f"At {rate} Jiang's codec is better than JPEG (Fig. 2)", _alone(jiang)),
     ]
@@ -142,9 +142,7 @@ def seeds_of(options: Options, preset: str) -> list[int]:
     return networks.seeds_of(find_preset(config, preset), chosen.scale, chosen.seeds)
 
 
-def measure(
-    plan: Plan, seeds: Mapping[str, Sequence[int]], curves: Curves, pictures: Sequence[Picture]
-) -> list[Entry]:
+def measure(plan: Plan, seeds: Mapping[str, Sequence[int]], curves: Curves, pictures: Sequence[Picture]) -> list[Entry]:
     """Return the points of all networks, then the differences of all comparisons whose networks have weights."""
     trainings = [(preset, seed) for preset in seeds for seed in seeds[preset]]
     pairs = [(one, pair, seed) for one in plan.comparisons for pair in one.pairs for seed in shared(one, pair, seeds)]
@@ -173,7 +171,11 @@ def not_run(plan: Plan, seeds: Mapping[str, Sequence[int]], scale: str) -> dict[
     """Say by comparison which networks have no weights and how to train them."""
     needed = {**{one.name: one.presets for one in plan.comparisons}, CROSSING: [*plan.low, *plan.full]}
     missing = {name: [preset for preset in presets if not seeds[preset]] for name, presets in needed.items()}
-    return {name: " ".join(networks.how_to_train(find_preset(config, preset), scale) for preset in of) for name, of in missing.items() if of}
+    return {
+        name: " ".join(networks.how_to_train(find_preset(config, preset), scale) for preset in of)
+        for name, of in missing.items()
+        if of
+    }
 
 
 # --- judging -------------------------------------------------------------------------------------------------------
@@ -291,7 +293,7 @@ def further(entries: Sequence[Entry], plan: Plan) -> dict[str, dict[str, Any]]:
     for preset in dict.fromkeys(entry["row"] for entry in entries if "setting" in entry):
         trained_for = find_preset(config, preset).quality
         point = next(point for point in curve_of(entries, [preset]) if point.setting == trained_for)
-        for column, value in zip(columns.values(), (point.bpp, point.psnr, point.ssim)):
+        for column, value in zip(columns.values(), (point.bpp, point.psnr, point.ssim), strict=True):
             column[preset] = round(value, DIGITS)
     rows: dict[str, str | None] = {entry["picture"]: entry["picture"] for entry in entries}
     for quality, name in NAMES.items():

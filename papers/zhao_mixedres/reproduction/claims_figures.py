@@ -1,7 +1,7 @@
 """Figures of the judged sentences: differences by picture, where low and full resolution cross, a picture's details."""
-from __future__ import annotations
 
-from typing import Any, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 

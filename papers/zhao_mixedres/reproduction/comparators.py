@@ -4,11 +4,10 @@ A method is a function of two arguments, the decoded picture, uint8 (H, W), and 
 holds, int64 (8, 8) from 1 to 255 in rows of rising vertical frequency. It returns a uint8 picture (H, W), and always
 the same one. `COMPARATORS` has those that are implemented by their name in the paper; the others are not run.
 """
-from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, Dict
 
 import numpy as np
 from PIL import Image
@@ -21,7 +20,7 @@ Comparator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 NAMES = ("Foi", "BM3D", "DicTV", "CONCOLOR")
 # JPEG's, Section 3.2.
 QUALITIES = (2, 3, 4, 5, 10, 15, 20, 25, 30)
-COMPARATORS: Dict[str, Comparator] = {}
+COMPARATORS: dict[str, Comparator] = {}
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ settings whose files are next to that rate, and its quality is interpolated betw
 was not trained for is at a disadvantage: two networks are compared at the rate of either, and the mean is taken.
 Nothing is extrapolated: where a codec has no file of that size, both are compared at the size of its nearest file.
 """
-from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, Iterable, Mapping, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +22,8 @@ from papers.zhao_mixedres.reproduction.points import Point
 QUALITIES = ("psnr", "ssim")
 STANDARD = ("JPEG", "JPEG2000", "WebP")
 
-Picture = Tuple[str, np.ndarray]  # name, uint8 HxW
-Entry = Dict[str, Any]  # a measurement as json holds it
+Picture = tuple[str, np.ndarray]  # name, uint8 HxW
+Entry = dict[str, Any]  # a measurement as json holds it
 
 
 class Curve:
@@ -105,7 +105,7 @@ class _Described:
     codec: Any
     y: np.ndarray
 
-    def at_setting(self, setting: int) -> _Described:
+    def at_setting(self, setting: int) -> "_Described":
         return replace(self, codec=self.codec.at_setting(setting))
 
     def compress(self, image: np.ndarray) -> bytes:
@@ -156,7 +156,7 @@ def difference_entry(row: str, pair: tuple[str, str], seed: int, curves: Curves,
 def differences(entries: Iterable[Entry], row: str, quality: str) -> np.ndarray:
     """Return the differences of a row, float64 (trainings, pictures): a training is a codec and its seed."""
     values = {((e["codec"], e["seed"]), e["picture"]): e[quality] for e in entries if e["row"] == row}
-    trainings, pictures = (list(dict.fromkeys(names)) for names in zip(*values)) if values else ([], [])
+    trainings, pictures = (list(dict.fromkeys(names)) for names in zip(*values, strict=True)) if values else ([], [])
     return np.array([[values[training, picture] for picture in pictures] for training in trainings], np.float64)
 
 

@@ -3,12 +3,12 @@
 What is measured are points: `{test set: {picture: {curve: points}}}`. All that is said and drawn follows from them
 alone, and they stand, rounded, in the document's provenance; `read_points` takes them from there.
 """
-from __future__ import annotations
 
 import dataclasses
 import functools
 import math
-from typing import Any, Callable, Dict, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -43,11 +43,24 @@ from papers.zhao_mixedres.reproduction.points import Point
 TABLE = "zhao_mixedres/figure2"
 SET12, CLASSIC5 = "set12", "classic5"
 # The pictures of Set12, 01.png to 12.png.
-NAMES = "cameraman house peppers starfish monarch airplane parrot lena barbara boat man couple".split()
+NAMES = [
+    "cameraman",
+    "house",
+    "peppers",
+    "starfish",
+    "monarch",
+    "airplane",
+    "parrot",
+    "lena",
+    "barbara",
+    "boat",
+    "man",
+    "couple",
+]
 EXTENSIONS = {config.LOW[-1]: points.ABOVE_LOW, config.FULL[0]: points.BELOW_FULL}
 
-Measured = Dict[str, Dict[str, Curves]]
-Pictures = Dict[str, Dict[str, np.ndarray]]
+Measured = dict[str, dict[str, Curves]]
+Pictures = dict[str, dict[str, np.ndarray]]
 
 
 def reproduce(options: Options) -> Reproduction:
@@ -92,7 +105,9 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
     everything = [(found[name][picture], x) for name, of_set in pictures.items() for picture, x in of_set.items()]
     named = [(curves, pictures[SET12][name]) for name, curves in of_rows(found, options.rows).items()]
     made_by = {}
-    with measure_module.progress(len(everything) * (1 + len(comparators.COMPARATORS) + sum(map(len, seeds.values())))) as bar:
+    with measure_module.progress(
+        len(everything) * (1 + len(comparators.COMPARATORS) + sum(map(len, seeds.values())))
+    ) as bar:
         for label, curve_of in _classical().items():
             for curves, x in everything:
                 curves[label] = curve_of(x)
@@ -155,7 +170,7 @@ def read_points(document: Document) -> Measured:
     """Return the points that a document was judged from."""
 
     def curve(values: Mapping[str, Sequence[Any]]) -> list[Point]:
-        return [Point(**dict(zip(values, numbers))) for numbers in zip(*values.values())]
+        return [Point(**dict(zip(values, numbers, strict=True))) for numbers in zip(*values.values(), strict=True)]
 
     return _mapped(document["provenance"]["points"], curve)
 
@@ -223,7 +238,9 @@ def claims(measured: Measured, rows: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = [one for name, curves in named.items() for one in low_rate_claim(name, curves)]
     for quality in (PSNR, SSIM):
         proposed = [figure2_curves.envelope(curves, PROPOSED, quality) for curves in first.values()]
-        least = [figure2_curves.least_gain(c[JPEG], ours, quality) for c, ours in zip(first.values(), proposed)]
+        least = [
+            figure2_curves.least_gain(c[JPEG], ours, quality) for c, ours in zip(first.values(), proposed, strict=True)
+        ]
         won = sum(value is not None and value > 0 for value in least)
         text = f"{quality.upper()} of {PROPOSED} is above JPEG's at every rate that both have: pictures"
         found += [claim(text, "equals", len(least), won)] if any(proposed) else []
@@ -248,7 +265,9 @@ def low_rate_claim(name: str, curves: Curves) -> list[dict[str, Any]]:
     proposed, jpeg = figure2_curves.envelope(curves, PROPOSED), curves[JPEG]
     rates = [point.bpp for point in curves.get(f"{PROPOSED}, {LOW}", [])]
     levels = [points.at_rate(proposed, bpp) for bpp in rates]
-    over = [figure2_curves.gain(jpeg, bpp, level) for bpp, level in zip(rates, levels) if level is not None]
+    over = [
+        figure2_curves.gain(jpeg, bpp, level) for bpp, level in zip(rates, levels, strict=True) if level is not None
+    ]
     least = min((each for each in over if each is not None), default=None)
     if least is None:
         return []

@@ -1,9 +1,8 @@
 """The curves of one picture, by name, and what they say against JPEG's: BD values, gains, where resolutions cross."""
-from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Dict, List, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -27,7 +26,7 @@ PSNR, SSIM = "psnr", "ssim"
 BD_RATE, BD_PSNR = "BD-rate, %", "BD-PSNR, dB"
 SHOWN_OF_JPEG = 1.3  # times the highest rate of the other curves
 
-Curves = Dict[str, List[Point]]
+Curves = dict[str, list[Point]]
 
 
 def rounded(point: Point) -> Point:

@@ -1,9 +1,9 @@
 """Quality over rate of grey pictures: what Fig. 2 of Zhao et al. draws, by counted bytes."""
-from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -58,9 +58,7 @@ def at_rate(points: Sequence[Point], bpp: float, quality: str = "psnr", rate: st
     return float(np.interp(math.log(bpp), [math.log(each) for each, _ in curve], [level for _, level in curve]))
 
 
-def envelope(
-    low: Sequence[Point], full: Sequence[Point], quality: str = "psnr", rate: str = "bpp"
-) -> list[Point]:
+def envelope(low: Sequence[Point], full: Sequence[Point], quality: str = "psnr", rate: str = "bpp") -> list[Point]:
     """Return the points of either curve that the other is not better than at their rate, by rate: the upper envelope.
 
     Its quality rises from point to point: what gives no more than a point of a lower rate is left out.
@@ -88,7 +86,7 @@ def crossing(low: Sequence[Point], full: Sequence[Point], quality: str = "psnr",
             gains.append((math.log(bpp), levels[1] - levels[0]))
     if gains and gains[-1][1] < 0:
         return None
-    for (before, loss), (after, gain) in zip(gains[-2::-1], gains[:0:-1]):
+    for (before, loss), (after, gain) in zip(gains[-2::-1], gains[:0:-1], strict=True):
         if loss < 0 <= gain:
             return math.exp(before + (after - before) * -loss / (gain - loss))
     return None
