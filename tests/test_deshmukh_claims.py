@@ -195,7 +195,7 @@ class Shifted:
         self.config = SimpleNamespace(channels=channels, architecture=architecture, stride=2)
         self.added, self.srgan = added, srgan_adds
 
-    def at(self, srgan=None):
+    def with_settings(self, srgan=None):
         return self
 
     def code(self, x):

@@ -117,7 +117,7 @@ def test_pictures_of_any_size_return_as_the_networks_restore_their_code(preset, 
             assert code.shape == (-(-height // stride), -(-width // stride), planes) == codec.code_shape(image)
             expected = codec.restored(code, image)
             assert code.dtype == expected.dtype == np.uint8 and expected.shape == image.shape
-            files = [codec.at(coder).compress(image) for coder in (HUFFMAN, RANGE_CODER)]
+            files = [codec.with_settings(coder).compress(image) for coder in (HUFFMAN, RANGE_CODER)]
             assert files[0] != files[1]
             for file in files:
                 np.testing.assert_array_equal(codec.decompress(file), expected)
@@ -193,7 +193,7 @@ def test_values_of_the_code_are_rounded_and_those_beyond_its_range_are_clipped(c
     before = backend.to_numpy(bias)
     backend.assign(bias, np.array([-2.0, 0.0, 2.0], np.float32))
     code = codec.code(image)
-    files = [codec.at(coder).compress(image) for coder in (HUFFMAN, RANGE_CODER)]
+    files = [codec.with_settings(coder).compress(image) for coder in (HUFFMAN, RANGE_CODER)]
     backend.assign(bias, before)
     assert (code[..., 0] == 0).all() and (code[..., 2] == 255).all() and np.ptp(code[..., 1]) > 50
     for file in files:  # of values that the frequencies were not made for
@@ -275,7 +275,7 @@ def test_sections_are_the_setting_and_every_plane_of_the_code_by_its_coder(codec
     header, sections = container.unpack(codec.compress(image))
     assert (header.height, header.width, header.channels, header.weights_digest) == (30, 26, 3, codec.digest)
     assert sections == [b"\0", *(huffman.encode(code[..., i].tobytes()) for i in range(3))]
-    settings, *planes = container.unpack(codec.at(RANGE_CODER).compress(image))[1]
+    settings, *planes = container.unpack(codec.with_settings(RANGE_CODER).compress(image))[1]
     assert settings == b"\1"
     for i, section in enumerate(planes):
         indexes = np.full(code.shape[:2], i, np.int32)
@@ -350,18 +350,18 @@ def results(tmp_path, monkeypatch):
 def test_the_srgan_takes_the_place_of_bicubic_interpolation(preset, channels, codec_of):
     codec, srgan = codec_of(preset), codec_of("srgan")
     image = picture(17, 22, channels)
-    plain, file = codec.compress(image), codec.at(srgan=srgan).compress(image)
+    plain, file = codec.compress(image), codec.with_settings(srgan=srgan).compress(image)
     sections = container.unpack(file)[1]
     assert sections[0] == b"\2" + srgan.digest and sections[1:] == container.unpack(plain)[1][1:]
     code = codec.code(image)
     u = by_hand(codec, srgan, code / np.float32(255))
     np.testing.assert_allclose(upsampled(codec, code / np.float32(255), srgan), u, atol=1e-5)
-    decoded = codec.at(srgan=srgan).decompress(file)
+    decoded = codec.with_settings(srgan=srgan).decompress(file)
     np.testing.assert_array_equal(decoded, codec.restored(code, image, srgan))
     assert decoded.shape == image.shape and (decoded != codec.decompress(plain)).mean() > 0.5
-    ranged = codec.at(RANGE_CODER, srgan).compress(image)
+    ranged = codec.with_settings(RANGE_CODER, srgan).compress(image)
     assert container.unpack(ranged)[1][0] == b"\3" + srgan.digest
-    np.testing.assert_array_equal(codec.at(srgan=srgan).decompress(ranged), decoded)
+    np.testing.assert_array_equal(codec.with_settings(srgan=srgan).decompress(ranged), decoded)
 
 
 def upsampled(codec, values, srgan):
@@ -386,13 +386,13 @@ def test_a_file_finds_the_srgan_that_it_was_made_for_or_says_that_it_is_not_here
     codec, image = codec_of("rgb"), picture(12, 14)
     path = runs.Run("deshmukh_irm", "srgan", "small", 3).shipped / "weights.safetensors"
     srgan = Codec(weights_of(path, "srgan"))
-    file = codec.at(srgan=srgan).compress(image)
+    file = codec.with_settings(srgan=srgan).compress(image)
     np.testing.assert_array_equal(codec.decompress(file), codec.restored(codec.code(image), image, srgan))
     other = Codec(weights_of(results.parent / "other" / "weights.safetensors", "srgan", num_maps=2))
-    found = codec.at(srgan=other).decompress(file)  # not by the one at hand
-    np.testing.assert_array_equal(found, codec.at(srgan=srgan).decompress(file))
+    found = codec.with_settings(srgan=other).decompress(file)  # not by the one at hand
+    np.testing.assert_array_equal(found, codec.with_settings(srgan=srgan).decompress(file))
     path.unlink()
-    for decoder in (codec, codec.at(srgan=other)):
+    for decoder in (codec, codec.with_settings(srgan=other)):
         with pytest.raises(RelicError, match="deshmukh_irm/srgan") as error:
             decoder.decompress(file)
         assert "\n" not in str(error.value)
@@ -414,8 +414,8 @@ def test_as_a_codec_of_its_own_the_srgan_codes_a_quarter_of_the_size(codec_of):
 @stack
 @pytest.mark.parametrize("coder", [HUFFMAN, RANGE_CODER])
 def test_every_flipped_bit_and_every_cut_is_refused(coder, codec_of):
-    codec = codec_of("grey").at(coder)
-    file = codec.at(coder, codec_of("srgan")).compress(picture(12, 10, channels=1))
+    codec = codec_of("grey").with_settings(coder)
+    file = codec.with_settings(coder, codec_of("srgan")).compress(picture(12, 10, channels=1))
     for position in range(len(file)):
         flipped = bytearray(file)
         flipped[position] ^= 1 << position % 8
@@ -430,7 +430,7 @@ def test_every_flipped_bit_and_every_cut_is_refused(coder, codec_of):
 @pytest.mark.parametrize("coder", [HUFFMAN, RANGE_CODER])
 def test_forged_sections_give_a_picture_or_one_clear_error(coder, codec_of):
     """Of damage that the checksums do not show, since they were made anew."""
-    codec, image = codec_of("grey").at(coder), picture(12, 10, channels=1)
+    codec, image = codec_of("grey").with_settings(coder), picture(12, 10, channels=1)
     header, (settings, plane) = container.unpack(codec.compress(image))
     outcomes = set()
     rng = np.random.default_rng(0)
@@ -525,6 +525,7 @@ def test_what_cannot_be_loaded_is_refused_with_what_to_do(shipped):
     with pytest.raises(RelicError, match="no weights for deshmukh_irm/srgan"):
         codec_module.load("rgb", srgan=1)
     for preset in ("srgan", "srresnet"):
+        shipped(preset)
         with pytest.raises(RelicError, match=f"deshmukh_irm/{preset} is itself what the setting srgan asks for"):
             codec_module.load(preset, srgan=1)
     shipped("grey", num_maps=3)

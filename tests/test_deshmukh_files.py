@@ -211,7 +211,7 @@ def test_figure_3_counts_the_files_as_they_are_on_disk_and_as_they_are_coded(kno
     x = np.asarray(Image.open(paths[1]))
     second = found.pictures[1]
     assert second["after_bytes"] == len(codec.compress(x))
-    assert second["range_coder_bytes"] == len(codec.at(1).compress(x))
+    assert second["range_coder_bytes"] == len(codec.with_settings(1).compress(x))
     small = test_pictures.bicubic(x)[0]
     assert second["plain_bytes"] == sum(len(huffman.encode(np.ascontiguousarray(small[..., i]))) for i in range(3))
     (before, after) = judged(found, "figure3")["cells"]

@@ -101,7 +101,7 @@ def test_codes_of_untrained_networks_are_the_pictures_scaled_down(preset):
 @stack
 def test_the_srgan_takes_part_in_decompressing_grey_pictures():
     enlarging = speed.untrained(speed.at_scale(config.SRGAN, "smoke"), config.SRGAN)
-    codec, x = codec_of(config.GREY).at(srgan=enlarging), picture(40, 48, 1)
+    codec, x = codec_of(config.GREY).with_settings(srgan=enlarging), picture(40, 48, 1)
     decoded = codec.decompress(codec.compress(x))
     assert decoded.shape == x.shape and decoded.dtype == np.uint8
     assert enlarging.digest != codec.digest

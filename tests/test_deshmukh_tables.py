@@ -226,7 +226,8 @@ def test_what_stands_beside_is_counted_from_the_same_code(known, drawn):
     x, codec = scaled(original("set12/02"), 1), codec_of("grey")
     (entry,) = (entry for entry in found.pictures if entry["row"] == "House")
     assert entry["picture"] == "set12/02" and entry["code_bytes"] == (SIDE // 2) ** 2
-    assert entry["bytes"] == len(codec.compress(x)) and entry["range_coder_bytes"] == len(codec.at(1).compress(x))
+    assert entry["bytes"] == len(codec.compress(x))
+    assert entry["range_coder_bytes"] == len(codec.with_settings(1).compress(x))
     small, plain = bicubic(x)
     assert entry["plain_bytes"] == len(huffman.encode(small))
     assert entry["plain_psnr"] == pytest.approx(metrics.psnr(x, plain), abs=1e-6)
@@ -335,7 +336,7 @@ def test_pictures_of_200x200_are_compared_with_jpeg_at_equal_rate(known, drawn, 
 def test_the_srgan_stands_beside_bicubic_up_sampling_and_changes_no_cell(srgan, drawn, monkeypatch):
     found = quality_of(3, images=1)
     x, codec = scaled(original("set14/baboon"), 3), codec_of("rgb")
-    with_srgan = codec.at(srgan=srgan)
+    with_srgan = codec.with_settings(srgan=srgan)
     expected = metrics.psnr(x, with_srgan.decompress(with_srgan.compress(x)))
     assert found.further["SRGAN up-sampling, PSNR"]["Baboon"] == pytest.approx(expected, abs=1e-6)
     u = codec.upsampled(codec.code(x) / np.float32(255), srgan)
@@ -543,7 +544,7 @@ def test_a_gallery_has_each_picture_its_code_and_its_reconstructions_in_the_orde
         x_hat = codec.decompress(codec.compress(x))
         expected += [x, codec.code(x).squeeze(), x_hat, bicubic(x)[1]]
         if number != 2:
-            coded = codec.at(srgan=srgan)
+            coded = codec.with_settings(srgan=srgan)
             expected.append(coded.decompress(coded.compress(x)))
         psnr[row] = metrics.psnr(x, x_hat)
     pictures = shown(found.figures[""])

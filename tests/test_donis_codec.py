@@ -225,7 +225,7 @@ def codec_of(stored):
 
     @cache
     def make(preset, iterations=8):
-        return Codec(stored(preset), iterations)
+        return Codec(stored(preset)).with_settings(iterations)
 
     return make
 
@@ -328,7 +328,7 @@ def test_the_codec_iterates_as_training_does(reconstruction, tmp_path):
     weights.save(path, "donis_convlstm/iterative", networks.config, checkpoints.model_arrays(networks), {})
     image = picture(32, 32)
     expected = networks({"x": image[None], "step": np.zeros(1, np.int32)}, training=False)["errors"]
-    codec = Codec(weights.load(path), 3)
+    codec = Codec(weights.load(path)).with_settings(3)
     decoded = codec.progressive(codec.compress(image))
     errors = [np.abs(image / 255.0 - one / 255.0).mean() for one in decoded]
     np.testing.assert_allclose(errors, backend.to_numpy(expected), atol=2e-4)
@@ -482,10 +482,10 @@ def test_too_many_sections_none_and_those_of_another_picture_are_refused(preset,
 def test_iterations_that_there_are_not_are_refused(stored):
     for iterations in (0, 17):
         with pytest.raises(RelicError, match=f"iterations {iterations} is not from 1 to 16"):
-            Codec(stored("iterative"), iterations)
+            Codec(stored("iterative")).with_settings(iterations)
     with pytest.raises(RelicError, match="donis_convlstm/as_run has one iteration, not 3"):
-        Codec(stored("as_run"), 3)
-    assert Codec(stored("as_run"), 1).iterations == Codec(stored("as_run")).iterations == 1
+        Codec(stored("as_run")).with_settings(3)
+    assert Codec(stored("as_run")).with_settings(1).iterations == Codec(stored("as_run")).iterations == 1
 
 
 def test_what_is_no_picture_is_refused(codec_of):

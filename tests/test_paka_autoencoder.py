@@ -354,7 +354,7 @@ def test_a_picture_of_any_size_comes_back_in_its_shape_and_always_the_same(prese
 @stack
 def test_eight_bits_give_what_the_network_gives_and_fewer_bits_smaller_files(stored):
     image = picture(100, 130)
-    codecs = [Codec(stored("autoencoder"), bits) for bits in range(1, 9)]
+    codecs = [Codec(stored("autoencoder")).with_settings(bits=bits) for bits in range(1, 9)]
     files = [codec.compress(image) for codec in codecs]
     assert all(len(a) < len(b) for a, b in itertools.pairwise(files))
     uncoded = codecs[0].reconstruct(image)
@@ -386,7 +386,7 @@ def test_the_decoder_finds_the_integers_and_the_rate_is_the_one_their_probabilit
 def test_the_huffman_code_is_never_smaller_than_the_ideal_and_takes_a_bit_for_every_value(stored):
     image = picture(128, 128)
     for bits in (1, 4, 8):
-        codec = Codec(stored("autoencoder"), bits)
+        codec = Codec(stored("autoencoder")).with_settings(bits=bits)
         huffman = 8 * codec.huffman_bytes(image) / 128**2
         assert huffman >= max(codec.rate_estimate(image) - 1e-3, 5 / 16)  # 5 channels at a sixteenth of the pixels
     with pytest.raises(RelicError, match="no Huffman code"):
@@ -426,9 +426,9 @@ def test_a_file_of_other_weights_or_with_other_sections_is_refused(stored):
 @pytest.mark.parametrize("bits", [0, 9, 2.5, True, "4"])
 def test_bits_that_there_are_not_are_refused(bits, stored):
     with pytest.raises(RelicError, match=f"bits {bits} is not from 1 to 8"):
-        Codec(stored("autoencoder"), bits)
+        Codec(stored("autoencoder")).with_settings(bits=bits)
     with pytest.raises(RelicError, match="leave bits out"):
-        Codec(stored(LAMBDA), 4)
+        Codec(stored(LAMBDA)).with_settings(bits=4)
 
 
 @stack

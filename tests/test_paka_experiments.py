@@ -357,6 +357,11 @@ class Halved:
 
     bits = 8
 
+    def with_settings(self, bits):
+        other = Halved()
+        other.bits = bits
+        return other
+
     def compress(self, image):
         return (image // 2 + 64).tobytes() + bytes(self.bits)
 

@@ -35,9 +35,9 @@ class Known:
     def __init__(self, error, setting=0):
         self.error, self.setting, self.decoded = error, setting, []
 
-    def at_setting(self, setting):
+    def with_settings(self, quality):
         other = copy.copy(self)
-        other.setting = setting
+        other.setting = quality
         return other
 
     def compress(self, image):
@@ -55,9 +55,9 @@ class Padded:
         self.config = SimpleNamespace(quality=quality, standard_codec="JPEG")
         self.more, self.off, self.setting, self.described, self.files = more, off, quality, [], {}
 
-    def at_setting(self, setting):
+    def with_settings(self, quality):
         other = copy.copy(self)
-        other.setting = setting
+        other.setting = quality
         return other
 
     def representation(self, x):
@@ -92,7 +92,7 @@ def bpp(num_bytes):
 
 def test_quality_at_a_rate_lies_between_the_two_files_next_to_it_and_no_other_is_measured():
     codec = Known(lambda setting: 160 // setting)
-    curve = Curve(codec.at_setting, (10, 20, 40, 80), GREY)
+    curve = Curve(codec.with_settings, (10, 20, 40, 80), GREY)
     found = curve.at_rate(bpp(30))
     share = math.log(30 / 20) / math.log(40 / 20)
     assert found["psnr"] == pytest.approx(psnr(8) + share * (psnr(4) - psnr(8)), rel=1e-12)
@@ -104,7 +104,7 @@ def test_quality_at_a_rate_lies_between_the_two_files_next_to_it_and_no_other_is
 
 @pytest.mark.parametrize("num_bytes", [5, 50])
 def test_beyond_a_curves_files_nothing_is_extrapolated(num_bytes):
-    curve = Curve(Known(lambda setting: 160 // setting).at_setting, (10, 20, 40), GREY)
+    curve = Curve(Known(lambda setting: 160 // setting).with_settings, (10, 20, 40), GREY)
     assert not curve.reaches(bpp(num_bytes)) and curve.reaches(bpp(10)) and curve.reaches(bpp(40))
     with pytest.raises(RelicError, match="not between the smallest and the largest file"):
         curve.at_rate(bpp(num_bytes))
@@ -139,7 +139,7 @@ def test_a_real_codecs_curve_is_what_its_files_are(tmp_path):
     curve = Curves(lambda preset, seed: codec).of("half_webp", 0, SEVERAL[0])
     assert set(curve.rates) == {*codecs.family("WebP").grid}
     for setting in (10, 50):
-        assert curve.point(setting) == points.measure(codec.at_setting(setting), SEVERAL[0][1], setting)
+        assert curve.point(setting) == points.measure(codec.with_settings(quality=setting), SEVERAL[0][1], setting)
 
 
 @pytest.mark.parametrize("off, sign", [(0, 0), (6, 1), (-6, 1)])

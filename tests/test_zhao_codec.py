@@ -114,12 +114,12 @@ def test_colour_is_about_as_good_as_jpegs_own(stored):
 def test_another_setting_changes_the_file_and_any_of_these_codecs_decodes_it(stored):
     image = picture(64, 64, channels=1)
     codec = Codec(stored("low_qf10"))
-    fine = codec.at_setting(90)
+    fine = codec.with_settings(quality=90)
     assert len(fine.compress(image)) > len(codec.compress(image))
     np.testing.assert_array_equal(codec.decompress(fine.compress(image)), fine.decompress(fine.compress(image)))
     assert codec.standard == codecs.Jpeg(10)
     with pytest.raises(RelicError, match="no quality 101"):
-        codec.at_setting(101)
+        codec.with_settings(quality=101)
 
 
 @pytest.mark.slow

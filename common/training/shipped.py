@@ -4,13 +4,15 @@ import csv
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from common.config import SCALES, preset_of
+from common.config import SCALES, find_preset, preset_of
 from common.errors import RelicError
 from common.files import file_digest, results_dir
+from common.training import weights
 from common.training.runs import Run
-from common.training.weights import DIGEST_LENGTH
+from common.training.weights import DIGEST_LENGTH, Weights
 
 SHOWN_DIGITS = 16  # of the sha256 of weights, in a table's provenance
 
@@ -46,6 +48,17 @@ def choose(paper: str, preset: str, scale: str | None = None, seed: int | None =
     raise RelicError(
         f"no weights for {wanted} (there is: {there}): run `relic train {paper}/{preset} --scale {scale or 'small'}`"
     )
+
+
+def of_preset(config_module: ModuleType, preset: str, scale: str | None = None, seed: int | None = None) -> Weights:
+    """Return a preset's weights, of the best scale and lowest seed unless they are given.
+
+    Raises RelicError for an unknown preset, where there are none, and for weights of another network than the preset's.
+    """
+    config = find_preset(config_module, preset)
+    stored = weights.load(choose(config_module.__name__.split(".")[-2], preset, scale, seed))
+    weights.check_config(stored, config_module.at_scale(config, stored.scale))
+    return stored
 
 
 def find(model: str, digest: bytes) -> Path:

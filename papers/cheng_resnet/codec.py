@@ -14,11 +14,11 @@ from common.coding import container, entropy, range_coder
 from common.coding.container import ContainerError
 from common.coding.integer_network import IntegerNetwork, layers_of, scale_indexes
 from common.coding.range_coder import FrequencyTables, channel_indexes
-from common.config import find_preset, restored
+from common.config import restored
 from common.data.pictures import padded
 from common.training import checkpoints, shipped, weights
 from papers.cheng_resnet import config
-from papers.cheng_resnet.config import Config, at_scale
+from papers.cheng_resnet.config import Config
 from papers.cheng_resnet.model import Model
 
 STRIDE = 64  # of the side information: pictures are padded to multiples of it
@@ -38,6 +38,10 @@ class Codec:
             self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"))
             hyper_decoder = _integer_layers(self.model)
             self.hyper_decoder = IntegerNetwork.from_arrays(stored.part("hyper_decoder"), hyper_decoder)
+
+    def with_settings(self) -> "Codec":
+        """Return this codec: the paper has no setting beside the weights."""
+        return self
 
     def compress(self, image: np.ndarray) -> bytes:
         """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
@@ -125,13 +129,8 @@ class Codec:
 
 
 def load(preset: str, scale: str | None = None, seed: int | None = None) -> Codec:
-    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given.
-
-    Raises RelicError where there are none, and for weights that were trained with other settings than the preset's.
-    """
-    stored = weights.load(shipped.choose("cheng_resnet", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
-    return Codec(stored)
+    """Return the codec of a preset with its shipped weights, as `common.training.shipped.of_preset` chooses them."""
+    return Codec(shipped.of_preset(config, preset, scale, seed))
 
 
 def integers(model: Model, calibration: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -14,13 +14,13 @@ from common import backend
 from common.coding import container
 from common.coding.container import ContainerError
 from common.coding.range_coder import FrequencyTables
-from common.config import find_preset, restored
+from common.config import restored
 from common.errors import RelicError
 from common.metrics import check_picture
 from common.tiling import apply_by_strips
 from common.training import checkpoints, shipped, weights
 from papers.deshmukh_irm import config, entropy_coders
-from papers.deshmukh_irm.config import CODING, FACTOR, Compression, Config, SuperResolution, at_scale
+from papers.deshmukh_irm.config import FACTOR, Compression, Config, SuperResolution
 from papers.deshmukh_irm.entropy_coders import HUFFMAN
 from papers.deshmukh_irm.model import Model
 from papers.deshmukh_irm.scaling import REACH, quarter, scaled_down
@@ -43,20 +43,28 @@ class Codec:
     With `srgan` a file asks for the SRGAN's up-sampling, and names its weights.
     """
 
-    def __init__(self, stored: weights.Weights, coder: int = HUFFMAN, srgan: "Codec | None" = None) -> None:
+    def __init__(self, stored: weights.Weights) -> None:
         """Build the networks of a weights file; raises RelicError if names, shapes or tables do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
         self.config: Any = restored(config.kind_of(stored.config), stored.config)
         self.networks = networks_of(self.config)
         checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
         self.tables = FrequencyTables.from_arrays(stored.part("code"))
-        self.coder, self.srgan = coder, srgan
+        self.coder: int = HUFFMAN
+        self.srgan: Codec | None = None
         self.passes = _passes(self.networks)
 
-    def at(self, coder: int = HUFFMAN, srgan: "Codec | None" = None) -> "Codec":
-        """Return these networks with other coding settings; nothing is compiled again."""
+    def with_settings(self, coder: int = HUFFMAN, srgan: "Codec | int | None" = None) -> "Codec":
+        """Return these networks with other coding settings; nothing is compiled again.
+
+        srgan: the SRGAN's codec, or 1 for the one that is shipped; 0 or None for bicubic interpolation. Raises
+        RelicError where its weights are not here, and for an SRGAN around an SRGAN.
+        """
+        if srgan and isinstance(self.config, SuperResolution):
+            raise RelicError(f"{self.model_id} is itself what the setting srgan asks for: leave it out")
         other = copy.copy(self)
-        other.coder, other.srgan = coder, srgan
+        other.coder = coder
+        other.srgan = srgan if isinstance(srgan, Codec) else load("srgan") if srgan else None
         return other
 
     # --- bytes -----------------------------------------------------------------------------------------------------
@@ -181,23 +189,12 @@ def rounded(picture: np.ndarray) -> np.ndarray:
 
 
 def load(preset: str, scale: str | None = None, seed: int | None = None, **coding: int) -> Codec:
-    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given.
+    """Return the codec of a preset with its shipped weights, as `common.training.shipped.of_preset` chooses them.
 
-    coding: `coder` and `srgan` of CODING. Raises RelicError where there are no such weights, and for weights that were
-    trained with other settings than the preset's.
+    coding: as `Codec.with_settings`.
     """
-    values = {name: coding.get(name, setting.default) for name, setting in CODING.items()}
-    if values["srgan"] and isinstance(find_preset(config, preset), SuperResolution):
-        raise RelicError(f"deshmukh_irm/{preset} is itself what the setting srgan asks for: leave it out")
-    srgan = Codec(loaded("srgan")) if values["srgan"] else None
-    return Codec(loaded(preset, scale, seed), values["coder"], srgan)
-
-
-def loaded(preset: str, scale: str | None = None, seed: int | None = None) -> weights.Weights:
-    """Return a preset's weights as `load` chooses them."""
-    stored = weights.load(shipped.choose("deshmukh_irm", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
-    return stored
+    codec = Codec(shipped.of_preset(config, preset, scale, seed))
+    return codec.with_settings(**coding) if coding else codec
 
 
 def frequencies(settings: Config, networks: Any, images: np.ndarray) -> dict[str, np.ndarray]:

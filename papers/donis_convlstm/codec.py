@@ -6,6 +6,7 @@ into the fewest parts of at most 96 positions of the code, equal but for one pos
 file of one iteration has one section: bits, or the code's 128 numbers a tile as little-endian float32.
 """
 
+import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -17,12 +18,12 @@ from common import backend
 from common.backend import ops
 from common.coding import container
 from common.coding.container import ContainerError
-from common.config import find_preset, restored
+from common.config import restored
 from common.data.pictures import padded
 from common.errors import RelicError
 from common.training import checkpoints, shipped, weights
 from papers.donis_convlstm import bit_planes, config, model
-from papers.donis_convlstm.config import CODING, MAX_ITERATIONS, Config, Iterative, at_scale
+from papers.donis_convlstm.config import CODING, MAX_ITERATIONS, Config, Iterative
 from papers.donis_convlstm.learning import OneIteration, Unrolled
 from papers.donis_convlstm.model import STRIDE, binarized
 
@@ -34,19 +35,27 @@ BATCH = 128  # tiles of 32x32 that pass a network of one iteration at once
 class Codec:
     """One trained network. Deterministic on one machine and stack; bytes decode on any machine and stack."""
 
-    def __init__(self, stored: weights.Weights, iterations: int = ITERATIONS) -> None:
-        """Build the network of a weights file; raises RelicError if names, shapes or iterations do not fit."""
+    def __init__(self, stored: weights.Weights) -> None:
+        """Build the network of a weights file; raises RelicError if names or shapes do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
         kind = Iterative if "reconstruction" in stored.config else Config
         self.config = restored(kind, stored.config)
-        self.iterations = CODING["iterations"].check("iterations", iterations)
-        if not self.config.is_iterative:
-            if iterations not in (1, ITERATIONS):
-                raise RelicError(f"{self.model_id} has one iteration, not {iterations}: leave iterations out")
-            self.iterations = 1
+        self.iterations = ITERATIONS if self.config.is_iterative else 1
         self.networks = (Unrolled if self.config.is_iterative else OneIteration)(self.config)
         checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
         self.code: Any = (IterativeCode if self.config.is_iterative else TiledCode)(self.networks)
+
+    def with_settings(self, iterations: int = ITERATIONS) -> "Codec":
+        """Return the same networks with another number of iterations, 1 to 16; nothing is compiled again.
+
+        Raises RelicError for iterations that there are not, and for more than one of a network of one.
+        """
+        CODING["iterations"].check("iterations", iterations)
+        if not self.config.is_iterative and iterations not in (1, ITERATIONS):
+            raise RelicError(f"{self.model_id} has one iteration, not {iterations}: leave iterations out")
+        other = copy.copy(self)
+        other.iterations = iterations if self.config.is_iterative else 1
+        return other
 
     def compress(self, image: np.ndarray) -> bytes:
         """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
@@ -235,15 +244,13 @@ class TiledCode:
         return backend.compiled(lambda codes: self.networks.decoder(codes))
 
 
-def load(preset: str, scale: str | None = None, seed: int | None = None, iterations: int = ITERATIONS) -> Codec:
-    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given.
+def load(preset: str, scale: str | None = None, seed: int | None = None, **coding: int) -> Codec:
+    """Return the codec of a preset with its shipped weights, as `common.training.shipped.of_preset` chooses them.
 
-    iterations: 1 to 16 of the iterative codec. Raises RelicError where there are no weights, for weights that were
-    trained with other settings than the preset's, and for iterations that there are not.
+    coding: as `Codec.with_settings`.
     """
-    stored = weights.load(shipped.choose("donis_convlstm", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
-    return Codec(stored, iterations)
+    codec = Codec(shipped.of_preset(config, preset, scale, seed))
+    return codec.with_settings(**coding) if coding else codec
 
 
 def tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:

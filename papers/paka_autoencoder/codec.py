@@ -3,8 +3,8 @@
 The paper neither quantises nor codes. Two sections: one byte with the bits (0 for a bottleneck), then the integers.
 """
 
+import copy
 import math
-from functools import cached_property
 from typing import Any
 
 import constriction
@@ -14,13 +14,13 @@ from common import backend
 from common.coding import container, entropy, range_coder
 from common.coding.container import ContainerError
 from common.coding.range_coder import FrequencyTables, channel_indexes
-from common.config import find_preset, restored
+from common.config import restored
 from common.data.pictures import padded
 from common.errors import RelicError
 from common.tiling import apply_by_strips
 from common.training import checkpoints, shipped, weights
 from papers.paka_autoencoder import config, quantiser
-from papers.paka_autoencoder.config import CODING, Config, at_scale
+from papers.paka_autoencoder.config import CODING, Config
 from papers.paka_autoencoder.model import Model
 from papers.paka_autoencoder.pictures import rgb_to_ycbcr, ycbcr_to_rgb
 from papers.paka_autoencoder.quantiser import Quantiser
@@ -32,21 +32,34 @@ HALO = 2  # rows of the code that a strip needs around it: all 3x3 convolutions 
 class Codec:
     """One trained network. Deterministic on one machine and stack; bytes decode on any machine and stack."""
 
-    def __init__(self, stored: weights.Weights, bits: int | None = None) -> None:
-        """Build the network of a weights file; raises RelicError if names, shapes, tables or bits do not fit."""
+    def __init__(self, stored: weights.Weights) -> None:
+        """Build the network of a weights file; raises RelicError if names, shapes or tables do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
         self.config = restored(Config, stored.config)
         self.model = Model(self.config)
         checkpoints.set_model_arrays(self.model, stored.arrays, str(stored.path))
         if not self.config.has_rate:
-            self.bits = CODING["bits"].check("bits", CODING["bits"].default if bits is None else bits)
+            self.bits = CODING["bits"].default
             parts = {b: stored.part(f"bits{b}") for b in quantiser.ALL_BITS}
             self.quantisers = {b: Quantiser.from_arrays(b, arrays) for b, arrays in parts.items()}
-        elif bits is not None:
-            raise RelicError(f"the code of {self.model_id} has no bits to choose: leave bits out")
         else:
             self.bits = 0
             self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"))
+        # x, float32 (1, H, W, 3) -> y, and y_hat -> x_hat: shared by copies with other settings, so compiled once.
+        self._analysis = backend.compiled(lambda x: self.model.analysis_transform(x, training=False))
+        self._synthesis = backend.compiled(lambda y_hat: self.model.synthesis_transform(y_hat, training=False))
+
+    def with_settings(self, bits: int | None = None) -> "Codec":
+        """Return the same network with another number of bits a value; nothing is compiled again.
+
+        Raises RelicError for bits that there are not, and for any of a bottleneck.
+        """
+        if self.config.has_rate and bits is not None:
+            raise RelicError(f"the code of {self.model_id} has no bits to choose: leave bits out")
+        other = copy.copy(self)
+        if not self.config.has_rate:
+            other.bits = CODING["bits"].check("bits", CODING["bits"].default if bits is None else bits)
+        return other
 
     def compress(self, image: np.ndarray) -> bytes:
         """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
@@ -125,26 +138,14 @@ class Codec:
             return ycbcr_to_rgb(x_hat)
         return np.clip(np.rint(x_hat[..., 0] * 255.0), 0, 255).astype(np.uint8)
 
-    @cached_property
-    def _analysis(self) -> Any:
-        """x, float32 (1, H, W, 3), -> y."""
-        return backend.compiled(lambda x: self.model.analysis_transform(x, training=False))
 
-    @cached_property
-    def _synthesis(self) -> Any:
-        """y_hat, float32 (1, h, w, C), -> x_hat."""
-        return backend.compiled(lambda y_hat: self.model.synthesis_transform(y_hat, training=False))
+def load(preset: str, scale: str | None = None, seed: int | None = None, **coding: int) -> Codec:
+    """Return the codec of a preset with its shipped weights, as `common.training.shipped.of_preset` chooses them.
 
-
-def load(preset: str, scale: str | None = None, seed: int | None = None, bits: int | None = None) -> Codec:
-    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given.
-
-    bits: 1 to 8 for each value of an autoencoder's code, 8 unless given. Raises RelicError where there are no weights,
-    for weights that were trained with other settings than the preset's, and for bits that there are not.
+    coding: as `Codec.with_settings`.
     """
-    stored = weights.load(shipped.choose("paka_autoencoder", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
-    return Codec(stored, bits)
+    codec = Codec(shipped.of_preset(config, preset, scale, seed))
+    return codec.with_settings(**coding) if coding else codec
 
 
 def integers(model: Model, calibration: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -14,13 +14,13 @@ import numpy as np
 from common import backend
 from common.coding import container
 from common.coding.container import ContainerError
-from common.config import find_preset, restored
+from common.config import restored
 from common.errors import RelicError
 from common.metrics import check_picture
 from common.tiling import apply_by_strips
 from common.training import checkpoints, shipped, weights
 from papers.zhao_mixedres import config
-from papers.zhao_mixedres.config import Config, at_scale
+from papers.zhao_mixedres.config import Config
 from papers.zhao_mixedres.learning import Networks
 from papers.zhao_mixedres.patches import rounded
 from papers.zhao_mixedres.standard_codec import standard_codec
@@ -43,10 +43,10 @@ class Codec:
         self._fdnn = backend.compiled(lambda x: self.networks.fdnn(x, training=False))
         self._ppnn = backend.compiled(lambda z: self.networks.ppnn(z, training=False))
 
-    def at_setting(self, setting: int) -> "Codec":
-        """Return these networks around their standard codec at another setting than the one they were trained for."""
+    def with_settings(self, quality: int | None = None) -> "Codec":
+        """Return these networks around their standard codec at another quality than the one they were trained for."""
         other = copy.copy(self)
-        other.standard = standard_codec(self.config, setting)
+        other.standard = standard_codec(self.config, quality)
         return other
 
     def compress(self, image: np.ndarray) -> bytes:
@@ -119,10 +119,5 @@ class Codec:
 
 
 def load(preset: str, scale: str | None = None, seed: int | None = None) -> Codec:
-    """Return the codec of a preset with its shipped weights: of the best scale and lowest seed unless given.
-
-    Raises RelicError where there are none, and for weights that were trained with other settings than the preset's.
-    """
-    stored = weights.load(shipped.choose("zhao_mixedres", preset, scale, seed))
-    weights.check_config(stored, at_scale(find_preset(config, preset), stored.scale))
-    return Codec(stored)
+    """Return the codec of a preset with its shipped weights, as `common.training.shipped.of_preset` chooses them."""
+    return Codec(shipped.of_preset(config, preset, scale, seed))

@@ -133,7 +133,7 @@ def measure(
     with measure_module.progress(len(every), "network") as bar:
         for preset, seed in every:
             bar.set_description(f"{preset}, seed {seed}")
-            codec = codec_module.load(preset, scale, seed).at(srgan=srgan)
+            codec = codec_module.load(preset, scale, seed).with_settings(srgan=srgan)
             channels = codec.config.channels
             for name, image in pictures:
                 measured = of_picture(codec, scaled(image, channels))

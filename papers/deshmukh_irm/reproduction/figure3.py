@@ -103,7 +103,7 @@ def measured(codec: Codec, file: File, decode: bool) -> dict[str, Any]:
     planes = [small] if small.ndim == 2 else [small[..., i] for i in range(small.shape[2])]
     entry: dict[str, Any] = {"row": ROW, "seed": 0, "picture": file.name}
     entry.update(before_bytes=file.size, after_bytes=len(coded), raw_bytes=x.size)
-    entry["range_coder_bytes"] = len(codec.at(RANGE_CODER).compress(x))
+    entry["range_coder_bytes"] = len(codec.with_settings(RANGE_CODER).compress(x))
     # Each channel by itself, as the codec does it.
     entry["plain_bytes"] = sum(len(huffman.encode(plane)) for plane in planes)
     return {**entry, **(_as_good(x, codec.decompress(coded)) if decode else {})}

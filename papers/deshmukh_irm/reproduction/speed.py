@@ -74,7 +74,7 @@ def coding(scale: str) -> dict[str, Callable[[], dict[str, Work]]]:
     pictures = test_pictures(scale)
     every = {name: untrained(settings_of(preset, scale), preset) for name, preset in PRESETS.items()}
     enlarging = at_scale(config.SRGAN, "smoke" if scale == "smoke" else "paper")
-    with_srgan = every[PROPOSED].at(srgan=untrained(enlarging, config.SRGAN))
+    with_srgan = every[PROPOSED].with_settings(srgan=untrained(enlarging, config.SRGAN))
 
     def each(apply: Callable[[Any], Any], inputs: list[Any]) -> Work:
         return lambda: [apply(one) for one in inputs]

@@ -13,6 +13,7 @@ from common.tables import figures, measure, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.numbers import DIGITS, mean, rounded
+from common.training import shipped
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
@@ -45,10 +46,10 @@ def srgan_of(options: Options) -> tuple[Codec | None, dict[str, Any]]:
     preset = config.SRGAN
     seeds = networks.seeds_of(preset, options.scale, options.seeds)[:1] if options.scale == "smoke" else []
     try:
-        stored = codec_module.loaded("srgan", options.scale, *seeds)
+        stored = shipped.of_preset(config, "srgan", options.scale, *seeds)
     except RelicError:
         try:
-            stored = codec_module.loaded("srgan")
+            stored = shipped.of_preset(config, "srgan")
         except RelicError:
             return None, {}
     return Codec(stored), networks.made_by(preset, stored.scale, [stored.seed])
@@ -62,11 +63,11 @@ def measured(codec: Codec, x: np.ndarray, name: str) -> dict[str, Any]:
 
     Fields in bytes, in dB and from 0 to 1, rounded; `<way>_psnr` and `<way>_ssim` of the ways to up-sample.
     """
-    whole = evaluate.measure(codec.at(), x, name)
+    whole = evaluate.measure(codec.with_settings(), x, name)
     code = codec.code(x)
     small, plain = bicubic(x, codec.config.stride)
     entry: dict[str, Any] = {"picture": name, "bpp": whole.bpp, "ms_ssim": whole.ms_ssim, "bytes": whole.num_bytes}
-    entry.update({"range_coder_bytes": len(codec.at(RANGE_CODER).compress(x))})
+    entry.update({"range_coder_bytes": len(codec.with_settings(RANGE_CODER).compress(x))})
     entry.update({"code_bytes": code.size, "plain_bytes": len(huffman.encode(small.ravel()))})
     entry.update(_qualities("plain", x, plain))
     entry.update(_qualities("bicubic", x, codec.restored(code, x)))
@@ -130,7 +131,7 @@ def _begun(options: Options, preset: Compression) -> tuple[Pictures, Reproductio
     found.missing = {row: few for row in options.rows if row not in (*pictures.x, AVERAGE)}
     if preset.architecture == "proposed":
         srgan, about = srgan_of(options)
-        codec = codec.at(srgan=srgan)
+        codec = codec.with_settings(srgan=srgan)
         found.provenance["networks"].update({"srgan": about} if about else {})
     return pictures, found, codec
 

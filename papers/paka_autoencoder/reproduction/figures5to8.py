@@ -25,7 +25,6 @@ from papers.paka_autoencoder.reproduction.published_codecs import (
 from papers.paka_autoencoder.reproduction.table1 import (
     BITS,
     Picture,
-    at_bits,
     lowest,
     test_pictures,
 )
@@ -92,11 +91,11 @@ def figure7(options: Options) -> Reproduction:
         return found
     rows = []
     for row, (name, picture) in zip(options.rows, pictures, strict=False):
-        eight = evaluate.measure(at_bits(codec, BITS.default), picture, PROPOSED)
+        eight = evaluate.measure(codec.with_settings(bits=BITS.default), picture, PROPOSED)
         found.values[row] = {PROPOSED: round(eight.psnr, DIGITS)}
         cells: list[figures.Cell] = [(f"{name}, original", _centre(picture))]
         for bits in (BITS.default, FEW_BITS):
-            cells.append(_cell(f"proposed, {bits} bits a value", at_bits(codec, bits), picture))
+            cells.append(_cell(f"proposed, {bits} bits a value", codec.with_settings(bits=bits), picture))
         for column in CODECS:
             family = family_of(column)
             setting, measured = operating_points.setting_for_psnr(family, picture, eight.psnr)

@@ -1,6 +1,5 @@
 """Table 1 of Paka and Khatter: the trained codec on seven test pictures, next to codecs that are measured correctly."""
 
-import copy
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -57,13 +56,6 @@ def test_pictures(options: Options, wanted: Sequence[str] = TEST_PICTURES) -> tu
     return chosen, {"name": about["name"], "pictures": len(chosen), "digest": table_pictures.pixel_digest(chosen)}, note
 
 
-def at_bits(codec: Any, bits: int) -> Any:
-    """Return the same codec with another number of bits a value."""
-    other = copy.copy(codec)
-    other.bits = BITS.check("bits", bits)
-    return other
-
-
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
@@ -109,7 +101,7 @@ def obstacles(scale: str, test_set: str) -> dict[str, str]:
 
 def proposed(codec: Any, picture: np.ndarray) -> dict[str, Any]:
     """Return what the network gives back of a uint8 picture without coding, as the paper measures, and in 8 bits."""
-    measured = dataclasses.asdict(evaluate.measure(at_bits(codec, BITS.default), picture, PROPOSED))
+    measured = dataclasses.asdict(evaluate.measure(codec.with_settings(bits=BITS.default), picture, PROPOSED))
     entry = {key: value for key, value in measured.items() if key != "name"}
     given = codec.reconstruct(picture)
     entry["psnr_uncoded"] = metrics.psnr(picture, given)
@@ -205,7 +197,7 @@ def curves(codec: Any, pictures: Sequence[Picture]) -> list[Line]:
     images = [image for _, image in pictures]
     lines = [mean_curve(f.name, [f.make(s) for s in f.grid[::CURVE_STEP]], images) for f in codecs.available()]
     if codec:
-        steps = [at_bits(codec, bits) for bits in range(BITS.smallest, BITS.largest + 1)]
+        steps = [codec.with_settings(bits=bits) for bits in range(BITS.smallest, BITS.largest + 1)]
         lines.append(mean_curve(f"Proposed, {BITS.smallest} to {BITS.largest} bits a value", steps, images))
     return lines
 

@@ -95,7 +95,7 @@ class Curves:
     def _trained(self, preset: str, seed: int, image: np.ndarray) -> Curve:
         codec = self._network(preset, seed)
         settings = {*codecs.family(codec.config.standard_codec).grid, codec.config.quality}
-        return Curve(_Described(codec, codec.representation(image)).at_setting, sorted(settings), image)
+        return Curve(_Described(codec, codec.representation(image)).with_settings, sorted(settings), image)
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class _Described:
     codec: Any
     y: np.ndarray
 
-    def at_setting(self, setting: int) -> "_Described":
-        return replace(self, codec=self.codec.at_setting(setting))
+    def with_settings(self, quality: int) -> "_Described":
+        return replace(self, codec=self.codec.with_settings(quality=quality))
 
     def compress(self, image: np.ndarray) -> bytes:
         return self.codec.compress_representation(self.y, *image.shape)

@@ -120,7 +120,7 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
                 curves.setdefault(label, []).append(points.measure(codec, x, codec.config.quality))
                 bar.update()
             for curves, x in named:
-                further = [points.measure(codec.at_setting(q), x, q) for q in EXTENSIONS.get(preset, ())]
+                further = [points.measure(codec.with_settings(quality=q), x, q) for q in EXTENSIONS.get(preset, ())]
                 curves.setdefault(f"{label}, {EXTENDED}", []).extend(further)
     return _mapped(found, _as_held), made_by, [preset for preset in seeds if not seeds[preset]]
 
