@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -72,34 +71,6 @@ def measure(codec: Codec, image: np.ndarray, name: str) -> Measurement:
         encoding_time=encoded - start,
         decoding_time=end - start_decoding,
     )
-
-
-def evaluate(
-    codec: Codec,
-    images: Iterable[tuple[str, np.ndarray]],
-    progress: Callable[[Measurement], None] | None = None,
-) -> list[Measurement]:
-    """Measure a codec on named uint8 pictures, in their order; `progress` is called with each result as it comes."""
-    measurements = []
-    for name, image in images:
-        measurements.append(measure(codec, image, name))
-        if progress:
-            progress(measurements[-1])
-    return measurements
-
-
-def mean(measurements: Sequence[Measurement], field: str) -> float | None:
-    """Return the mean of a field over pictures, each counting once; None where a picture has no such value.
-
-    Raises RelicError for no measurements and for a field that is not a number.
-    """
-    numbers = [f.name for f in dataclasses.fields(Measurement) if f.name != "name"]
-    if field not in numbers:
-        raise RelicError(f"{field!r} has no mean: choose one of {', '.join(numbers)}")
-    if not measurements:
-        raise RelicError(f"there is no mean {field} of no pictures: measure at least one")
-    values = [getattr(measurement, field) for measurement in measurements]
-    return None if None in values else float(np.mean(values))
 
 
 def _check_decoded(image: np.ndarray, decoded: np.ndarray, name: str) -> None:

@@ -120,39 +120,3 @@ def test_a_picture_that_is_not_uint8_is_refused_before_it_is_coded():
 def test_a_measurement_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         evaluate.measure(Raw((5, 4)), flat(5, 4), "p").bpp = 0
-
-
-# --- evaluate and mean -----------------------------------------------------------------------------------------------
-
-
-def test_pictures_are_measured_in_order_and_progress_sees_each():
-    images = [("b", flat(4, 4)), ("a", flat(4, 4))]
-    seen = []
-    found = evaluate.evaluate(Raw((4, 4)), images, seen.append)
-    assert [m.name for m in found] == ["b", "a"]
-    assert seen == found
-    assert [m.name for m in evaluate.evaluate(Raw((4, 4)), iter(images))] == ["b", "a"]
-
-
-def measurement(**fields) -> evaluate.Measurement:
-    return dataclasses.replace(evaluate.measure(Raw((4, 4)), flat(4, 4), "p"), **fields)
-
-
-def test_the_mean_counts_every_picture_once_whatever_its_size():
-    found = [measurement(bpp=1.0, height=4), measurement(bpp=2.0, height=4000)]
-    assert evaluate.mean(found, "bpp") == 1.5
-
-
-def test_there_is_no_mean_where_a_picture_has_no_value():
-    assert evaluate.mean([measurement(ms_ssim=0.5), measurement(ms_ssim=None)], "ms_ssim") is None
-
-
-@pytest.mark.parametrize("field", ["name", "bitrate"])
-def test_the_mean_of_what_is_no_number_names_the_fields(field):
-    with pytest.raises(RelicError, match="choose one of height, .*bpp"):
-        evaluate.mean([measurement()], field)
-
-
-def test_there_is_no_mean_of_no_pictures():
-    with pytest.raises(RelicError, match="at least one"):
-        evaluate.mean([], "bpp")
