@@ -1,4 +1,4 @@
-"""Convolutions of Keras whose filter gradient is matrix products, for float32 on CPUs; same variables and outputs.
+"""Convolutions of Keras whose filter gradient is matrix products, for float32 in TensorFlow on CPUs; same variables.
 
 TensorFlow's kernels for the filter gradient reach a fraction of what its matrix products do where both sides have many
 channels: `python -m experiments.speed_cheng` measures it. The gradient of a tap of the kernel is one product,
