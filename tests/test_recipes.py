@@ -122,6 +122,7 @@ class Stopwatch(keras.callbacks.Callback):
         self.seconds = time.perf_counter() - self.first
 
 
+@pytest.mark.slow
 def test_a_chunk_takes_no_longer_than_its_steps():
     """TensorFlow's tuner let the end of every `fit` wait for 10 ms times a power of two; what a chunk begins with is
     small beside steps of 40 ms. Another program may delay one chunk, hardly two of four."""

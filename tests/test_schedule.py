@@ -129,6 +129,7 @@ def test_without_weights_one_sentence_says_what_is_missing_and_how_long_it_takes
     schedule.require_weights(configs, "paper", "")
 
 
+@pytest.mark.slow
 def test_a_table_without_weights_is_not_written(tmp_path):
     command = [sys.executable, "-m", "experiments.table4_cheng", "--scale", "paper"]
     environment = {**os.environ, "RELIC_RESULTS": str(tmp_path)}
