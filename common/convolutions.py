@@ -1,8 +1,8 @@
 """Convolutions of Keras whose filter gradient is matrix products, for float32 in TensorFlow on CPUs; same variables.
 
-TensorFlow's kernels for the filter gradient reach a fraction of what its matrix products do where both sides have many
-channels: `python -m experiments.speed_cheng` measures it. The gradient of a tap of the kernel is one product,
-(channels in, positions) times (positions, channels out), over the samples that the tap meets.
+On CPUs without AVX-512 TensorFlow's kernels for the filter gradient reach a fraction of what its matrix products do,
+where both sides have many channels. The gradient of a tap of the kernel is one product, (channels in, positions) times
+(positions, channels out), over the samples that the tap meets.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import Any
 
 from common import backend
 from common.backend import keras, ops
+from common.stack import cpu_flags
 
 FEWEST_CHANNELS = 32  # on either side, and
 LEAST_PRODUCT = 64 * 64  # of both sides: with fewer TensorFlow's own kernel is as fast
@@ -27,7 +28,7 @@ class TapwiseConv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         size, stride = self.kernel_size[0], self.strides[0]
-        if not is_worthwhile(inputs.shape[-1], self.filters, self.compute_dtype):
+        if not is_worthwhile(inputs.shape[-1], self.filters, stride, self.compute_dtype):
             return super().convolution_op(inputs, kernel)
         y = super().convolution_op(inputs, ops.stop_gradient(kernel))
         return _with_filter_gradient(y, kernel, lambda gradient: filter_gradient(inputs, gradient, size, stride))
@@ -38,31 +39,36 @@ class TapwiseConv2DTranspose(keras.layers.Conv2DTranspose):
 
     def call(self, inputs):
         size, stride = self.kernel_size[0], self.strides[0]
-        if not is_worthwhile(inputs.shape[-1], self.filters, self.compute_dtype):
+        if not is_worthwhile(inputs.shape[-1], self.filters, stride, self.compute_dtype):
             return super().call(inputs)
         y = ops.conv_transpose(inputs, ops.stop_gradient(self.kernel), stride, "same")
         y = _with_filter_gradient(y, self.kernel, lambda gradient: filter_gradient(gradient, inputs, size, stride))
         return y + self.bias
 
 
+_chosen: bool | None = None  # by `filter_gradients`, in place of what `is_worthwhile` finds
+
+
 @contextmanager
-def only_keras_own() -> Iterator[None]:
-    """Have networks whose first training step comes in here use Keras' own gradients, to compare."""
-    global _allowed
-    _allowed = False
+def filter_gradients(products: bool) -> Iterator[None]:
+    """Have networks whose first training step comes in here use matrix products or TensorFlow's kernels, to compare."""
+    global _chosen
+    _chosen = products
     try:
         yield
     finally:
-        _allowed = True
+        _chosen = None
 
 
-_allowed = True
+def is_worthwhile(channels_in: int, channels_out: int, stride: int, dtype: str) -> bool:
+    """Return whether a filter gradient is faster by matrix products: on CPUs without AVX-512, at stride 1.
 
-
-def is_worthwhile(channels_in: int, channels_out: int, dtype: str) -> bool:
-    """Return whether a filter gradient is faster by matrix products."""
+    With AVX-512 TensorFlow's kernels are faster in whole networks: `python -m experiments.speed_cheng`.
+    """
+    if _chosen is not None:
+        return _chosen and dtype == "float32"
     enough = min(channels_in, channels_out) >= FEWEST_CHANNELS and channels_in * channels_out >= LEAST_PRODUCT
-    return _allowed and enough and dtype == "float32"
+    return enough and stride == 1 and dtype == "float32" and "avx512f" not in cpu_flags()
 
 
 def filter_gradient(x: Any, upstream: Any, size: int, stride: int) -> Any:

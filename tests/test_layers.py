@@ -184,9 +184,20 @@ def test_a_filter_gradient_by_matrix_products_is_keras_own(transposed, size, str
 
 
 @pytest.mark.parametrize(
-    "channels_in, channels_out, dtype, worthwhile",
-    [(128, 128, "float32", True), (32, 128, "float32", True), (32, 32, "float32", False), (3, 2000, "float32", False),
-     (128, 128, "bfloat16", False)],
-)  # fmt: skip
-def test_matrix_products_are_for_many_channels_in_float32(channels_in, channels_out, dtype, worthwhile):
-    assert convolutions.is_worthwhile(channels_in, channels_out, dtype) == worthwhile
+    "case, flags, worthwhile",
+    [
+        ((128, 128, 1, "float32"), ["avx2"], True),
+        ((32, 128, 1, "float32"), ["avx2"], True),
+        ((32, 32, 1, "float32"), ["avx2"], False),
+        ((3, 2000, 1, "float32"), ["avx2"], False),
+        ((128, 128, 2, "float32"), ["avx2"], False),
+        ((128, 128, 1, "bfloat16"), ["avx2"], False),
+        ((128, 128, 1, "float32"), ["avx2", "avx512f"], False),
+    ],
+)
+def test_matrix_products_are_for_many_channels_in_float32_without_avx512(case, flags, worthwhile, monkeypatch):
+    monkeypatch.setattr(convolutions, "cpu_flags", lambda: flags)
+    assert convolutions.is_worthwhile(*case) == worthwhile
+    for products in (True, False):
+        with convolutions.filter_gradients(products):
+            assert convolutions.is_worthwhile(*case) == (products and case[-1] == "float32")
