@@ -1,6 +1,5 @@
 """The networks of a table: which seeds of a preset have weights, what made them, and how to get what is missing."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,6 +9,7 @@ from common.config import preset_of
 from common.errors import RelicError
 from common.tables.command import Options
 from common.tables.document import Reproduction
+from common.training import shipped
 from common.training.runs import Run
 from common.training.shipped import SHOWN_DIGITS, shipped_seeds
 
@@ -91,10 +91,7 @@ def how_to_train(config: Any, scale: str) -> str:
 def made_by(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
     """Return what a table says of a preset's networks, from their run.json."""
     paper, preset = preset_of(config)
-    about = []
-    for seed in seeds:
-        path = Run(paper, preset, scale, seed).shipped / "run.json"
-        about.append(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
+    about = [shipped.about(Run(paper, preset, scale, seed)) for seed in seeds]
     known: dict[str, Any] = {"preset": f"{paper}/{preset}", "seeds": ", ".join(map(str, seeds))}
     columns = {"width": [a.get("config", {}).get("num_filters") for a in about]}
     columns.update({key: [a.get(key) for a in about] for key in ("steps", "training_seconds", "device")})

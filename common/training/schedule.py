@@ -1,17 +1,15 @@
 """What the networks of experiments still lack, and training it: in turn, so that a cut finds rows and seeds equal."""
 
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from common.config import differing_fields, preset_of
 from common.errors import RelicError
-from common.training import checkpoints
+from common.training import checkpoints, shipped
 from common.training.runs import Run
 
 TURN = 5.0  # minutes that one training goes on for before the next one's turn
@@ -46,35 +44,34 @@ class Training:
     @property
     def about(self) -> dict[str, Any]:
         """What run.json says of the shipped weights, whatever their recipe; empty where there is none."""
-        path = self.run.shipped / "run.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return shipped.about(self.run)
 
     @property
     def progress(self) -> tuple[int, float]:
         """Return the steps done and the seconds they took."""
         if self.is_shipped:
             return self.about["steps"], self.about["training_seconds"]
-        kept = [checkpoints.checkpoint_about(path) for path in self._checkpoints()] if self._can_resume() else []
+        kept = self._kept()
         return sum(about["step"] for about in kept), sum(about["seconds"] for about in kept)
 
     def go_on(self, minutes: float | None = None) -> bool:
         """Train for so many minutes, from the checkpoint where it is of this config; ship it when it is finished."""
         import_module("common.backend").forget_models()
         train_preset = import_module(f"{self.package}.train").train_preset
-        resume = self._can_resume()
+        resume = bool(self._kept())
         run = self.run
         return train_preset(run.preset, run.scale, run.seed, minutes=minutes, resume=resume, restart=not resume)
 
-    def _checkpoints(self) -> list[Path]:
-        return sorted(self.run.checkpoint.parent.glob("checkpoint*.npz"))
+    def _kept(self) -> list[dict[str, Any]]:
+        """Return what the checkpoints say of themselves, where all are of this config.
 
-    def _can_resume(self) -> bool:
-        """Return whether there are checkpoints and all are of this config; a part has its own steps and rate."""
-        own = {"steps", "learning_rate", "phases"}
-        kept = [checkpoints.checkpoint_about(path)["config"] for path in self._checkpoints()]
-        single = len(kept) == 1 and self._checkpoints()[0] == self.run.checkpoint
-        differing = [set(differing_fields(config, self.config)) for config in kept]
-        return bool(kept) and not any(names if single else names - own for names in differing)
+        A part of a training has its own steps and rate.
+        """
+        paths = sorted(self.run.checkpoint.parent.glob("checkpoint*.npz"))
+        kept = [checkpoints.checkpoint_about(path) for path in paths]
+        own = set() if paths == [self.run.checkpoint] else {"steps", "learning_rate", "phases"}
+        differing = (set(differing_fields(about["config"], self.config)) - own for about in kept)
+        return [] if any(differing) else kept
 
 
 def trainings(configs: Iterable[Any], scale: str, seeds: Sequence[int]) -> list[Training]:
@@ -107,24 +104,19 @@ def complete(wanted: Sequence[Training], minutes: float | None = None, turn: flo
 
 def require_weights(configs: Iterable[Any], scale: str, command: str) -> None:
     """Raise RelicError that says what is missing, and how long it takes, where no preset has weights at a scale."""
-    wanted = trainings(configs, scale, (0,))
-    if any(list(training.run.shipped.parent.glob("seed*/weights.safetensors")) for training in wanted):
+    presets = {preset_of(config): config for config in configs}
+    if any(shipped.shipped_seeds(config, scale) for config in presets.values()):
         return
-    flops = sum(_flops(training) for training in wanted)
-    names = ", ".join(training.run.preset for training in wanted)
+    flops = sum(_complexity(config).training_flops(config, scale) for config in presets.values())
+    paper, names = next(iter(presets))[0], ", ".join(preset for _, preset in presets)
     raise RelicError(
-        f"no weights at scale {scale} of {wanted[0].run.paper} for {names}: `{command}` trains them, {flops:.1e} FLOP, "
+        f"no weights at scale {scale} of {paper} for {names}: `{command}` trains them, {flops:.1e} FLOP, "
         f"about {_hours(flops / LARGE_GPU)} on a large GPU or {_hours(flops / TWO_CORES)} on two CPU cores"
     )
 
 
-def _flops(training: Training) -> float:
-    """Return the operations of a training, counted on the config that is not shortened yet."""
-    config_module = sys.modules[type(training.config).__module__]
-    from common.config import find_preset
-
-    preset = find_preset(config_module, training.run.preset)
-    return import_module(f"{training.package}.complexity").training_flops(preset, training.run.scale)
+def _complexity(config: Any) -> Any:
+    return import_module(f"{type(config).__module__.rpartition('.')[0]}.complexity")
 
 
 def _hours(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Which weights are there, of which preset, scale and seed, and what their run.json and log.csv say."""
 
 import csv
+import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -92,6 +93,12 @@ def best_scale(rows: Mapping[str, Any]) -> str:
         if rows and all(shipped_seeds(config, scale) for config in rows.values()):
             return scale
     return "small"
+
+
+def about(run: Run) -> dict[str, Any]:
+    """Return what run.json says of shipped weights; empty where there is none."""
+    path = run.shipped / "run.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def log(config: Any, scale: str, seed: int) -> list[dict[str, Any]]:
