@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from common.training.locks import paused_campaign
+from common.training.locks import paused_trainings
 
 Work = Callable[[], Any]
 
@@ -14,12 +14,12 @@ Work = Callable[[], Any]
 def seconds(works: Mapping[str, Work], rounds: int) -> dict[str, np.ndarray]:
     """Return how long each work took by the clock and by the processor, all threads together, float64 (rounds, 2).
 
-    The works take turns, after one of each that is not counted, which compiles. A running campaign pauses.
+    The works take turns, after one of each that is not counted, which compiles. Running trainings pause.
     """
     for work in works.values():
         work()
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
-    with paused_campaign():
+    with paused_trainings():
         for _ in range(rounds):
             for name, work in works.items():
                 started = time.perf_counter(), time.process_time()

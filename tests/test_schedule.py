@@ -20,7 +20,7 @@ from common.errors import RelicError
 from common.tables import campaign
 from common.training import schedule
 from common.training.averages import WeightAverage
-from common.training.locks import campaign_file, one_campaign, one_training, paused_campaign
+from common.training.locks import campaign_file, one_campaign, one_training, paused_trainings
 from common.training.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -194,7 +194,7 @@ def test_the_status_has_a_line_for_every_preset_and_seed(plan):
 
 def test_one_campaign_runs_at_a_time_and_pauses_while_something_is_timed(tmp_path, monkeypatch):
     monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
-    with paused_campaign():  # there is none
+    with paused_trainings():  # there is none
         pass
     code = "from common.training.locks import one_campaign\nwith one_campaign(): print('held', flush=1); input()"
     with subprocess.Popen(
@@ -207,12 +207,12 @@ def test_one_campaign_runs_at_a_time_and_pauses_while_something_is_timed(tmp_pat
                 one_campaign(),
             ):
                 pass
-            with paused_campaign():
+            with paused_trainings():
                 assert state(other.pid) == "T"
             assert state(other.pid) != "T"
         finally:
             other.send_signal(signal.SIGKILL)
-    with one_campaign(), paused_campaign():  # a killed campaign holds nothing, and none stops itself
+    with one_campaign(), paused_trainings():  # a killed campaign holds nothing, and none stops itself
         assert campaign_file().read_text() == str(os.getpid())
 
 

@@ -8,15 +8,16 @@ import time
 from collections.abc import Iterator, Sequence
 
 from common import files
-from common.command_line import minutes, parser_of_module
+from common.command_line import at_least, minutes, parser_of_module
 from common.errors import run_main
 from common.tables import files as table_files
-from common.training import schedule, shipped
+from common.training import schedule, shipped, side_by_side
 from common.training.locks import one_campaign
 
 NICENESS = 10
 
 Entry = tuple  # experiment, scale, seeds
+Trainings = list[schedule.Training]
 
 
 def main(plan: Sequence[Entry]) -> None:
@@ -27,6 +28,13 @@ def main(plan: Sequence[Entry]) -> None:
 def _main(plan: Sequence[Entry]) -> None:
     parser = parser_of_module()
     parser.add_argument("--minutes", type=minutes, metavar="M", help="stop after so many; the same command goes on")
+    parser.add_argument(
+        "--workers",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="trainings at a time, each with its share of the cores (default: 1; on CPUs as many as cores are fastest)",
+    )
     parser.add_argument("--status", action="store_true", help="print how far every training is, and train nothing")
     arguments = parser.parse_args()
     if arguments.status:
@@ -34,17 +42,21 @@ def _main(plan: Sequence[Entry]) -> None:
         return
     os.nice(NICENESS)
     with one_campaign():
-        work(plan, arguments.minutes)
+        work(plan, arguments.minutes, arguments.workers)
 
 
-def work(plan: Sequence[Entry], limit: float | None = None) -> None:
-    """Train what the entries lack, in their order, for `limit` minutes at most; write the tables of complete ones."""
+def work(plan: Sequence[Entry], limit: float | None = None, workers: int = 1) -> None:
+    """Train what the entries lack, in their order, for `limit` minutes at most; write the tables of complete ones.
+
+    Several workers train side by side; one that finds nothing to do in an entry takes from the next one.
+    """
     started = time.monotonic()
-    for name, scale, seeds in plan:
-        wanted = trainings(name, scale, seeds)
+    groups = [trainings(*entry) for entry in plan]
+    for number, (name, scale, _) in enumerate(plan):
+        wanted, later = groups[number], groups[number + 1 :]
         lacked = [training for training in wanted if not training.is_shipped]
         left = None if limit is None else limit - (time.monotonic() - started) / 60
-        if lacked and ((left is not None and left <= 0) or schedule.complete(wanted, left)):
+        if lacked and ((left is not None and left <= 0) or _complete(wanted, left, workers, later)):
             print(f"out of time at {name}, scale {scale}: the same command goes on", file=sys.stderr)
             return
         if lacked or not _is_written(name, scale, wanted):
@@ -52,7 +64,13 @@ def work(plan: Sequence[Entry], limit: float | None = None) -> None:
             subprocess.run([sys.executable, "-m", f"experiments.{name}", "--scale", scale], check=True)
 
 
-def trainings(name: str, scale: str, seeds: Sequence[int]) -> list[schedule.Training]:
+def _complete(wanted: Trainings, left: float | None, workers: int, later: Sequence[Trainings]) -> Trainings:
+    if workers == 1:
+        return schedule.complete(wanted, left)
+    return side_by_side.complete(wanted, workers, left, later)
+
+
+def trainings(name: str, scale: str, seeds: Sequence[int]) -> Trainings:
     """Return the trainings that an experiment's networks need at a scale."""
     experiment = importlib.import_module(f"experiments.{name}")
     configs = {**getattr(experiment, "NETWORKS", experiment.ROWS), **getattr(experiment, "FURTHER", {})}

@@ -47,28 +47,32 @@ def _held(path: Path, otherwise: str) -> Iterator[None]:
 
 
 @contextmanager
-def paused_campaign() -> Iterator[None]:
-    """Stop a running campaign for as long as something is timed; without one, or in its own process, do nothing."""
-    number = _campaign()
-    if number in (None, os.getpid()):
-        yield
-        return
-    os.kill(number, signal.SIGSTOP)
+def paused_trainings() -> Iterator[None]:
+    """Stop a running campaign and all trainings for as long as something is timed, but not this process."""
+    numbers = _at_work() - {os.getpid()}
+    for number in numbers:
+        os.kill(number, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(number, signal.SIGCONT)
+        for number in numbers:
+            os.kill(number, signal.SIGCONT)
 
 
-def _campaign() -> int | None:
-    """Return the process number of the campaign that holds the lock, None where none does."""
-    if not campaign_file().exists():
-        return None
-    with campaign_file().open(encoding="ascii") as file:
+def _at_work() -> set[int]:
+    """Return the process numbers of the campaign and the trainings that hold a lock."""
+    paths = [campaign_file(), *campaign_file().parent.glob("*/*/*/*/training.lock")]
+    numbers = {_holder(path) for path in paths if path.exists()}
+    return {number for number in numbers if number is not None}
+
+
+def _holder(path: Path) -> int | None:
+    """Return the process number of who holds a lock, None where nobody does."""
+    with path.open(encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            return _number(campaign_file())
+            return _number(path)
     return None
 
 

@@ -54,12 +54,16 @@ class Training:
         kept = self._kept()
         return sum(about["step"] for about in kept), sum(about["seconds"] for about in kept)
 
+    @property
+    def is_begun(self) -> bool:
+        """Return whether there is a checkpoint of this very config."""
+        return bool(self._kept())
+
     def go_on(self, minutes: float | None = None) -> bool:
         """Train for so many minutes, from the checkpoint where it is of this config; ship it when it is finished."""
         import_module("common.backend").forget_models()
         train_preset = import_module(f"{self.package}.train").train_preset
-        resume = bool(self._kept())
-        run = self.run
+        run, resume = self.run, self.is_begun
         return train_preset(run.preset, run.scale, run.seed, minutes=minutes, resume=resume, restart=not resume)
 
     def _kept(self) -> list[dict[str, Any]]:
@@ -85,17 +89,23 @@ def trainings(configs: Iterable[Any], scale: str, seeds: Sequence[int]) -> list[
     return wanted
 
 
+def next_of(wanted: Sequence[Training], busy: Sequence[Training] = ()) -> Training | None:
+    """Return the training with the least share of its steps done, None where all are shipped or busy."""
+    lacking = [training for training in wanted if training not in busy and not training.is_shipped]
+    return min(lacking, key=lambda training: training.progress[0] / training.steps, default=None)
+
+
 def complete(wanted: Sequence[Training], minutes: float | None = None, turn: float = TURN) -> list[Training]:
     """Train what is not shipped, always the one with the least share of its steps done; return what is left.
 
     Each goes on for `turn` minutes at a time and is shipped as it ends. Ends after `minutes`, where they are given.
     """
     started = time.monotonic()
-    while lacking := [training for training in wanted if not training.is_shipped]:
+    while least := next_of(wanted):
+        lacking = [training for training in wanted if not training.is_shipped]
         left = None if minutes is None else minutes - (time.monotonic() - started) / 60
         if left is not None and left <= 0:
             return lacking
-        least = min(lacking, key=lambda training: training.progress[0] / training.steps)
         alone = None if len(lacking) == 1 else turn
         print(f"training {least.name}: from step {least.progress[0]} of {least.steps}", file=sys.stderr, flush=True)
         least.go_on(min(value for value in (left, alone, 1e9) if value is not None))
