@@ -19,6 +19,8 @@ ROWS = {
     "SubPixel, squared error": config.PILOT_SQUARED_ERROR,
     "SubPixel, less squared error": config.PILOT_LESS_SQUARED_ERROR,
     "SubPixel, rounded": config.PILOT_ROUNDED,
+    "Hyperprior-9, drops": config.PILOT_HYPERPRIOR_9_DROPS,
+    "Hyperprior-9, less squared error": config.PILOT_HYPERPRIOR_9_LESS_SQUARED_ERROR,
 }
 REFERENCES = {
     "SubPixel, decay": "SubPixel, drops",
@@ -26,6 +28,7 @@ REFERENCES = {
     "SubPixel, squared error": "SubPixel, average",
     "SubPixel, less squared error": "SubPixel, squared error",
     "SubPixel, rounded": "SubPixel, squared error",
+    "Hyperprior-9, less squared error": "Hyperprior-9, drops",
 }
 MINUTES = 6
 

@@ -53,7 +53,7 @@ class Config:
     training_sets: tuple = sourced(
         ("imagenet2012/validation",), "Section 3: crops of the ILSVRC validation set", recipe=True
     )
-    pilot: str = assumed("", "a recipe of RECIPES that is tried with half the steps; empty: the one in use")
+    pilot: str = assumed("", "a recipe of RECIPES that is tried in about half the steps; empty: the one in use")
 
     @property
     def bottleneck(self) -> int:
@@ -87,6 +87,8 @@ PILOT_AVERAGE = replace(RESNET4_SUBPIXEL, pilot="average")
 PILOT_SQUARED_ERROR = replace(RESNET4_SUBPIXEL, pilot="squared_error")
 PILOT_LESS_SQUARED_ERROR = replace(RESNET4_SUBPIXEL, pilot="less_squared_error")
 PILOT_ROUNDED = replace(RESNET4_SUBPIXEL, pilot="rounded")
+PILOT_HYPERPRIOR_9_DROPS = replace(HYPERPRIOR_9_MSSSIM, pilot="drops")
+PILOT_HYPERPRIOR_9_LESS_SQUARED_ERROR = replace(HYPERPRIOR_9_MSSSIM, pilot="less_squared_error")
 
 # The paper trains each network for one rate, so that every curve is one point. Trained for MSE where it says so.
 CURVES = tuple(
@@ -127,11 +129,11 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 RECIPE = "drops"  # the one in use
 
-_PILOT_STEPS = 0.5  # of those of scale small
+_PILOT_STEPS = 1200
 _TRAINING_SETS = ("imagenet_sample", "bsds500/train", "bsds500/test")
 _SCALES: dict[str, dict[str, Any]] = {
     "smoke": dict(learning_rate=1e-3, num_filters=16, batch_size=1, steps=2, training_sets=("synthetic",)),
-    "small": dict(learning_rate=1e-3, num_filters=32, steps=2400, training_sets=_TRAINING_SETS),
+    "small": dict(learning_rate=1e-3, num_filters=32, steps=2200, training_sets=_TRAINING_SETS),
     "medium": dict(learning_rate=3e-4, steps=10_000, training_sets=_TRAINING_SETS),
 }
 
@@ -141,7 +143,7 @@ def at_scale(config: Config, scale: str) -> Config:
     if check_scale(scale) == "paper":
         return config
     short = replace(config, **RECIPES[config.pilot or RECIPE], **_SCALES[scale])
-    return replace(short, steps=round(_PILOT_STEPS * short.steps)) if config.pilot else short
+    return replace(short, steps=min(_PILOT_STEPS, short.steps)) if config.pilot else short
 
 
 def total_steps(config: Config) -> int:
