@@ -299,12 +299,6 @@ def device() -> str:
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
 
 
-def leaky_relu(name: str, slope: float = 0.2) -> Any:
-    """Return a LeakyReLU layer with the given slope for negative inputs."""
-    argument = {"alpha" if STACK == "tfc" else "negative_slope": slope}
-    return keras.layers.LeakyReLU(name=name, **argument)
-
-
 def compile_model(
     model: Any,
     learning_rate: Callable[[Any], Any] | float,

@@ -1,4 +1,4 @@
-"""Layers that papers share: sub-pixel up-sampling, decimation, transposed convolutions, convolutions to one channel.
+"""Layers that papers share: sub-pixel up-sampling, decimation, LeakyReLU, transposed and one-channel convolutions.
 
 And the kernel of bicubic interpolation, which some of them are compared with or start from.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from common.backend import BACKEND, computes_on_cpu_in_tensorflow, keras, ops
+from common.backend import BACKEND, STACK, computes_on_cpu_in_tensorflow, keras, ops
 from common.convolutions import TapwiseConv2DTranspose
 
 
@@ -48,6 +48,35 @@ class Decimate(keras.layers.Layer):
         batch, height, width, channels = input_shape
         halved = [None if side is None else (side + 1) // 2 for side in (height, width)]
         return (batch, *halved, channels)
+
+
+def leaky_relu(name: str, slope: float = 0.2) -> Any:
+    """Return a LeakyReLU layer with the given slope for negative inputs, as the kind that is fastest here."""
+    kind = ProductLeakyReLU if computes_on_cpu_in_tensorflow() else keras.layers.LeakyReLU
+    return kind(name=name, **{"alpha" if STACK == "tfc" else "negative_slope": slope})
+
+
+class ProductLeakyReLU(keras.layers.LeakyReLU):
+    """`LeakyReLU` whose gradient in bfloat16 is a product with 1 or the slope: equal to TensorFlow's, to the bit.
+
+    TensorFlow's kernel for it takes about six times as long on CPUs, a fifth of a training step of Cheng's networks.
+    """
+
+    def call(self, inputs):
+        if self.compute_dtype != "bfloat16":
+            return super().call(inputs)
+        slope = ops.cast(self.alpha if STACK == "tfc" else self.negative_slope, "bfloat16")
+        forward = super().call
+
+        @ops.custom_gradient
+        def activated(x):
+            def gradient(*args, upstream=None):
+                upstream = args[0] if upstream is None else upstream
+                return upstream * ops.maximum(ops.cast(x > 0, "bfloat16"), slope)
+
+            return forward(x), gradient
+
+        return activated(ops.convert_to_tensor(inputs))
 
 
 def transposed_convolution(filters: int, kernel_size: int, strides: int, name: str) -> Any:

@@ -120,12 +120,6 @@ def test_noise_is_uniform_between_minus_and_plus_one_half():
 # --- small differences between the stacks --------------------------------------------------------------------------
 
 
-def test_the_slope_of_leaky_relu_is_the_one_asked_for():
-    x = np.array([[-2.0, 0.0, 3.0]], np.float32)
-    np.testing.assert_allclose(backend.to_numpy(backend.leaky_relu("act")(x)), [[-0.4, 0, 3]], rtol=1e-6)
-    np.testing.assert_allclose(backend.to_numpy(backend.leaky_relu("act", 0.5)(x)), [[-1, 0, 3]], rtol=1e-6)
-
-
 def test_weights_have_the_same_names_shapes_and_order_on_every_stack(golden):
     transforms = Model(narrow("resnet4_subpixel")).transforms
     variables = {f"{part}/{k}": v for part, layer in transforms.items() for k, v in backend.variables(layer).items()}

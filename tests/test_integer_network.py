@@ -94,7 +94,8 @@ def test_one_layer_is_the_keras_layer_for_even_and_odd_sides(kind, stride, size)
 
 @pytest.mark.stack
 def test_the_hyper_decoder_is_the_keras_model_within_a_thousandth_of_its_spread():
-    from common.backend import keras, leaky_relu, to_numpy
+    from common.backend import keras, to_numpy
+    from common.layers import leaky_relu
 
     rng = np.random.default_rng(0)
     layers = hyper_decoder(rng)
@@ -253,7 +254,8 @@ def test_small_and_large_activations_keep_their_precision():
 
 @pytest.mark.stack
 def test_layers_without_an_integer_form_are_refused_by_name():
-    from common.backend import keras, leaky_relu
+    from common.backend import keras
+    from common.layers import leaky_relu
 
     convolution = keras.layers.Conv2D(2, 3, padding="valid", name="unpadded")
     convolution.build((None, None, None, 2))

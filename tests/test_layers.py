@@ -13,6 +13,7 @@ from common.layers import (
     PhaseConv2DTranspose,
     SingleChannelConv2D,
     SingleChannelConv2DTranspose,
+    leaky_relu,
     transposed_convolution,
 )
 
@@ -152,6 +153,37 @@ def test_phases_are_used_in_jax_and_for_a_stride_of_two_alone():
     other = TapwiseConv2DTranspose if backend.computes_on_cpu_in_tensorflow() else keras.layers.Conv2DTranspose
     assert kinds[1] is other
     assert kinds[2] is (PhaseConv2DTranspose if backend.BACKEND == "jax" else other)
+
+
+# --- LeakyReLU -----------------------------------------------------------------------------------------------------
+
+
+def test_the_slope_of_leaky_relu_is_the_one_asked_for():
+    x = np.array([[-2.0, 0.0, 3.0]], np.float32)
+    np.testing.assert_allclose(backend.to_numpy(leaky_relu("act")(x)), [[-0.4, 0, 3]], rtol=1e-6)
+    np.testing.assert_allclose(backend.to_numpy(leaky_relu("act", 0.5)(x)), [[-1, 0, 3]], rtol=1e-6)
+
+
+@needs_bfloat16
+@pytest.mark.skipif(backend.BACKEND != "tensorflow", reason="only TensorFlow's kernel is slower than the product")
+def test_the_gradient_of_leaky_relu_in_bfloat16_is_keras_own_to_the_bit():
+    import tensorflow as tf
+
+    values = np.random.default_rng(0).normal(size=(2, 8, 8, 16)).astype(np.float32)
+    values[0, 0, 0, :3] = 0.0, -0.0, np.finfo(np.float32).tiny
+    x, upstream = tf.cast(values, "bfloat16"), tf.cast(values[::-1] * 3, "bfloat16")
+    with mixed_precision():
+        layers = leaky_relu("act", 0.3), keras.layers.LeakyReLU(0.3)
+    assert type(layers[0]).__name__ == "ProductLeakyReLU" or not backend.computes_on_cpu_in_tensorflow()
+    both = []
+    for layer in layers:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        both.append((y, tape.gradient(y, x, upstream)))
+    for ours, theirs in zip(*both, strict=True):
+        assert ours.dtype == theirs.dtype == tf.bfloat16
+        np.testing.assert_array_equal(backend.to_numpy(ours), backend.to_numpy(theirs))
 
 
 # --- filter gradients as matrix products ---------------------------------------------------------------------------

@@ -13,10 +13,10 @@ Tables 8 and 9 (see README.md). N = `num_filters`, M = `bottleneck`.
 
 from typing import Any
 
-from common.backend import GDN, keras, leaky_relu, loss_trackers, ops, uniform_noise
+from common.backend import GDN, keras, loss_trackers, ops, uniform_noise
 from common.coding import entropy
 from common.convolutions import convolution
-from common.layers import Decimate, DepthToSpace, transposed_convolution
+from common.layers import Decimate, DepthToSpace, leaky_relu, transposed_convolution
 from common.metrics import ms_ssim_tensor
 from papers.cheng_resnet.config import Config
 

@@ -7,9 +7,9 @@ lr ── generator ── x_hat ──┬── content loss to x
 from collections.abc import Callable
 from typing import Any
 
-from common.backend import keras, leaky_relu, loss_trackers, ops
+from common.backend import keras, loss_trackers, ops
 from common.errors import RelicError
-from common.layers import DepthToSpace
+from common.layers import DepthToSpace, leaky_relu
 from papers.deshmukh_irm.config import FACTOR, SuperResolution
 
 layers = keras.layers

@@ -6,8 +6,8 @@ x is float32 (B, H, W, 3) in [0, 1]; the code of as many 16x16 pixels is (B, H/1
 from collections.abc import Sequence
 from typing import Any
 
-from common.backend import keras, leaky_relu, ops
-from common.layers import DepthToSpace
+from common.backend import keras, ops
+from common.layers import DepthToSpace, leaky_relu
 from papers.donis_convlstm.config import Config, Iterative
 from papers.donis_convlstm.layers import ConvLSTM2DFirstStep, ConvLSTM2DStep, conv_lstm, scaled
 
