@@ -19,8 +19,9 @@ ROWS = {
     "SubPixel, squared error": config.PILOT_SQUARED_ERROR,
     "SubPixel, less squared error": config.PILOT_LESS_SQUARED_ERROR,
     "SubPixel, rounded": config.PILOT_ROUNDED,
+    "SubPixel, colours": config.PILOT_COLOURS,
     "Hyperprior-9, drops": config.PILOT_HYPERPRIOR_9_DROPS,
-    "Hyperprior-9, less squared error": config.PILOT_HYPERPRIOR_9_LESS_SQUARED_ERROR,
+    "Hyperprior-9, colours": config.PILOT_HYPERPRIOR_9_COLOURS,
 }
 REFERENCES = {
     "SubPixel, decay": "SubPixel, drops",
@@ -28,7 +29,8 @@ REFERENCES = {
     "SubPixel, squared error": "SubPixel, average",
     "SubPixel, less squared error": "SubPixel, squared error",
     "SubPixel, rounded": "SubPixel, squared error",
-    "Hyperprior-9, less squared error": "Hyperprior-9, drops",
+    "SubPixel, colours": "SubPixel, drops",
+    "Hyperprior-9, colours": "Hyperprior-9, drops",
 }
 MINUTES = 6
 

@@ -87,8 +87,9 @@ PILOT_AVERAGE = replace(RESNET4_SUBPIXEL, pilot="average")
 PILOT_SQUARED_ERROR = replace(RESNET4_SUBPIXEL, pilot="squared_error")
 PILOT_LESS_SQUARED_ERROR = replace(RESNET4_SUBPIXEL, pilot="less_squared_error")
 PILOT_ROUNDED = replace(RESNET4_SUBPIXEL, pilot="rounded")
+PILOT_COLOURS = replace(RESNET4_SUBPIXEL, pilot="colours")
 PILOT_HYPERPRIOR_9_DROPS = replace(HYPERPRIOR_9_MSSSIM, pilot="drops")
-PILOT_HYPERPRIOR_9_LESS_SQUARED_ERROR = replace(HYPERPRIOR_9_MSSSIM, pilot="less_squared_error")
+PILOT_HYPERPRIOR_9_COLOURS = replace(HYPERPRIOR_9_MSSSIM, pilot="colours")
 
 # The paper trains each network for one rate, so that every curve is one point. Trained for MSE where it says so.
 CURVES = tuple(
@@ -119,6 +120,7 @@ _AVERAGE = dict(_DECAY, average_decay=0.999)
 _SQUARED_ERROR = dict(_AVERAGE, warmup_share=1 / 3, warmup_ms_ssim=0.0, squared_error_weight=30.0)
 _LESS_SQUARED_ERROR = dict(_SQUARED_ERROR, squared_error_weight=10.0)
 _ROUNDED = dict(_SQUARED_ERROR, rounded_share=0.1)
+_COLOURS = dict(_DROPS, squared_error_weight=30.0)
 RECIPES: dict[str, dict[str, Any]] = {
     "drops": _DROPS,
     "decay": _DECAY,
@@ -126,6 +128,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "squared_error": _SQUARED_ERROR,
     "less_squared_error": _LESS_SQUARED_ERROR,
     "rounded": _ROUNDED,
+    "colours": _COLOURS,
 }
 RECIPE = "drops"  # the one in use
 
