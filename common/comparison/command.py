@@ -84,7 +84,7 @@ class Measured:
         return self.curves[-1]
 
     def reuse(self, known: Document | None, curve: dict[str, Any], pictures: Sequence[Picture]) -> bool:
-        """Take a curve's points from an earlier document, where the very same codec was measured on these pictures."""
+        """Return whether an earlier document has the very same codec on these pictures; take the points it then has."""
         earlier = known or {"curves": [], "points": []}
         points = [point for point in earlier["points"] if point["codec"] == curve["codec"]]
         if curve not in earlier["curves"] or [point["picture"] for point in points] != [name for name, _ in pictures]:
