@@ -1,9 +1,10 @@
 """What a user sees when something goes wrong: one sentence and a non-zero exit status."""
 
+import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 
 class RelicError(ValueError):
@@ -27,6 +28,15 @@ def run_main(main: Callable[[], object]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         sys.exit(f"error: {describe_os_error(error)}")
+
+
+@contextlib.contextmanager
+def goes_on(how: str) -> Iterator[None]:
+    """Let what Ctrl-C says, of work that is kept, end with how the work goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"{str(interrupt) or 'stopped'}: {how}") from None
 
 
 def describe_os_error(error: OSError) -> str:

@@ -5,8 +5,8 @@
     python -m experiments table9_cheng [its arguments]     # the same as python -m experiments.table9_cheng
 
 An experiment is a module with TABLE (`<paper>/<table>`), ROWS (label as printed: config), MINUTES (at the default
-scale) and a docstring whose first line says what it shows. Figures and audits have a TABLE too, with rows or without;
-what concerns all papers has one without a paper.
+scale) and a docstring whose first line says what it shows, and whose line that begins with Expect says what its written
+table has. Figures and audits have a TABLE too, with rows or without; what concerns all papers has one without a paper.
 """
 
 import argparse

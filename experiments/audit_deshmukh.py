@@ -3,6 +3,8 @@
     python -m experiments.audit_deshmukh                # half a minute: nothing is trained; Kodak, Set12 and Set14
     python -m experiments.audit_deshmukh --images 4     # the same with fewer pictures of Kodak
 
+Expect at scale exact: plain bicubic on Kodak has the abstract's 28.48 dB and 0.86; 5 claims hold, 24 do not.
+
 Bicubic interpolation on Kodak and on the named pictures, what SSIM pictures of the printed PSNR have, the filter of the
 re-scaling, averages, Eq. 1 and 2 as printed, parameters and operations, and what a code takes beside JPEG.
 """

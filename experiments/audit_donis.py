@@ -3,6 +3,8 @@
     python -m experiments.audit_donis                # half a minute: nothing is trained
     python -m experiments.audit_donis --images 200   # the same with fewer pictures
 
+Expect at scale exact: one picture for all inputs is plotted at 0.505 with an SSIM of 0.138; 8 claims do not hold.
+
 The measures that the figures plot, recomputed from the authors' logs and on pictures without detail or colour, next to
 the measures that the labels name; the code's rate without a binarizer; batch sizes by what two metrics divide by.
 """

@@ -3,6 +3,8 @@
     python -m experiments.claims_deshmukh                  # shipped weights, three trainings each: minutes
     python -m experiments.claims_deshmukh --scale smoke    # a minute: trains two networks for two steps
 
+Expect at scale small: +0.65 dB to the baseline as written, -0.29 to Jiang's, +1.28 to bicubic; 9 claims hold, 9 do not.
+
 Networks that differ in one thing, on Kodak scaled to 200x200. Positive is what the paper says.
 """
 

@@ -4,6 +4,8 @@
     python -m experiments.figure2_donis --scale smoke    # seconds: trains every row for one step
     python -m experiments.figure2_donis --scale paper --train    # the paper's own schedule
 
+Expect at scale small: validation ends at 0.833 for batch 32, 0.575 for 1024; published 0.938 and 0.933.
+
 Drawn are 1 - loss, which the paper calls MS-SSIM, of the authors' logs and of ours, and the same on correct axes.
 """
 

@@ -4,6 +4,8 @@
     python -m experiments.figure4_deshmukh --images 5       # the first 5 pictures alone
     python -m experiments.figure4_deshmukh --scale smoke    # two pictures, and a training of two steps
 
+Expect at scale medium: in all 6 formats codes are smaller; JPEG ends 6.07 dB below PNG; published as a picture.
+
 Pictures of 200x200 are written in a format and read; their code is saved as a picture in the same format, read and
 restored, and the result written in the format again. What saving the code in a lossy format costs is judged.
 """

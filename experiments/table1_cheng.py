@@ -1,8 +1,10 @@
 """Table 1 of Cheng et al. (2019): kernel size of the networks without side information, Kodak, trained for MSE.
 
-python -m experiments.table1_cheng                  # shipped weights, every picture to bytes and back: minutes
-python -m experiments.table1_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
-python -m experiments.table1_cheng --scale paper --train    # the paper's own schedule
+    python -m experiments.table1_cheng                  # shipped weights, every picture to bytes and back: minutes
+    python -m experiments.table1_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
+    python -m experiments.table1_cheng --scale paper --train    # the paper's own schedule
+
+Expect no table yet, as no weights are here; published 32.160 to 32.911 dB at 0.671 to 0.633 bpp.
 """
 
 from common.tables.command import Options, main

@@ -1,8 +1,10 @@
 """Table 2 of Cheng et al. (2019): kernel size of the networks with a hyperprior, Kodak, trained for MSE.
 
-python -m experiments.table2_cheng                  # shipped weights, every picture to bytes and back: minutes
-python -m experiments.table2_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
-python -m experiments.table2_cheng --scale paper --train    # the paper's own schedule
+    python -m experiments.table2_cheng                  # shipped weights, every picture to bytes and back: minutes
+    python -m experiments.table2_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
+    python -m experiments.table2_cheng --scale paper --train    # the paper's own schedule
+
+Expect no table yet, as no weights are here; published 32.488 to 33.005 dB at 0.543 to 0.512 bpp.
 """
 
 from common.tables.command import Options, main

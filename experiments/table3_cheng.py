@@ -1,8 +1,10 @@
 """Table 3 of Cheng et al. (2019): kernel size of the auxiliary autoencoder, Kodak, trained for MS-SSIM.
 
-python -m experiments.table3_cheng                  # shipped weights, every picture to bytes and back: minutes
-python -m experiments.table3_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
-python -m experiments.table3_cheng --scale paper --train    # the paper's own schedule
+    python -m experiments.table3_cheng                  # shipped weights, every picture to bytes and back: minutes
+    python -m experiments.table3_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
+    python -m experiments.table3_cheng --scale paper --train    # the paper's own schedule
+
+Expect no table yet, as no weights are here; published 26.266 and 26.236 dB at 0.169 and 0.171 bpp.
 """
 
 from common.tables.command import Options, main

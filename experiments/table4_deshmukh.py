@@ -1,7 +1,9 @@
 """Table 4 of Deshmukh and Pollett: pictures of 200x200 and their reconstructions by the proposed model, in colour.
 
-python -m experiments.table4_deshmukh                  # shipped weights: half a minute
-python -m experiments.table4_deshmukh --scale smoke    # the same with a training of two steps
+    python -m experiments.table4_deshmukh                  # shipped weights: half a minute
+    python -m experiments.table4_deshmukh --scale smoke    # the same with a training of two steps
+
+Expect at scale medium: Peppers 32.82 dB, Parrots 34.08, Lenna 34.50; published as pictures.
 """
 
 from common.tables.command import Options, main

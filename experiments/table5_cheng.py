@@ -1,8 +1,10 @@
 """Table 5 of Cheng et al. (2019): a wide bottleneck, Kodak, trained for MS-SSIM.
 
-python -m experiments.table5_cheng                  # shipped weights, every picture to bytes and back: minutes
-python -m experiments.table5_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
-python -m experiments.table5_cheng --scale paper --train    # the paper's own schedule
+    python -m experiments.table5_cheng                  # shipped weights, every picture to bytes and back: minutes
+    python -m experiments.table5_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
+    python -m experiments.table5_cheng --scale paper --train    # the paper's own schedule
+
+Expect no table yet, as no weights are here; published 26.498 and 26.317 dB at 0.1700 and 0.1667 bpp.
 """
 
 from common.tables.command import Options, main

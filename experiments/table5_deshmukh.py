@@ -4,6 +4,8 @@
     python -m experiments.table5_deshmukh --scale smoke    # seconds: trains for two steps, checks the plumbing
     python -m experiments.table5_deshmukh --scale paper --train    # the paper's own schedule
 
+Expect at scale medium: 32.90 dB / 0.95 on average, plain bicubic 30.05 / 0.931; published 28.48 / 0.86.
+
 The up-sampling is bicubic interpolation, as in training; the paper's SRGAN stands beside it.
 Of several trainings the first is measured, or the one that `--seeds` names.
 Plain bicubic interpolation from a code of the same size is what every picture has to beat.

@@ -1,7 +1,9 @@
 """Table 6 of Deshmukh and Pollett: pictures of 200x200 and their reconstructions by the proposed model, grey.
 
-python -m experiments.table6_deshmukh                  # shipped weights: half a minute
-python -m experiments.table6_deshmukh --scale smoke    # the same with a training of two steps
+    python -m experiments.table6_deshmukh                  # shipped weights: half a minute
+    python -m experiments.table6_deshmukh --scale smoke    # the same with a training of two steps
+
+Expect at scale medium: Peppers 32.00 dB, Parrots 30.82, Lenna 33.50; published as pictures.
 """
 
 from common.tables.command import Options, main

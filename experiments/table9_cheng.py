@@ -2,6 +2,8 @@
 
     python -m experiments.table9_cheng    # seconds: nothing is trained
 
+Expect at scale exact: 30 cells are exact; 3 claims hold, 4 do not: a stage of three 3x3 sees 11 pixels, published 7.
+
 Beside the printed columns: FLOPs by Eq. 2 at every layer's own output (the paper counts the last sub-pixel layer after
 its rearrangement), multiply-accumulates that are carried out, and receptive fields in pixels.
 """

@@ -108,7 +108,11 @@ def _train(arguments: argparse.Namespace) -> None:
     check_scale(arguments.scale)
     train_preset = import_module(f"papers.{paper}.train").train_preset
     options = {name: getattr(arguments, name) for name in ("minutes", "resume", "restart")}
-    if train_preset(preset, arguments.scale, arguments.seed, **options):
+    try:
+        is_finished = train_preset(preset, arguments.scale, arguments.seed, **options)
+    except KeyboardInterrupt as stop:  # which says where only when a checkpoint is there
+        raise KeyboardInterrupt(f"{stop}: go on with --resume" if str(stop) else "") from None
+    if is_finished:
         folder = Run(paper, preset, arguments.scale, arguments.seed).shipped
         print(f"trained {arguments.preset} at scale {arguments.scale}, seed {arguments.seed}: {folder}")
     else:

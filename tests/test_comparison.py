@@ -296,7 +296,7 @@ def test_a_part_never_replaces_the_complete_comparison(suite):
 
 @pytest.mark.parametrize("options", [{"images": 2}, {"codecs": ["half"]}, {"scale": "small"}])
 def test_only_a_run_of_everything_on_kodak_is_complete(suite, options, monkeypatch):
-    kodak = {"name": "kodak", "pictures": 24, "digest": command_module.KODAK_DIGEST}
+    kodak = {"name": "kodak", "pictures": 24, "digest": data.known_digest("kodak", 24)}
     few = [("kodim01", data.images("sample", 1)[0][1][:170, :170])]
     monkeypatch.setattr(command_module, "_pictures", lambda asked: (few, kodak, []))
     assert compare(data=Path("kodak"))["complete"] and not compare(**options)["complete"]

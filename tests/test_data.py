@@ -23,12 +23,13 @@ from PIL import Image
 
 from common import data
 from common.data import __main__ as data_command
-from common.data import fetch, pictures
+from common.data import digests, fetch, pictures
 from common.data import prepared as prepared_sets
 from common.data import sets as data_sets
 from common.errors import RelicError, run_main
 
 ROOT = Path(__file__).resolve().parents[1]
+HERE = {key: os.environ.get(key) for key in ("RELIC_DATA", "RELIC_CACHE")}  # before a test sets its own
 
 
 def noise(height=20, width=30, channels=3, seed=0):
@@ -391,6 +392,26 @@ def test_the_digest_of_a_set_depends_on_every_byte_and_on_no_name(tmp_path):
     assert data.load("one")[1] == data.load("two")[1] == hashlib.sha256(lines.encode()).hexdigest()
     write(tmp_path / "own" / "two" / "c.png", noise(seed=7))
     assert data.load("one")[1] != data.load("two")[1]
+
+
+def test_pictures_are_known_by_shapes_and_bytes_in_order_and_not_by_their_names():
+    first, second = noise(seed=1), noise(seed=2)
+    digest = data.pixel_digest([("a", first), ("b", second)])
+    assert digest == data.pixel_digest([("c", np.asfortranarray(first)), ("d", second)])
+    others = [[second, first], [first], [first, second.reshape(30, 20, 3)], [first, second ^ 1]]
+    assert digest not in [data.pixel_digest([("", image) for image in images]) for images in others]
+
+
+@pytest.mark.parametrize("name, count", digests.DIGESTS, ids=lambda value: str(value))
+def test_the_sets_that_results_are_measured_on_have_the_digests_that_are_stated(name, count, monkeypatch):
+    for key, value in HERE.items():
+        monkeypatch.setenv(key, value) if value else monkeypatch.delenv(key)
+    try:
+        there = [picture for part in name.split(", ") for picture in data.images(part)][:count]
+    except RelicError as error:
+        pytest.skip(f"the set is not here: {error}")
+    assert data.pixel_digest(there) == data.known_digest(name, count)
+    assert data.known_digest(name, count - 1) == data.known_digest(name, None) == ""
 
 
 def test_a_set_that_memory_cannot_hold_asks_for_a_limit(tmp_path, monkeypatch):

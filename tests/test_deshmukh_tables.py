@@ -388,7 +388,7 @@ def test_where_the_pictures_are_not_here_the_sample_stands_in_and_nothing_is_com
 @stack
 def test_the_named_pictures_are_comparable_at_scale_paper(known, drawn, monkeypatch):
     digest = published.load("deshmukh_irm/table5").texts["digest"]
-    monkeypatch.setattr(test_pictures.table_pictures, "pixel_digest", lambda pictures: digest)
+    monkeypatch.setattr(data, "pixel_digest", lambda pictures: digest)
     found = quality_of(5)
     document = document_of(5, found, "paper")
     assert {cell["verdict"] for cell in document["cells"]} <= {"exact", "within", "better", "differs"}

@@ -1,10 +1,13 @@
 """The experiments' command lines, and the tables that need no training."""
 
+import importlib
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -122,6 +125,57 @@ def test_an_experiment_can_be_run_by_name_and_a_wrong_name_is_one_line():
     assert result.returncode == 0 and "--images" in result.stdout
     result = run("-m", "experiments", "table44_cheng")
     assert result.returncode == 1 and result.stderr.count("\n") == 1 and "table4_cheng" in result.stderr
+
+
+# --- what docstrings say to expect ---
+
+EXPECTED = re.compile(r"^Expect (at scale (?P<scale>\w+):|no table yet, as no weights are here;) (?P<what>.+\.)$", re.M)
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?!\w|\.\d)")
+# They may leave it out while their networks are trained anew.
+UNSAID = {name for name in NAMES if name.endswith("_paka")} | {"recipes_cheng", "table4_cheng"}
+
+
+def numbers_of(text):
+    """Return the numbers of a text as they are written, without signs; none that is part of a name or of 200x200."""
+    return NUMBER.findall(text)
+
+
+def has_number(known, text):
+    """Return whether a number is among others: a whole one as it is, one with a point rounded to its digits."""
+    half = 0.500001 * 10.0 ** -len(text.partition(".")[2]) if "." in text else 0
+    return any(abs(float(text) - float(number)) <= half for number in known)
+
+
+def results_of(table, scale):
+    """Return the numbers that a written table shows, and how often each of its verdicts occurs."""
+    path = ROOT / "results" / scale / f"{table}.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    shown = path.with_suffix(".md").read_text(encoding="utf-8").partition("## How it was made")[0]
+    judged = [Counter(one["verdict"] for one in stored.get(part, [])) for part in ("cells", "claims")]
+    return numbers_of(shown) + [str(count) for counts in judged for count in counts.values()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_expected_result_of_an_experiment_is_the_committed_one(name):
+    module = importlib.import_module(f"experiments.{name}")
+    if name in UNSAID and "\nExpect" not in module.__doc__:
+        return
+    (line,) = EXPECTED.finditer(module.__doc__)
+    tables = sorted((ROOT / "results").glob(f"*/{module.TABLE}.json"))
+    if line["scale"]:
+        known = results_of(module.TABLE, line["scale"])
+    else:
+        assert not tables, f"there is a table: say in experiments/{name}.py what to expect at its scale"
+        known = numbers_of((ROOT / "papers" / module.TABLE.replace("/", "/published/")).with_suffix(".csv").read_text())
+    said = numbers_of(line["what"])
+    assert said and [number for number in said if not has_number(known, number)] == []
+
+
+def test_a_number_that_the_table_does_not_have_is_found():
+    known = numbers_of("| PSNR | 25.796 | 24 of 24 | 0.9472 (2x2) | JPEG2000 | -0.289 … 4.25e9 |")
+    assert known == ["25.796", "24", "24", "0.9472", "0.289", "4.25e9"]
+    assert all(has_number(known, number) for number in ("25.80", "25.8", "24", "0.947", "0.29"))
+    assert not any(has_number(known, number) for number in ("25.79", "26", "23", "0.9473", "2"))
 
 
 # --- tables that are counted from the built models ---

@@ -412,3 +412,15 @@ def test_a_damaged_file_is_refused_and_no_picture_written(with_weights):
 def test_a_training_goes_on_only_where_there_is_one_and_starts_anew_only_on_request(with_weights):
     assert_refused(["train", MODEL, "--scale", "smoke"], "--resume", "--restart")
     assert_refused(["train", MODEL, "--scale", "smoke", "--seed", "9", "--resume"], "nothing to resume")
+
+
+@pytest.mark.parametrize(
+    "words, line", [(["stopped at step 3 of 9"], "stopped at step 3 of 9: go on with --resume"), ([], "stopped")]
+)
+def test_a_training_that_ctrl_c_stops_goes_on_with_resume_where_a_checkpoint_is_kept(words, line, monkeypatch, capsys):
+    def train_preset(*_, **__):
+        raise KeyboardInterrupt(*words)
+
+    monkeypatch.setitem(sys.modules, "papers.cheng_resnet.train", SimpleNamespace(train_preset=train_preset))
+    assert relic("train", MODEL, "--scale", "smoke") == 130
+    assert capsys.readouterr().err == f"{line}\n"

@@ -280,7 +280,7 @@ def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goe
             process.kill()
     assert process.returncode == 130
     step = contents(run().checkpoint)[1]["step"]
-    assert stderr == f"stopped at step {step} of 100000: go on with --resume\n"
+    assert stderr == f"stopped at step {step} of 100000\n"
     assert 100 <= step < 1000
     config = ToyConfig(steps=100_000)
     model, (finished, _, log) = fit(config, minutes=1e-9, resume=True)
@@ -308,7 +308,7 @@ def test_a_stopped_training_resumes_to_the_uninterrupted_result(number):
             os.kill(os.getpid(), number)
         return toy_batch(step)
 
-    with pytest.raises(KeyboardInterrupt, match="stopped at step .* of 6: go on with --resume"):
+    with pytest.raises(KeyboardInterrupt, match="stopped at step .* of 6$"):
         fit(batch=batch)
     assert 2 <= contents(run().checkpoint)[1]["step"] < 6
     fit(resume=True)

@@ -17,7 +17,7 @@ import pytest
 from common import command_line
 from common.config import assumed, differing_fields
 from common.errors import RelicError
-from common.tables import campaign
+from common.tables import campaign, command
 from common.training import schedule
 from common.training.averages import WeightAverage
 from common.training.locks import campaign_file, one_campaign, one_training, paused_trainings
@@ -143,6 +143,38 @@ def test_a_table_without_weights_is_not_written(tmp_path):
 def test_minutes_are_a_number_above_zero(text):
     with pytest.raises(argparse.ArgumentTypeError, match="not a number of minutes above 0"):
         command_line.minutes(text)
+
+
+# --- Ctrl-C --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stopped(plan, monkeypatch, capsys):
+    """Let Ctrl-C stop whatever is trained: return the last line of a command line that it ends."""
+    presets = vars(sys.modules["toys.toy_paper.config"])
+
+    def last_line(program, words, *arguments):
+        def train_preset(*_, **__):
+            raise KeyboardInterrupt(*words)
+
+        monkeypatch.setattr(sys.modules["toys.toy_paper.train"], "train_preset", train_preset)
+        monkeypatch.setattr(sys, "argv", [program, *arguments])
+        monkeypatch.setattr(campaign.os, "nice", lambda niceness: None)
+        with pytest.raises(SystemExit) as stop:
+            if program == "campaign":
+                campaign.main(plan[0])
+            else:
+                command.main("toy_paper/table1", {"a": presets["A"]}, lambda options: pytest.fail("nothing is there"))
+        assert stop.value.code == 130 and plan[1] == []
+        return capsys.readouterr().err.splitlines()[-1]
+
+    return last_line
+
+
+@pytest.mark.parametrize("words, where", [(["stopped at step 4 of 20"], "stopped at step 4 of 20"), ([], "stopped")])
+def test_what_ctrl_c_stops_goes_on_by_a_command_that_there_is(stopped, words, where):
+    assert stopped("campaign", words) == f"{where}: the same command goes on"
+    assert stopped("table", words, "--scale", "small", "--train") == f"{where}: the same command, with --train, goes on"
 
 
 # --- the campaign --------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import papers
 from common import config as common_config
 from common import data, files
 from common.classical import codecs
+from common.data import digests
 from common.data import pictures as picture_files
 from common.errors import RelicError
 from common.tables import command, intervals, measure, networks, published, verdicts
@@ -164,6 +165,14 @@ def test_every_published_file_gives_each_number_a_unit_and_a_tolerance(path):
         assert column in table.units
         assert printed == "picture" or column in table.tolerances
     assert set(table.better) <= set(table.columns) and set(table.measured_as) <= set(table.columns)
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: f"{path.parts[-3]}/{path.stem}")
+def test_a_published_file_states_no_digest_of_a_set_that_has_one_by_its_name(path):
+    table = published.read(path)
+    known = data.known_digest(table.test_set, table.pictures)
+    assert not (known and "digest" in table.texts) and table.texts.get("digest") not in digests.DIGESTS.values()
+    assert table.digest == table.texts.get("digest", known)
 
 
 def test_all_nine_tables_of_cheng_are_typed():
@@ -380,7 +389,11 @@ def test_other_or_fewer_pictures_than_published_are_not_comparable(tiny, other):
     assert one["verdict"] == "not comparable" and "kodak" in one["note"]
 
 
-def test_pictures_are_known_by_their_digest_where_the_published_file_has_one(tiny):
+def test_pictures_are_known_by_their_digest_where_there_is_one(tiny):
+    kodak = tiny((HEADER + BODY).replace("pictures: 6", "pictures: 24"))
+    used = {"name": "my folder", "pictures": 24, "digest": data.known_digest("kodak", 24)}
+    assert document_module.is_published_set(kodak, used)
+    assert not document_module.is_published_set(kodak, {**used, "name": "kodak", "digest": "b" * 64})
     table = tiny(HEADER + f"# digest: {'a' * 64}\n" + BODY)
     assert document_module.is_published_set(table, {"name": "my folder", "pictures": 6, "digest": "a" * 64})
     assert not document_module.is_published_set(table, {"name": "kodak", "pictures": 6, "digest": "b" * 64})

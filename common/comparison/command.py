@@ -29,7 +29,6 @@ from common.tables.published import Published
 
 TABLE = "rd_kodak"
 SUITE, SMOKE = "suite", "smoke"
-KODAK_DIGEST = "2e18f14a8407785ad98a45973ea3be6db4738bf5c6b473ac2204c1c8e31f829d"  # as trained.pixel_digest makes it
 SMOKE_SETTINGS = 4
 JOBS = min(2, os.cpu_count() or 1)
 
@@ -84,7 +83,7 @@ class Measured:
         return self.curves[-1]
 
     def reuse(self, known: Document | None, curve: dict[str, Any], pictures: Sequence[Picture]) -> bool:
-        """Take a curve's points from an earlier document, where the very same codec was measured on these pictures."""
+        """Return whether an earlier document has the very same codec on these pictures; take the points it then has."""
         earlier = known or {"curves": [], "points": []}
         points = [point for point in earlier["points"] if point["codec"] == curve["codec"]]
         if curve not in earlier["curves"] or [point["picture"] for point in points] != [name for name, _ in pictures]:
@@ -160,7 +159,7 @@ def _test_pictures(scale: str | None) -> Published:
     """Return the test set as published tables name theirs: Kodak, or the embedded one for smoke runs."""
     if scale == SMOKE:
         return Published(Path(TABLE), texts={"test set": "sample"})
-    return Published(Path(TABLE), texts={"test set": "kodak", "digest": KODAK_DIGEST}, pictures=24)
+    return Published(Path(TABLE), texts={"test set": "kodak"}, pictures=24)
 
 
 def _pictures(options: Options) -> tuple[list[Picture], dict[str, Any], list[str]]:

@@ -6,6 +6,7 @@ where they have several: `cifar10/train`. `sample` is embedded: three photograph
 `python -m common.data` lists and fetches them.
 """
 
+from common.data.digests import known_digest, pixel_digest
 from common.data.patches import TrainingPatches, refuse_test_set
 from common.data.pictures import read_image, write_png
 from common.data.places import roots
@@ -14,8 +15,10 @@ from common.data.sets import images, load, named_entries
 __all__ = [
     "TrainingPatches",
     "images",
+    "known_digest",
     "load",
     "named_entries",
+    "pixel_digest",
     "read_image",
     "refuse_test_set",
     "roots",

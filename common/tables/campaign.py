@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from common import files
 from common.command_line import at_least, minutes, parser_of_module
-from common.errors import run_main
+from common.errors import goes_on, run_main
 from common.tables import files as table_files
 from common.training import schedule, shipped, side_by_side
 from common.training.locks import one_campaign
@@ -41,7 +41,7 @@ def _main(plan: Sequence[Entry]) -> None:
         print("\n".join(status(plan)))
         return
     os.nice(NICENESS)
-    with one_campaign():
+    with one_campaign(), goes_on("the same command goes on"):
         work(plan, arguments.minutes, arguments.workers)
 
 

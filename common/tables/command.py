@@ -12,7 +12,7 @@ from typing import Any
 
 from common.command_line import at_least, minutes, parser_of_module
 from common.config import SCALES, check_scale
-from common.errors import RelicError, run_main
+from common.errors import RelicError, goes_on, run_main
 from common.files import write_json
 from common.provenance import module_command, provenance
 from common.tables import files as table_files
@@ -83,7 +83,9 @@ def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Names
     """Train what is missing, where that is asked for; raise RelicError where no network or not enough time is there."""
     command = f"{module_command()} --scale {scale} --train"
     if arguments.train:
-        left = schedule.complete(schedule.trainings(configs, scale, arguments.seeds or (0,)), arguments.minutes)
+        wanted = schedule.trainings(configs, scale, arguments.seeds or (0,))
+        with goes_on("the same command, with --train, goes on"):
+            left = schedule.complete(wanted, arguments.minutes)
         if left:
             done, steps = left[0].progress[0], left[0].steps
             raise RelicError(

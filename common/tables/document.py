@@ -212,8 +212,8 @@ def _obstacle(paper: Published, scale: str, provenance: Mapping[str, Any], colum
 
 
 def is_published_set(paper: Published, used: Mapping[str, Any]) -> bool:
-    """Return whether `{name, pictures, digest}` are the published pictures, by digest where the file has one."""
-    digest = paper.texts.get("digest")
+    """Return whether `{name, pictures, digest}` are the published pictures, by digest where there is one."""
+    digest = paper.digest
     same = used.get("digest") == digest if digest else used.get("name") == paper.test_set
     return same and paper.pictures in (None, used.get("pictures"))
 

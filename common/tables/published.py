@@ -3,7 +3,8 @@
 The file is the printed table as CSV, below lines that begin with `#` and hold `key: value`:
 
     citation, title, section, read      text
-    test set, pictures, digest          name of the pictures, their number, sha256 of their pixels
+    test set, pictures                  name of the pictures, their number
+    digest                              sha256 of their pixels, where they are no set of common/data/digests.py
     label                               the columns that together name a row (default: the first)
     units, measured as, better          `column word, column word`: unit; field of a measurement; higher or lower
     tolerance                           `column 0.25, column 3%, column exact`
@@ -76,6 +77,13 @@ class Published:
     def test_set(self) -> str:
         """Name of the published test pictures, empty where the table needs none."""
         return self.texts.get("test set", "")
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the pixels of the published test pictures, empty where they are known by their name alone."""
+        from common import data
+
+        return self.texts.get("digest") or data.known_digest(self.test_set, self.pictures)
 
     def printed(self, row: str, column: str) -> str | None:
         """Return a cell as printed, None where the paper prints nothing."""

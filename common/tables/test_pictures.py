@@ -1,10 +1,6 @@
 """The pictures a table is measured on, or what stands in for them."""
 
-import hashlib
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from common.errors import RelicError
 from common.tables.command import Options
@@ -31,16 +27,7 @@ def pictures_of(options: Options, paper: Published) -> tuple[list[Picture], dict
             note = f"{error}. The embedded set sample stands in for {paper.test_set}: no absolute value is comparable."
             command = f"python -m common.data fetch {paper.test_set}"
             note += "" if command in note else f" `{command}` downloads it."
-    about = {"name": name, "pictures": len(pictures), "digest": pixel_digest(pictures)}
-    if options.data is not None and is_published_set(paper, about) and paper.texts.get("digest"):
+    about = {"name": name, "pictures": len(pictures), "digest": data.pixel_digest(pictures)}
+    if options.data is not None and is_published_set(paper, about) and paper.digest:
         about["name"] = paper.test_set
     return pictures, about, note
-
-
-def pixel_digest(pictures: Sequence[Picture]) -> str:
-    """Return one sha256 over the shapes and bytes of pictures in order, whatever files they came from."""
-    digest = hashlib.sha256()
-    for _, image in pictures:
-        digest.update(repr(tuple(int(side) for side in image.shape)).encode())
-        digest.update(np.ascontiguousarray(image).tobytes())
-    return digest.hexdigest()

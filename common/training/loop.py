@@ -61,8 +61,8 @@ def fit(
 
     `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit; a row
     of the log has the means of `chunk` steps (CHUNK), and further values by `validate()`; `average` takes in the
-    weights after each row. Stops early, with a checkpoint, after `run.minutes` and on Ctrl-C. Raises RelicError when
-    the loss is not finite.
+    weights after each row. Stops early, with a checkpoint, after `run.minutes` and on Ctrl-C, whose KeyboardInterrupt
+    says where: how to go on is the command line's to say. Raises RelicError when the loss is not finite.
     """
     step, before, log = _start(model, config, run, average)
     started = saved = time.monotonic()
@@ -86,7 +86,7 @@ def fit(
                 break
     progress.close()
     if stop.requested:
-        raise KeyboardInterrupt(f"stopped at step {step} of {config.steps}: go on with --resume")
+        raise KeyboardInterrupt(f"stopped at step {step} of {config.steps}")
     return step >= config.steps, log[-1]["seconds"] if log else before, log
 
 

@@ -11,7 +11,6 @@ from common.classical import codecs, operating_points
 from common.data import pictures
 from common.errors import RelicError
 from common.tables import figures, measure, networks
-from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.figures import Line
@@ -59,7 +58,7 @@ def files_of(options: Options) -> tuple[list[File], dict[str, Any], str]:
         files = [File(name, len(jpeg), coder.decompress(jpeg)) for name, jpeg in coded]
         name, note = STAND_IN, f"No folder {FOLDER} in {', '.join(map(str, data.roots()))}: the embedded set {STAND_IN}"
         note += f", coded as JPEG of quality {STAND_IN_QUALITY}, stands in. No absolute value is comparable."
-    digest = table_pictures.pixel_digest([(file.name, file.image) for file in files])
+    digest = data.pixel_digest([(file.name, file.image) for file in files])
     return files, {"name": name, "pictures": len(files), "digest": digest}, note
 
 

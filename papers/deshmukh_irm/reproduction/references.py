@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from common import metrics
+from common import data, metrics
 from common.classical import codecs, operating_points
 from common.data.fetch import KODAK
 from common.errors import RelicError
@@ -96,7 +96,7 @@ def sources_of(options: Options) -> Sources:
         except RelicError as error:
             notes = [f"{error}. What needs the named pictures is left out."]
     every = [*pictures, *originals.items()]
-    digest = table_pictures.pixel_digest(every)
+    digest = data.pixel_digest(every)
     told = {"name": f"{about['name']} and named pictures" if originals else about["name"], "set": about["name"]}
     return Sources(pictures, originals, {**told, "pictures": len(every), "digest": digest}, notes)
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from common import data
 from common.errors import RelicError
-from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from papers.deshmukh_irm.patches import with_channels
 
@@ -81,7 +80,7 @@ def _standing_in(
 def _scaled(
     pictures: Mapping[str, np.ndarray], names: Mapping[str, str], of: str, channels: int, note: str = ""
 ) -> Pictures:
-    about = {"name": of, "pictures": len(pictures), "digest": table_pictures.pixel_digest(list(pictures.items()))}
+    about = {"name": of, "pictures": len(pictures), "digest": data.pixel_digest(list(pictures.items()))}
     x = {row: scaled(image, channels) for row, image in pictures.items()}
     return Pictures(x, {row: names[row] for row in x}, about, note)
 

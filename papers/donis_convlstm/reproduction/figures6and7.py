@@ -15,7 +15,6 @@ from common import backend, data, metrics
 from common.config import preset_of
 from common.errors import RelicError
 from common.tables import figures, networks
-from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction
 from common.tables.numbers import DIGITS
@@ -73,7 +72,7 @@ def _pictures(name: str, found: list[tuple[str, np.ndarray]], limit: int | None,
     # Evenly from all of them, as a set's first ones are of one kind.
     chosen = found if limit is None else [found[i * len(found) // limit] for i in range(min(limit, len(found)))]
     squares = [(stem, as_tile(image, SIDE)) for stem, image in chosen]
-    about = {"name": name, "pictures": len(squares), "digest": table_pictures.pixel_digest(squares)}
+    about = {"name": name, "pictures": len(squares), "digest": data.pixel_digest(squares)}
     return Pictures([stem for stem, _ in squares], np.stack([image for _, image in squares]), about, note)
 
 

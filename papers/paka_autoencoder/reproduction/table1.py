@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from common import evaluate, metrics
+from common import data, evaluate, metrics
 from common.classical import codecs, operating_points
 from common.config import Setting
 from common.errors import RelicError
@@ -53,7 +53,7 @@ def test_pictures(options: Options, wanted: Sequence[str] = TEST_PICTURES) -> tu
     named, about, note = table_pictures.pictures_of(everything, published.load(options.table))
     ours = [(name, image) for name, image in named if name in wanted]
     chosen = [(name, resized(image)) for name, image in (ours or named)[: options.images or len(wanted)]]
-    return chosen, {"name": about["name"], "pictures": len(chosen), "digest": table_pictures.pixel_digest(chosen)}, note
+    return chosen, {"name": about["name"], "pictures": len(chosen), "digest": data.pixel_digest(chosen)}, note
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
