@@ -31,7 +31,8 @@ def describe(name: str) -> dict[str, Any]:
     for path in sorted(files.results_dir().glob(f"*/{module.TABLE}.json")):
         document = table_files.read(path)
         judged = document.get("cells") or document.get("claims", [])
-        verdicts[path.relative_to(files.results_dir()).parts[0]] = dict(Counter(one["verdict"] for one in judged))
+        scale = path.relative_to(files.results_dir()).parts[0]
+        verdicts[scale] = dict(Counter(judgement["verdict"] for judgement in judged))
     return {
         "name": name,
         "paper": module.TABLE.rpartition("/")[0] or "suite",
@@ -44,12 +45,13 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def _print_list(described: list[dict[str, Any]]) -> None:
-    for one in described:
-        print(f"{one['name']}  ({one['paper']}, about {one['minutes']:g} min)\n    {one['shows']}")
-        for scale, counts in one["verdicts"].items():
+    for experiment in described:
+        print(f"{experiment['name']}  ({experiment['paper']}, about {experiment['minutes']:g} min)")
+        print(f"    {experiment['shows']}")
+        for scale, counts in experiment["verdicts"].items():
             judged = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
             print(f"    {scale}: {judged or 'nothing to judge'}")
-        if not one["verdicts"]:
+        if not experiment["verdicts"]:
             print("    no results yet")
 
 

@@ -31,15 +31,15 @@ def reproduce(options: Options) -> Reproduction:
 
     layers = complexity.layers(config.HYPERPRIOR_9)
     by_name = {layer.name: layer for layer in layers}
-    found = Reproduction()
+    reproduction = Reproduction()
     for row, names in options.rows.items():
         chosen = [by_name[name] for name in names] or layers
-        found.values[row] = {"Para": complexity.parameters(chosen), "FLOPs": complexity.flops(chosen)}
+        reproduction.values[row] = {"Para": complexity.parameters(chosen), "FLOPs": complexity.flops(chosen)}
         if len(chosen) == 1 and chosen[0].kind != "prior":
-            found.values[row].update(_shape(chosen[0]))
+            reproduction.values[row].update(_shape(chosen[0]))
     norms = complexity.normalisation_flops(layers)
-    found.claims = [claim("FLOPs of GDN and IGDN together (section 4)", "rounds to", "7.10e8", norms)]
-    return found
+    reproduction.claims = [claim("FLOPs of GDN and IGDN together (section 4)", "rounds to", "7.10e8", norms)]
+    return reproduction
 
 
 def _shape(layer: Any) -> dict[str, float]:

@@ -35,13 +35,13 @@ def reproduce(options: Options) -> Reproduction:
 
     networks = {row: complexity.layers(settings) for row, settings in options.rows.items()}
     base = complexity.flops_as_printed(networks["Baseline-5"])
-    found = Reproduction(claims=tables8and9.claims(networks), notes=list(tables8and9.NOTES))
+    reproduction = Reproduction(claims=tables8and9.claims(networks), notes=list(tables8and9.NOTES))
     for row, layers in networks.items():
         flops = complexity.flops_as_printed(layers)
-        found.values[row] = {"Para": complexity.parameters(layers), "FLOPs": flops, "Relative": flops / base}
+        reproduction.values[row] = {"Para": complexity.parameters(layers), "FLOPs": flops, "Relative": flops / base}
         for column, measure in tables8and9.FURTHER_COLUMNS.items():
-            found.further.setdefault(column, {})[row] = measure(layers)
-    return found
+            reproduction.further.setdefault(column, {})[row] = measure(layers)
+    return reproduction
 
 
 if __name__ == "__main__":

@@ -297,15 +297,15 @@ class Family:
 
 def available() -> list[Family]:
     """Return the families that can be used here."""
-    return [found for found in FAMILIES if not found.missing()]
+    return [member for member in FAMILIES if not member.missing()]
 
 
 def family(name: str) -> Family:
     """Return the family of a name; RelicError names those there are."""
-    for found in FAMILIES:
-        if found.name == name:
-            return found
-    raise RelicError(f"there is no codec {name}: choose one of {', '.join(found.name for found in FAMILIES)}")
+    for member in FAMILIES:
+        if member.name == name:
+            return member
+    raise RelicError(f"there is no codec {name}: choose one of {', '.join(member.name for member in FAMILIES)}")
 
 
 def _nothing_missing() -> str:

@@ -131,8 +131,8 @@ def bpg_version(path: str) -> str:
         said = subprocess.run([path, "-h"], capture_output=True)
     except OSError as error:
         raise RelicError(f"{path} cannot be run, install it again: {error.strerror}") from error
-    found = re.search(r"version\s+(\S+)", (said.stdout + said.stderr).decode(errors="replace"))
-    return found[1] if found else "of unknown version"
+    match = re.search(r"version\s+(\S+)", (said.stdout + said.stderr).decode(errors="replace"))
+    return match[1] if match else "of unknown version"
 
 
 def heif_version() -> str:
@@ -147,26 +147,26 @@ def aom_version() -> str:
     """Return the AV1 encoder of Pillow's libavif and its version, e.g. `aom 3.14.1`."""
     from PIL import AvifImagePlugin
 
-    found = re.search(r"aom \[enc.*?\]:v?([\d.]+)", AvifImagePlugin._avif.codec_versions())
-    return f"aom {found[1]}" if found else "aom"
+    match = re.search(r"aom \[enc.*?\]:v?([\d.]+)", AvifImagePlugin._avif.codec_versions())
+    return f"aom {match[1]}" if match else "aom"
 
 
 def opencv_libjpeg() -> str:
     """Return OpenCV's JPEG library and its version, e.g. `libjpeg-turbo 3.0.3`."""
-    found = _built_with(r"JPEG:.*?(libjpeg\S*)?\s+\(ver ([\w.]+)")
-    return f"{found[1] or 'libjpeg'} {found[2]}" if found else "libjpeg"
+    match = _built_with(r"JPEG:.*?(libjpeg\S*)?\s+\(ver ([\w.]+)")
+    return f"{match[1] or 'libjpeg'} {match[2]}" if match else "libjpeg"
 
 
 def opencv_openjpeg() -> str:
     """Return OpenCV's OpenJPEG with its version."""
-    found = _built_with(r"JPEG 2000:.*?\(ver ([\w.]+)")
-    return f"OpenJPEG {found[1]}" if found else "JPEG2000"
+    match = _built_with(r"JPEG 2000:.*?\(ver ([\w.]+)")
+    return f"OpenJPEG {match[1]}" if match else "JPEG2000"
 
 
 def opencv_libwebp() -> str:
     """Return OpenCV's libwebp, of which OpenCV only knows the number of the encoder's interface."""
-    found = _built_with(r"WEBP:.*?encoder: (0x[\da-f]+)")
-    return f"libwebp, encoder {found[1]}" if found else "libwebp"
+    match = _built_with(r"WEBP:.*?encoder: (0x[\da-f]+)")
+    return f"libwebp, encoder {match[1]}" if match else "libwebp"
 
 
 @functools.cache

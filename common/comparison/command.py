@@ -146,7 +146,7 @@ def check_names(wanted: Sequence[str] | None, curves: Mapping[str, Sequence[Curv
     labels = [curve.label for of_paper in curves.values() for curve in of_paper]
     known = [*(family.name for family in codecs.FAMILIES), *curves, *labels]
     for name in wanted or ():
-        if name.lower() not in [one.lower() for one in known]:
+        if name.lower() not in [known_name.lower() for known_name in known]:
             raise RelicError(f"--codecs {name}: no such codec, choose from {'; '.join(known)}")
 
 
@@ -179,28 +179,28 @@ def _classical(options: Options, pictures: Sequence[Picture], known: Document | 
     """Measure the families of classical codecs that are here and asked for, and JPEG."""
     from common.classical import codecs
 
-    found = Measured()
+    measured = Measured()
     settings: dict[str, Sequence[int]] = {}
     for family in codecs.FAMILIES:
         if family.name != ANCHOR and not _is_wanted(options, family.name):
             continue
         if family.missing():
-            found.missing[family.name] = family.missing()
+            measured.missing[family.name] = family.missing()
             continue
         chosen = _settings(family, options.scale)
         coders: list[Any] = [family.make(setting) for setting in chosen]
         made_by = [coder.label for coder in coders]
-        curve = found.add_curve(family.name, "classical", [str(setting) for setting in chosen], made_by)
-        if not found.reuse(known, curve, pictures):
+        curve = measured.add_curve(family.name, "classical", [str(setting) for setting in chosen], made_by)
+        if not measured.reuse(known, curve, pictures):
             settings[family.name] = chosen
     tasks = [(name, settings[name], picture) for picture in pictures for name in settings]
     with _progress(sum(len(chosen) for _, chosen, _ in tasks)) as bar:
         for entry in _in_order(tasks):
-            found.points.append(entry)
+            measured.points.append(entry)
             bar.set_description(f"{entry['codec']}, {entry['picture']}")
             bar.update(len(entry["bpp"]))
-    found.sort()
-    return found
+    measured.sort()
+    return measured
 
 
 def _settings(family: Any, scale: str | None) -> tuple[int, ...]:
@@ -254,27 +254,27 @@ def _learned(
     on_kodak: bool,
 ) -> Measured:
     """Measure the curves that are asked for, with the weights that are here, on the pictures that they allow."""
-    found = Measured()
+    measured = Measured()
     chosen = [(paper, curve) for paper in curves for curve in curves[paper] if _is_wanted(options, paper, curve.label)]
     tasks = []
     for paper, curve in chosen:
         points = points_of(paper, curve, options.scale)
         allowed = [p for p in pictures if not on_kodak or curve.pictures is None or p[0] in curve.pictures]
         if not points:
-            found.missing[curve.label] = _how_to_train(paper, curve, options.scale)
+            measured.missing[curve.label] = _how_to_train(paper, curve, options.scale)
         elif curve.pictures is not None and not allowed:
-            found.missing[curve.label] = f"It may only be measured on {', '.join(curve.pictures)}: not here."
+            measured.missing[curve.label] = f"It may only be measured on {', '.join(curve.pictures)}: not here."
         else:
             label = _label(curve, len(allowed), len(pictures))
             settings, made_by = [point.setting for point in points], [point.label for point in points]
-            added = found.add_curve(label, "learned", settings, made_by)
-            if not found.reuse(known, added, allowed):
+            added = measured.add_curve(label, "learned", settings, made_by)
+            if not measured.reuse(known, added, allowed):
                 tasks.append((label, points, allowed))
     with _progress(sum(len(points) * len(allowed) for _, points, allowed in tasks)) as bar:
         for label, points, allowed in tasks:
-            found.points += _measure_points(label, points, allowed, load, bar)
-    found.sort()
-    return found
+            measured.points += _measure_points(label, points, allowed, load, bar)
+    measured.sort()
+    return measured
 
 
 def _label(curve: Curve, allowed: int, pictures: int) -> str:
@@ -285,14 +285,14 @@ def points_of(paper: str, curve: Curve, scale: str | None) -> list[Point]:
     """Return the points of a curve whose weights are here: of `scale`, by default the best, smoke runs aside."""
     from common.training import shipped
 
-    found = []
+    trained = []
     for preset, coding in curve.points:
         for its_scale, seed, path in shipped.shipped(paper, preset):
             if its_scale == scale or (scale is None and its_scale != SMOKE):
                 digest = files.file_digest(path).hex()
-                found.append(Point(f"{paper}/{preset}", coding, its_scale, seed, digest))
+                trained.append(Point(f"{paper}/{preset}", coding, its_scale, seed, digest))
                 break
-    return found
+    return trained
 
 
 def _how_to_train(paper: str, curve: Curve, scale: str | None) -> str:

@@ -158,10 +158,10 @@ def _columns() -> list[str]:
 def _cells(change: Mapping[str, Any]) -> list[str]:
     texts = []
     for measure in MEASURES:
-        found = change[measure]
-        bounds = BETWEEN.join(f"{bound:+.1f}" for bound in found["interval"] or ())
-        percent = "-" if found["percent"] is None else f"{found['percent']:+.1f} %"
-        texts += [f"{percent} ({bounds})" if bounds else percent, f"{found['pictures']} of {change['pictures']}"]
+        difference = change[measure]
+        bounds = BETWEEN.join(f"{bound:+.1f}" for bound in difference["interval"] or ())
+        percent = "-" if difference["percent"] is None else f"{difference['percent']:+.1f} %"
+        texts += [f"{percent} ({bounds})" if bounds else percent, f"{difference['pictures']} of {change['pictures']}"]
     return texts
 
 
@@ -208,7 +208,7 @@ def as_csv(document: Document) -> str:
 
 
 def _csv_cells(change: Mapping[str, Any], measure: str) -> dict[str, Any]:
-    found = change[measure]
-    low, high = found["interval"] or (None, None)
-    cells = {"quality": NAMES[measure], "percent": found["percent"], "interval_low": low, "interval_high": high}
-    return {**cells, "pictures": found["pictures"], "of_pictures": change["pictures"]}
+    difference = change[measure]
+    low, high = difference["interval"] or (None, None)
+    cells = {"quality": NAMES[measure], "percent": difference["percent"], "interval_low": low, "interval_high": high}
+    return {**cells, "pictures": difference["pictures"], "of_pictures": change["pictures"]}

@@ -31,8 +31,8 @@ def where(name: str) -> str:
     """Return the place a known set would be read from, or "-"."""
     if name == "sample":
         return "scikit-image"
-    found = [root / name for root in (*roots(), prepared_root()) if (root / name).is_dir()]
-    return str(found[0]) if found else "-"
+    folders = [root / name for root in (*roots(), prepared_root()) if (root / name).is_dir()]
+    return str(folders[0]) if folders else "-"
 
 
 def print_sets() -> None:

@@ -137,7 +137,7 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
     """
     is_picture_shape = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
     if image.dtype != np.uint8 or not is_picture_shape or 0 in image.shape:
-        found = f"{image.dtype} {image.shape}"
-        raise RelicError(f"cannot write {path}: a picture is uint8 (height, width[, 3]), not {found}")
+        kind = f"{image.dtype} {image.shape}"
+        raise RelicError(f"cannot write {path}: a picture is uint8 (height, width[, 3]), not {kind}")
     with atomic_file(Path(path)) as file:
         Image.fromarray(image).save(file, format="PNG")

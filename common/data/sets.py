@@ -36,9 +36,9 @@ def read_entries(name: str, limit: int | None, directory: str | Path | None = No
     """Return the entries that `images` returns the pictures of; its rules and errors hold here."""
     if limit is not None and limit < 1:
         raise RelicError(f"a limit of {limit} pictures leaves none: give 1 or more")
-    found = _find(name) if directory is None else read_folder(Path(directory).expanduser())
+    source = _find(name) if directory is None else read_folder(Path(directory).expanduser())
     entries, size = [], 0
-    for entry in itertools.islice(found, limit):
+    for entry in itertools.islice(source, limit):
         entries.append(entry)
         size += entry[2].nbytes
         if size > MAX_SET_BYTES:

@@ -68,11 +68,11 @@ def _main(
         _have_networks([*networks.values(), *further.values()], scale, arguments)
     options = Options(table, rows, scale, arguments.images, arguments.data, arguments.seeds)
     started = time.monotonic()
-    found = reproduce(options)
+    reproduction = reproduce(options)
     seconds = round(time.monotonic() - started, 1)
-    found.provenance = {"scale": scale, **found.provenance, "seconds": seconds, **provenance()}
-    document = join(table, scale, reference, found)
-    path = table_files.write(document, found.figures, arguments.svg)
+    reproduction.provenance = {"scale": scale, **reproduction.provenance, "seconds": seconds, **provenance()}
+    document = join(table, scale, reference, reproduction)
+    path = table_files.write(document, reproduction.figures, arguments.svg)
     if arguments.json:
         write_json(arguments.json, document)
     print(table_text.as_text(document))

@@ -66,36 +66,36 @@ def claim(
     return _judged(judged)
 
 
-def _judged(one: Mapping[str, Any]) -> dict[str, Any]:
+def _judged(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Return a claim with the verdict that follows from it; one whose interval is None is not judged."""
-    if "interval" in one and one["interval"] is None:
-        return {**one, "verdict": verdicts.NOT_JUDGED}
-    verdict = verdicts.of_claim(one["relation"], one["claimed"], one["found"], one.get("interval"))
-    return {**one, "verdict": verdict}
+    if "interval" in recorded and recorded["interval"] is None:
+        return {**recorded, "verdict": verdicts.NOT_JUDGED}
+    verdict = verdicts.of_claim(recorded["relation"], recorded["claimed"], recorded["found"], recorded.get("interval"))
+    return {**recorded, "verdict": verdict}
 
 
-def join(table: str, scale: str, reference: str | None, found: Reproduction) -> Document:
+def join(table: str, scale: str, reference: str | None, reproduction: Reproduction) -> Document:
     """Return the document of a table: every published cell with its reproduced value and verdict, then the rest."""
     paper = published.load(table)
-    _check_rows(paper, found, reference)
+    _check_rows(paper, reproduction, reference)
     document: Document = {
         "table": table,
         "title": paper.texts["title"],
         "citation": f"{paper.texts['citation']}, section {paper.texts['section']}",
         "scale": scale,
         "reference": reference,
-        "cells": _cells(paper, scale, found),
-        "differences": _differences(paper, scale, reference, found) if reference else [],
-        "gate": _gate(paper, found),
-        "claims": found.claims,
-        "further": found.further,
-        "missing": found.missing,
-        "notes": found.notes,
-        "pictures": found.pictures,
-        "provenance": found.provenance,
+        "cells": _cells(paper, scale, reproduction),
+        "differences": _differences(paper, scale, reference, reproduction) if reference else [],
+        "gate": _gate(paper, reproduction),
+        "claims": reproduction.claims,
+        "further": reproduction.further,
+        "missing": reproduction.missing,
+        "notes": reproduction.notes,
+        "pictures": reproduction.pictures,
+        "provenance": reproduction.provenance,
     }
-    if found.figures:
-        document["figures"] = [figure_name(table, suffix) for suffix in found.figures]
+    if reproduction.figures:
+        document["figures"] = [figure_name(table, suffix) for suffix in reproduction.figures]
     return document
 
 
@@ -111,17 +111,17 @@ def recompute(document: Document) -> Document:
     for cell in document["cells"]:
         if cell["reproduced"] is not None and cell["column"] not in paper.measured_as:
             values.setdefault(cell["row"], {})[cell["column"]] = cell["reproduced"]
-    claims = [_judged(one) for one in document["claims"]]
+    claims = [_judged(recorded) for recorded in document["claims"]]
     kept = {key: document[key] for key in ("pictures", "missing", "further", "notes", "provenance")}
-    found = Reproduction(values=values, claims=claims, **kept)
-    anew = join(document["table"], document["scale"], document["reference"], found)
+    reproduction = Reproduction(values=values, claims=claims, **kept)
+    anew = join(document["table"], document["scale"], document["reference"], reproduction)
     return {**anew, "figures": document["figures"]} if "figures" in document else anew
 
 
-def _check_rows(paper: Published, found: Reproduction, reference: str | None) -> None:
+def _check_rows(paper: Published, reproduction: Reproduction, reference: str | None) -> None:
     if not paper.rows:
         return
-    named = {*found.values, *found.missing, *(p["row"] for p in found.pictures)}
+    named = {*reproduction.values, *reproduction.missing, *(p["row"] for p in reproduction.pictures)}
     named.update([reference] if reference else [])
     unknown = sorted(named - set(paper.rows))
     if unknown:
@@ -131,21 +131,21 @@ def _check_rows(paper: Published, found: Reproduction, reference: str | None) ->
 # --- cells ---------------------------------------------------------------------------------------------------------
 
 
-def _cells(paper: Published, scale: str, found: Reproduction) -> list[dict[str, Any]]:
-    obstacles = {column: _obstacle(paper, scale, found.provenance, column) for column in paper.columns}
+def _cells(paper: Published, scale: str, reproduction: Reproduction) -> list[dict[str, Any]]:
+    obstacles = {column: _obstacle(paper, scale, reproduction.provenance, column) for column in paper.columns}
     cells = []
     for row in paper.rows:
-        values = {column: value_of(paper, found, row, column) for column in paper.columns}
+        values = {column: value_of(paper, reproduction, row, column) for column in paper.columns}
         for column in (c for c in paper.columns if paper.printed(row, c) is not None):
             verdict = verdicts.of_row(paper, row, values, obstacles[column])[column]
-            cells.append(_cell(paper, scale, found, row, column, values[column], verdict, obstacles[column]))
+            cells.append(_cell(paper, scale, reproduction, row, column, values[column], verdict, obstacles[column]))
     return cells
 
 
 def _cell(
     paper: Published,
     scale: str,
-    found: Reproduction,
+    reproduction: Reproduction,
     row: str,
     column: str,
     value: float | None,
@@ -154,10 +154,10 @@ def _cell(
 ) -> dict[str, Any]:
     target = paper.value(row, column)
     tolerance = paper.tolerances.get(column)
-    note = _measuring_note(paper, found, row, column)
+    note = _measuring_note(paper, reproduction, row, column)
     if note and value is None:
         verdict = verdicts.NOT_COMPARABLE
-    notes = [found.missing.get(row, "")] if verdict == verdicts.NOT_RUN else [note]
+    notes = [reproduction.missing.get(row, "")] if verdict == verdicts.NOT_RUN else [note]
     notes += [obstacle] if verdict == verdicts.NOT_COMPARABLE else []
     notes += [remark.text for remark in paper.remarks_on(row, column)]
     return {
@@ -168,31 +168,31 @@ def _cell(
         "reproduced": value,
         "delta": None if value is None or target is None else _rounded(value - target),
         "tolerance": None if tolerance is None or target is None else _rounded(tolerance.around(target)),
-        "interval": _interval_of(paper, found, row, column),
+        "interval": _interval_of(paper, reproduction, row, column),
         "verdict": verdict,
         "scale": scale,
         "note": " ".join(note for note in notes if note),
     }
 
 
-def value_of(paper: Published, found: Reproduction, row: str, column: str) -> float | None:
+def value_of(paper: Published, reproduction: Reproduction, row: str, column: str) -> float | None:
     """Return a reproduced cell: the given value or the mean of the row's pictures (and seeds), None where not run."""
-    given = found.values.get(row, {}).get(column)
+    given = reproduction.values.get(row, {}).get(column)
     if given is not None or column not in paper.measured_as:
         return given
-    return numbers.mean_of_known(_measured(paper, found, row, column))
+    return numbers.mean_of_known(_measured(paper, reproduction, row, column))
 
 
-def _measured(paper: Published, found: Reproduction, row: str, column: str) -> list[float | None]:
+def _measured(paper: Published, reproduction: Reproduction, row: str, column: str) -> list[float | None]:
     name = paper.measured_as[column]
-    return [picture[name] for picture in found.pictures if picture["row"] == row]
+    return [picture[name] for picture in reproduction.pictures if picture["row"] == row]
 
 
-def _measuring_note(paper: Published, found: Reproduction, row: str, column: str) -> str:
+def _measuring_note(paper: Published, reproduction: Reproduction, row: str, column: str) -> str:
     """Say on how many pictures a measure is defined where that is not on all."""
-    if column not in paper.measured_as or column in found.values.get(row, {}):
+    if column not in paper.measured_as or column in reproduction.values.get(row, {}):
         return ""
-    measured = _measured(paper, found, row, column)
+    measured = _measured(paper, reproduction, row, column)
     defined = sum(value is not None for value in measured)
     if defined == len(measured):
         return ""
@@ -221,21 +221,21 @@ def is_published_set(paper: Published, used: Mapping[str, Any]) -> bool:
 # --- differences to the reference row ------------------------------------------------------------------------------
 
 
-def _differences(paper: Published, scale: str, reference: str, found: Reproduction) -> list[dict[str, Any]]:
+def _differences(paper: Published, scale: str, reference: str, reproduction: Reproduction) -> list[dict[str, Any]]:
     columns = [c for c in paper.columns if paper.value(reference, c) is not None]
     pairs = [(row, c) for row in paper.rows if row != reference for c in columns if paper.value(row, c) is not None]
-    return [_difference(paper, scale, reference, found, row, column) for row, column in pairs]
+    return [_difference(paper, scale, reference, reproduction, row, column) for row, column in pairs]
 
 
 def _difference(
-    paper: Published, scale: str, reference: str, found: Reproduction, row: str, column: str
+    paper: Published, scale: str, reference: str, reproduction: Reproduction, row: str, column: str
 ) -> dict[str, Any]:
     printed = [paper.cells[label, column] for label in (row, reference)]
     target = float(Decimal(printed[0]) - Decimal(printed[1]))
-    ours = [_matrix(paper, found, label, column) for label in (row, reference)]
+    ours = [_matrix(paper, reproduction, label, column) for label in (row, reference)]
     measured = ours[0] is not None and ours[1] is not None
-    interval = _interval(found, *ours) if measured else None
-    given = _given_difference(found, row, reference, column)
+    interval = _interval(reproduction, *ours) if measured else None
+    given = _given_difference(reproduction, row, reference, column)
     reproduced = numbers.mean(ours[0].flat) - numbers.mean(ours[1].flat) if measured else given
     # A difference of counts has no uncertainty: its interval is itself. One of single trainings has an unknown one.
     counted = not measured and paper.tolerances[column].text == "exact"
@@ -257,35 +257,35 @@ def _difference(
     }
 
 
-def _given_difference(found: Reproduction, row: str, reference: str, column: str) -> float | None:
-    ours, theirs = (found.values.get(label, {}).get(column) for label in (row, reference))
+def _given_difference(reproduction: Reproduction, row: str, reference: str, column: str) -> float | None:
+    ours, theirs = (reproduction.values.get(label, {}).get(column) for label in (row, reference))
     return None if ours is None or theirs is None else ours - theirs
 
 
-def _matrix(paper: Published, found: Reproduction, row: str, column: str) -> Any:
+def _matrix(paper: Published, reproduction: Reproduction, row: str, column: str) -> Any:
     """Return the measurements of a cell as (seeds, pictures), over the pictures where every row has them; else None."""
     if column not in paper.measured_as:
         return None
     name = paper.measured_as[column]
-    values = {(p["seed"], p["picture"]): p[name] for p in found.pictures if p["row"] == row}
-    undefined = {p["picture"] for p in found.pictures if p[name] is None}
+    values = {(p["seed"], p["picture"]): p[name] for p in reproduction.pictures if p["row"] == row}
+    undefined = {p["picture"] for p in reproduction.pictures if p[name] is None}
     seeds = sorted({seed for seed, _ in values})
-    pictures = [p for p in dict.fromkeys(p["picture"] for p in found.pictures) if p not in undefined]
+    pictures = [p for p in dict.fromkeys(p["picture"] for p in reproduction.pictures) if p not in undefined]
     if not seeds or not pictures:
         return None
     return np.array([[values[seed, picture] for picture in pictures] for seed in seeds], np.float64)
 
 
-def _interval_of(paper: Published, found: Reproduction, row: str, column: str) -> list[float] | None:
-    if column in found.values.get(row, {}):
+def _interval_of(paper: Published, reproduction: Reproduction, row: str, column: str) -> list[float] | None:
+    if column in reproduction.values.get(row, {}):
         return None
-    matrix = _matrix(paper, found, row, column)
-    return None if matrix is None else _rounded_interval(_interval(found, matrix))
+    matrix = _matrix(paper, reproduction, row, column)
+    return None if matrix is None else _rounded_interval(_interval(reproduction, matrix))
 
 
-def _interval(found: Reproduction, *matrices: np.ndarray) -> Any:
+def _interval(reproduction: Reproduction, *matrices: np.ndarray) -> Any:
     """Return the interval of a row's mean or of the difference of two: over trainings alone for sets as wholes."""
-    if any(p["picture"] == WHOLE_SET for p in found.pictures):
+    if any(p["picture"] == WHOLE_SET for p in reproduction.pictures):
         return intervals.interval_over_trainings(*(matrix[:, 0] for matrix in matrices))
     of_rows = intervals.interval_of_mean if len(matrices) == 1 else intervals.interval_of_difference
     return of_rows(*matrices)
@@ -294,9 +294,9 @@ def _interval(found: Reproduction, *matrices: np.ndarray) -> Any:
 # --- the JPEG gate -------------------------------------------------------------------------------------------------
 
 
-def _gate(paper: Published, found: Reproduction) -> list[dict[str, Any]]:
+def _gate(paper: Published, reproduction: Reproduction) -> list[dict[str, Any]]:
     """Count for each row the pictures whose MS-SSIM, averaged over seeds, is above JPEG's at equal counted bpp."""
-    compared = [p for p in found.pictures if p.get("ms_ssim") is not None and p.get("jpeg_ms_ssim") is not None]
+    compared = [p for p in reproduction.pictures if p.get("ms_ssim") is not None and p.get("jpeg_ms_ssim") is not None]
     gates = (_gate_of(row, [p for p in compared if p["row"] == row]) for row in paper.rows)
     return [gate for gate in gates if gate["pictures"]]
 

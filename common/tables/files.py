@@ -63,7 +63,7 @@ def as_csv(document: Document) -> str:
     lines, names = document["cells"], ["row", "column", "printed", "published", "reproduced", "delta", "tolerance"]
     if not lines and document["claims"]:
         lines, names = document["claims"], ["claim", "relation", "claimed", "found"]
-        lines = [{**one, "scale": document["scale"]} for one in lines]
+        lines = [{**line, "scale": document["scale"]} for line in lines]
     names += ["interval_low", "interval_high", "verdict", "scale", "note"]
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")

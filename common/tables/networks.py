@@ -39,11 +39,11 @@ def begun(
     in the provenance, by default its preset's. Raises RelicError where several seeds are asked for.
     """
     codec, made = one_codec(config, options)
-    found = Reproduction(notes=[note] if note else [])
-    found.provenance = {"test_set": test_set, "networks": {name or preset_of(config)[1]: made} if made else {}}
+    reproduction = Reproduction(notes=[note] if note else [])
+    reproduction.provenance = {"test_set": test_set, "networks": {name or preset_of(config)[1]: made} if made else {}}
     if codec is None:
-        found.missing = {row: how_to_train(config, options.scale) for row in options.rows}
-    return found, codec
+        reproduction.missing = {row: how_to_train(config, options.scale) for row in options.rows}
+    return reproduction, codec
 
 
 def one_codec(config: Any, options: Options) -> tuple[Any, dict[str, Any]]:

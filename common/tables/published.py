@@ -106,8 +106,8 @@ def number(text: str) -> float:
 
 def published_folder(paper: str) -> Path:
     """Return `papers/<paper>/published`; raise RelicError where there is no such paper."""
-    found = importlib.util.find_spec("papers")
-    for root in found.submodule_search_locations or () if found else ():
+    spec = importlib.util.find_spec("papers")
+    for root in spec.submodule_search_locations or () if spec else ():
         folder = Path(root) / paper / "published"
         if folder.is_dir():
             return folder

@@ -22,13 +22,13 @@ def shipped(paper: str, preset: str) -> list[tuple[str, int, Path]]:
     """Return (scale, seed, path) of every weights file of a preset, best scale first, lowest seed first."""
     from common.config import SCALES
 
-    found = []
+    files = []
     for scale in reversed(SCALES):
         folder = Run(paper, preset, scale).shipped.parent
         for path in folder.glob("seed*/weights.safetensors"):
             seed = path.parent.name[len("seed") :]
-            found += [(scale, int(seed), path)] if seed.isdigit() else []
-    return sorted(found, key=lambda entry: (-SCALES.index(entry[0]), entry[1]))
+            files += [(scale, int(seed), path)] if seed.isdigit() else []
+    return sorted(files, key=lambda entry: (-SCALES.index(entry[0]), entry[1]))
 
 
 def choose(paper: str, preset: str, scale: str | None = None, seed: int | None = None) -> Path:
@@ -40,11 +40,11 @@ def choose(paper: str, preset: str, scale: str | None = None, seed: int | None =
 
     if scale is not None:
         check_scale(scale)
-    found = shipped(paper, preset)
-    for its_scale, its_seed, path in found:
+    files = shipped(paper, preset)
+    for its_scale, its_seed, path in files:
         if scale in (None, its_scale) and seed in (None, its_seed):
             return path
-    there = ", ".join(f"{its_scale} seed {its_seed}" for its_scale, its_seed, _ in found) or "nothing"
+    there = ", ".join(f"{its_scale} seed {its_seed}" for its_scale, its_seed, _ in files) or "nothing"
     wanted = f"{paper}/{preset}{f' at scale {scale}' if scale else ''}{'' if seed is None else f' seed {seed}'}"
     raise RelicError(
         f"no weights for {wanted} (there is: {there}): run `relic train {paper}/{preset} --scale {scale or 'small'}`"

@@ -32,17 +32,17 @@ def reproduce(options: Options, references: Mapping[str, str]) -> Reproduction:
     """Measure every row's network, and judge each recipe against its reference, `references[row]`."""
     options = dataclasses.replace(options, images=options.images or (None if options.scale == "smoke" else PICTURES))
     pictures, test_set, note = table_pictures.pictures_of(options, published.load(options.table))
-    found = Reproduction(notes=[*NOTES, *([note] if note else [])])
+    reproduction = Reproduction(notes=[*NOTES, *([note] if note else [])])
     known = networks.networks_of(options.rows, options.scale, options.seeds)
-    found.missing = known.missing
-    found.provenance = {"test_set": test_set, "networks": known.made_by}
+    reproduction.missing = known.missing
+    reproduction.provenance = {"test_set": test_set, "networks": known.made_by}
     for row, seed in ((row, seed) for row, seeds in known.seeds.items() for seed in seeds):
         codec = networks.codec_of(options.rows[row], options.scale, seed)
-        found.pictures += [{"row": row, "seed": seed, **measured(codec, *picture)} for picture in pictures]
-    found.further = {column: means(found.pictures, field) for column, field in COLUMNS.items()}
+        reproduction.pictures += [{"row": row, "seed": seed, **measured(codec, *picture)} for picture in pictures]
+    reproduction.further = {column: means(reproduction.pictures, field) for column, field in COLUMNS.items()}
     both = [pair for pair in references.items() if set(pair) <= set(known.made_by)]
-    found.claims = [judged(found.pictures, row, other) for row, other in both]
-    return found
+    reproduction.claims = [judged(reproduction.pictures, row, other) for row, other in both]
+    return reproduction
 
 
 NOTES = (

@@ -25,7 +25,7 @@ NETWORKS = {"Hyperprior-5": config.HYPERPRIOR_5, "ResNet-3x3(4)-SubPixel": confi
 
 def reproduce(options: Options) -> Reproduction:
     """Time training steps with both filter gradients, and chunks of steps; judge the ratios."""
-    found = Reproduction()
+    reproduction = Reproduction()
     load = os.getloadavg()[0]
     smoke = options.scale == "smoke"
     rounds, filters, size = (2, 16, 64) if smoke else (7, 128, 128)
@@ -37,14 +37,14 @@ def reproduce(options: Options) -> Reproduction:
         ratio = float(np.median(times[LIBRARY][:, 0] / times[PRODUCTS][:, 0]))
         rows[f"training step of {name}"] = {**medians(times), "ratio": float(f"{ratio:.3g}")}
         text = f"With all its filter gradients as matrix products a training step of {name} is faster"
-        found.claims.append(claim(text, "above", 1.0, float(f"{ratio:.3g}")))
+        reproduction.claims.append(claim(text, "above", 1.0, float(f"{ratio:.3g}")))
     shares = chunk_shares(dataclasses.replace(settings, num_filters=16, steps=1000), 4 if smoke else 8)
     share = float(f"{np.median(shares):.4g}")
-    found.claims.append(claim("A chunk of steps takes hardly longer than its steps", "below", SLACK, share))
-    found.further = {column: {row: of[column] for row, of in rows.items() if column in of} for column in COLUMNS}
-    found.notes = [*NOTES, f"Running or waiting programs in the minute before: {load:.1f} on average."]
-    found.provenance = {"precision": PRECISION, "load before": round(load, 2)}
-    return found
+    reproduction.claims.append(claim("A chunk of steps takes hardly longer than its steps", "below", SLACK, share))
+    reproduction.further = {column: {row: of[column] for row, of in rows.items() if column in of} for column in COLUMNS}
+    reproduction.notes = [*NOTES, f"Running or waiting programs in the minute before: {load:.1f} on average."]
+    reproduction.provenance = {"precision": PRECISION, "load before": round(load, 2)}
+    return reproduction
 
 
 COLUMNS = (f"{LIBRARY} (ms)", f"{PRODUCTS} (ms)", "ratio")
