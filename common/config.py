@@ -29,7 +29,7 @@ class Setting:
 
 
 @dataclasses.dataclass(frozen=True)
-class Curve:
+class PlannedCurve:
     """Quality over rate of one paper's codec: presets with their coding settings, `CURVES` of a config.
 
     pictures: stems of the Kodak pictures that none of its networks was trained on; None where that is all of them.

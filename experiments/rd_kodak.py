@@ -14,13 +14,13 @@ from collections.abc import Sequence
 
 import papers
 from common.comparison import command
-from common.config import Curve
+from common.config import PlannedCurve
 
 TABLE = command.TABLE
 MINUTES = 14
 
 
-def curves() -> dict[str, Sequence[Curve]]:
+def curves() -> dict[str, Sequence[PlannedCurve]]:
     """Return what every paper takes part with, by paper."""
     return {paper: getattr(papers.config_of(paper), "CURVES", ()) for paper in papers.names()}
 

@@ -17,8 +17,8 @@ from common.classical import codecs
 from common.comparison import changes as changes_module
 from common.comparison import command as command_module
 from common.comparison import text
-from common.comparison.command import Options
-from common.config import Curve
+from common.comparison.command import ComparisonOptions
+from common.config import PlannedCurve
 from common.errors import RelicError
 from common.training import runs
 from experiments import rd_kodak
@@ -148,8 +148,11 @@ class HalfJpeg:
 
 QUALITIES = (10, 20, 40, 80)
 CURVES = {
-    "half": [Curve("Half", [("net", {"quality": quality}) for quality in QUALITIES])],
-    "more": [Curve("Some", [("net", {"quality": 30})], ("astronaut",)), Curve("None", [("none", {}), ("no", {})])],
+    "half": [PlannedCurve("Half", [("net", {"quality": quality}) for quality in QUALITIES])],
+    "more": [
+        PlannedCurve("Some", [("net", {"quality": 30})], ("astronaut",)),
+        PlannedCurve("None", [("none", {}), ("no", {})]),
+    ],
 }
 
 
@@ -180,7 +183,7 @@ def load(model, scale, seed, quality):
 
 
 def compare(**options):
-    return command_module.compare(Options(**options), CURVES, load)
+    return command_module.compare(ComparisonOptions(**options), CURVES, load)
 
 
 @pytest.fixture
@@ -228,7 +231,7 @@ def test_a_curve_without_a_picture_that_it_may_be_measured_on_is_not_run(picture
 
 
 def test_a_point_without_weights_is_left_out(suite):
-    curve = Curve("Some", [("net", {}), ("none", {}), ("net", {"quality": 3})])
+    curve = PlannedCurve("Some", [("net", {}), ("none", {}), ("net", {"quality": 3})])
     points = command_module.points_of("half", curve, None)
     assert [(p.setting, p.scale, p.seed) for p in points] == [("net", "small", 1), ("net, quality 3", "small", 1)]
     assert [p.scale for p in command_module.points_of("half", curve, "smoke")] == ["smoke", "smoke"]
@@ -246,7 +249,7 @@ def test_chosen_codecs_are_measured_beside_jpeg(pictures):
 def test_two_processes_measure_what_one_does(pictures, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(provenance, "provenance", dict)
-    options = Options(data=pictures, codecs=["WebP"], scale="smoke")
+    options = ComparisonOptions(data=pictures, codecs=["WebP"], scale="smoke")
     found = []
     for jobs in (1, 2):
         monkeypatch.setattr(command_module, "JOBS", jobs)
@@ -259,14 +262,14 @@ def test_only_what_another_run_has_not_measured_is_measured(pictures, monkeypatc
     known = json.loads(json.dumps(compare(data=pictures)))
     measured, measure = [], command_module._measure_points
     monkeypatch.setattr(command_module, "_measure_points", lambda *of: measured.append(of[0]) or measure(*of))
-    again = command_module.compare(Options(data=pictures), CURVES, load, known)
+    again = command_module.compare(ComparisonOptions(data=pictures), CURVES, load, known)
     assert not measured and again["points"] == known["points"]
     assert again["provenance"]["reused"] == (
         "JPEG, Half, Some (1 picture): measured by an earlier run (a command, commit c0ffee)"
     )
     one_other = json.loads(json.dumps(known).replace("half/net, scale small, seed 1", "half/net, scale small, seed 2"))
-    command_module.compare(Options(data=pictures), CURVES, load, one_other)
-    command_module.compare(Options(data=pictures, images=1), CURVES, load, known)
+    command_module.compare(ComparisonOptions(data=pictures), CURVES, load, one_other)
+    command_module.compare(ComparisonOptions(data=pictures, images=1), CURVES, load, known)
     assert measured[:1] == ["Half"] and len(measured) > 1
 
 

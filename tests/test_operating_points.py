@@ -8,7 +8,7 @@ import pytest
 from common import evaluate, metrics
 from common.classical import codecs, operating_points
 from common.classical.codecs import Family, Jpeg
-from common.classical.operating_points import Curve
+from common.classical.operating_points import MeasuredCurve
 from common.errors import RelicError
 
 JPEG = codecs.family("JPEG")
@@ -25,7 +25,7 @@ def flat(*shape: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def every() -> Curve:
+def every() -> MeasuredCurve:
     """Return JPEG's curve over all its settings."""
     return operating_points.curve(JPEG, picture(), range(1, 101))
 

@@ -17,7 +17,7 @@ NEIGHBOURS = 3
 
 
 @dataclass(frozen=True)
-class Curve:
+class MeasuredCurve:
     """Quality over rate of one picture: arrays of equal length, `bpp` strictly rising; `ms_ssim` may be NaN.
 
     settings: int64, in the codec's own unit; bpp, psnr in dB and ms_ssim (0 to 1): float64.
@@ -29,7 +29,7 @@ class Curve:
     ms_ssim: np.ndarray
 
 
-def curve(family: Family, image: np.ndarray, settings: Sequence[int] | None = None) -> Curve:
+def curve(family: Family, image: np.ndarray, settings: Sequence[int] | None = None) -> MeasuredCurve:
     """Return a codec's curve of a uint8 picture over some of its settings, by default its grid, from counted bytes.
 
     Where a finer setting takes no more bytes than a coarser one, the coarser one is left out. `ms_ssim` is NaN for
@@ -47,7 +47,7 @@ def curve(family: Family, image: np.ndarray, settings: Sequence[int] | None = No
             kept.append((setting, point))
     kept.reverse()
     rows = np.array([(p.bpp, p.psnr, np.nan if p.ms_ssim is None else p.ms_ssim) for _, p in kept], np.float64)
-    return Curve(np.array([setting for setting, _ in kept], np.int64), *rows.reshape(-1, 3).T)
+    return MeasuredCurve(np.array([setting for setting, _ in kept], np.int64), *rows.reshape(-1, 3).T)
 
 
 def at_bpp(family: Family, image: np.ndarray, bpp: float) -> dict[str, float | None]:

@@ -21,7 +21,8 @@ import numpy as np
 from common import files
 from common.command_line import at_least, parser_of_module
 from common.comparison.changes import ANCHOR, FIELDS, Document, judge
-from common.config import SCALES, Curve
+from common.config import SCALES, PlannedCurve
+from common.data import Picture
 from common.errors import RelicError, run_main
 from common.tables.document import is_published_set
 from common.tables.numbers import plain
@@ -32,12 +33,11 @@ SUITE, SMOKE = "suite", "smoke"
 SMOKE_SETTINGS = 4
 JOBS = min(2, os.cpu_count() or 1)
 
-Picture = Any  # (name, uint8 array)
 Load = Callable[..., Any]  # (preset's id, scale, seed, coding settings by name) -> Codec
 
 
 @dataclass(frozen=True)
-class Options:
+class ComparisonOptions:
     """What the command line asks for: scale of the weights, pictures, codecs by name (None: all there are)."""
 
     scale: str | None = None
@@ -47,7 +47,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Point:
+class TrainedPoint:
     """One point of a learned codec's curve: preset's id, coding settings, and the weights, which are here."""
 
     model: str
@@ -99,7 +99,7 @@ class Measured:
 
 
 def compare(
-    options: Options, curves: Mapping[str, Sequence[Curve]], load: Load, known: Document | None = None
+    options: ComparisonOptions, curves: Mapping[str, Sequence[PlannedCurve]], load: Load, known: Document | None = None
 ) -> Document:
     """Measure every classical codec that is here and the curves of every paper; return the document.
 
@@ -120,7 +120,8 @@ def compare(
         "table": TABLE,
         "title": f"Rate and quality on {_named(test_set)}: classical codecs and the learned codecs of this suite",
         "scale": options.scale or SUITE,
-        "complete": options == Options(data=options.data) and is_published_set(_test_pictures(None), test_set),
+        "complete": options == ComparisonOptions(data=options.data)
+        and is_published_set(_test_pictures(None), test_set),
         "curves": classical.curves + learned.curves,
         "points": classical.points + learned.points,
         "missing": {**classical.missing, **learned.missing},
@@ -139,7 +140,7 @@ def _named(test_set: Mapping[str, Any]) -> str:
     return f"{test_set['name'].capitalize()}, {test_set['pictures']} pictures"
 
 
-def check_names(wanted: Sequence[str] | None, curves: Mapping[str, Sequence[Curve]]) -> None:
+def check_names(wanted: Sequence[str] | None, curves: Mapping[str, Sequence[PlannedCurve]]) -> None:
     """Raise RelicError that lists the names unless each is a classical codec's, a curve's label or a paper's key."""
     from common.classical import codecs
 
@@ -150,7 +151,7 @@ def check_names(wanted: Sequence[str] | None, curves: Mapping[str, Sequence[Curv
             raise RelicError(f"--codecs {name}: no such codec, choose from {'; '.join(known)}")
 
 
-def _is_wanted(options: Options, *names: str) -> bool:
+def _is_wanted(options: ComparisonOptions, *names: str) -> bool:
     wanted = [name.lower() for name in options.codecs or ()]
     return not wanted or any(name.lower() in wanted for name in names)
 
@@ -162,7 +163,7 @@ def _test_pictures(scale: str | None) -> Published:
     return Published(Path(TABLE), texts={"test set": "kodak"}, pictures=24)
 
 
-def _pictures(options: Options) -> tuple[list[Picture], dict[str, Any], list[str]]:
+def _pictures(options: ComparisonOptions) -> tuple[list[Picture], dict[str, Any], list[str]]:
     """Return the test pictures, `{name, pictures, digest}` of them, and a sentence where they stand in for others."""
     from common.tables import command
     from common.tables import test_pictures as table_pictures
@@ -175,7 +176,7 @@ def _pictures(options: Options) -> tuple[list[Picture], dict[str, Any], list[str
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
-def _classical(options: Options, pictures: Sequence[Picture], known: Document | None) -> Measured:
+def _classical(options: ComparisonOptions, pictures: Sequence[Picture], known: Document | None) -> Measured:
     """Measure the families of classical codecs that are here and asked for, and JPEG."""
     from common.classical import codecs
 
@@ -246,8 +247,8 @@ def _measure_family(task: tuple[str, Sequence[int], Picture]) -> dict[str, Any]:
 
 
 def _learned(
-    options: Options,
-    curves: Mapping[str, Sequence[Curve]],
+    options: ComparisonOptions,
+    curves: Mapping[str, Sequence[PlannedCurve]],
     load: Load,
     pictures: Sequence[Picture],
     known: Document | None,
@@ -277,11 +278,11 @@ def _learned(
     return measured
 
 
-def _label(curve: Curve, allowed: int, pictures: int) -> str:
+def _label(curve: PlannedCurve, allowed: int, pictures: int) -> str:
     return curve.label if allowed == pictures else f"{curve.label} ({allowed} picture{'s' if allowed > 1 else ''})"
 
 
-def points_of(paper: str, curve: Curve, scale: str | None) -> list[Point]:
+def points_of(paper: str, curve: PlannedCurve, scale: str | None) -> list[TrainedPoint]:
     """Return the points of a curve whose weights are here: of `scale`, by default the best, smoke runs aside."""
     from common.training import shipped
 
@@ -290,19 +291,19 @@ def points_of(paper: str, curve: Curve, scale: str | None) -> list[Point]:
         for its_scale, seed, path in shipped.shipped(paper, preset):
             if its_scale == scale or (scale is None and its_scale != SMOKE):
                 digest = files.file_digest(path).hex()
-                trained.append(Point(f"{paper}/{preset}", coding, its_scale, seed, digest))
+                trained.append(TrainedPoint(f"{paper}/{preset}", coding, its_scale, seed, digest))
                 break
     return trained
 
 
-def _how_to_train(paper: str, curve: Curve, scale: str | None) -> str:
+def _how_to_train(paper: str, curve: PlannedCurve, scale: str | None) -> str:
     presets = dict.fromkeys(preset for preset, _ in curve.points)
     commands = [f"`relic train {paper}/{preset} --scale {scale or 'small'}`" for preset in presets]
     return f"No weights{f' at scale {scale}' if scale else ''}: {', '.join(commands)}."
 
 
 def _measure_points(
-    label: str, points: Sequence[Point], pictures: Sequence[Picture], load: Load, bar: Any
+    label: str, points: Sequence[TrainedPoint], pictures: Sequence[Picture], load: Load, bar: Any
 ) -> list[dict[str, Any]]:
     from common import evaluate
 
@@ -330,16 +331,16 @@ def _progress(total: int) -> Any:
 # --- the command line ----------------------------------------------------------------------------------------------
 
 
-def main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
+def main(curves: Mapping[str, Sequence[PlannedCurve]], load: Load) -> None:
     """Run the experiment's command line on `CURVES` by paper; `load` as in `compare`."""
     run_main(lambda: _main(curves, load))
 
 
-def _main(curves: Mapping[str, Sequence[Curve]], load: Load) -> None:
+def _main(curves: Mapping[str, Sequence[PlannedCurve]], load: Load) -> None:
     from common.comparison import text
 
     arguments = _parser().parse_args()
-    options = Options(arguments.scale, arguments.images, arguments.data, arguments.codecs)
+    options = ComparisonOptions(arguments.scale, arguments.images, arguments.data, arguments.codecs)
     known = text.read() if arguments.reuse else None
     document = compare(options, curves, load, known)
     path = text.write(document, arguments.svg)

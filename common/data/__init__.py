@@ -10,9 +10,10 @@ from common.data.digests import known_digest, pixel_digest
 from common.data.patches import TrainingPatches, refuse_test_set
 from common.data.pictures import read_image, write_png
 from common.data.places import roots
-from common.data.sets import images, load, named_entries
+from common.data.sets import Picture, images, load, named_entries
 
 __all__ = [
+    "Picture",
     "TrainingPatches",
     "images",
     "known_digest",

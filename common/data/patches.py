@@ -7,7 +7,7 @@ import numpy as np
 
 from common.data.fetch import KODAK
 from common.data.sets import digest_of, named_entries, read_entries
-from common.data.sources import SAMPLE, Entry
+from common.data.sources import SAMPLE, StoredPicture
 from common.errors import RelicError
 
 # Sets that results are measured on. BSD68 is part of bsds500/val, and so of bsds500 as a whole.
@@ -54,7 +54,7 @@ class TrainingPatches:
         # How many rows and columns a patch can start at, for each picture.
         self._starts = np.array([image.shape[:2] for image in self.pictures]) - patch_size + 1
 
-    def _chosen(self, name: str, limit: int | None) -> list[Entry]:
+    def _chosen(self, name: str, limit: int | None) -> list[StoredPicture]:
         """Return a set's entries, of a test set only the named ones."""
         if self.only:
             return named_entries(name, self.only)
@@ -65,7 +65,7 @@ class TrainingPatches:
             raise RelicError(f"{name} holds {known[0]}, a picture that results are measured on: take it out")
         return entries
 
-    def _add(self, name: str, entries: Sequence[Entry]) -> None:
+    def _add(self, name: str, entries: Sequence[StoredPicture]) -> None:
         images = [self._prepare(image) if self._prepare else image for _, _, image in entries]
         kept = [image for image in images if min(image.shape[:2]) >= self.patch_size]
         self.pictures += kept

@@ -5,7 +5,7 @@ from typing import Any
 
 from common.data.pictures import decode_image
 from common.data.places import not_found, prepared_root
-from common.data.sources import Entry, sha256
+from common.data.sources import StoredPicture, sha256
 from common.errors import RelicError
 
 
@@ -20,7 +20,7 @@ def tensorflow_datasets() -> Any:
     return tfds
 
 
-def read_prepared(name: str) -> Iterator[Entry]:
+def read_prepared(name: str) -> Iterator[StoredPicture]:
     """Read `set[/config][/split]` as tensorflow-datasets prepared it."""
     tfds = tensorflow_datasets()
     parent, _, last = name.rpartition("/")
@@ -43,7 +43,7 @@ def _only_split(name: str, builder: Any) -> str:
     raise RelicError(f"{name} has several splits: name one of {', '.join(f'{name}/{split}' for split in splits)}")
 
 
-def _read_builder(tfds: Any, builder: Any, name: str, split: str) -> Iterator[Entry]:
+def _read_builder(tfds: Any, builder: Any, name: str, split: str) -> Iterator[StoredPicture]:
     """Yield the pictures of a prepared split, without TensorFlow where it was prepared as array_record.
 
     They are taken encoded and decoded here, so that one rule holds for the pictures of every source.

@@ -9,7 +9,7 @@ import numpy as np
 from common.data.fetch import how_to_get
 from common.data.places import not_found, prepared_root, roots
 from common.data.prepared import read_prepared
-from common.data.sources import EMBEDDED, Entry, arrays_of, read_arrays, read_folder, sha256
+from common.data.sources import EMBEDDED, StoredPicture, arrays_of, read_arrays, read_folder, sha256
 from common.errors import RelicError
 
 Picture = tuple[str, np.ndarray]  # stem of the file's name, uint8 picture
@@ -32,7 +32,7 @@ def load(name: str, limit: int | None = None, directory: str | Path | None = Non
     return [(stem, image) for stem, _, image in entries], digest_of(entries)
 
 
-def read_entries(name: str, limit: int | None, directory: str | Path | None = None) -> list[Entry]:
+def read_entries(name: str, limit: int | None, directory: str | Path | None = None) -> list[StoredPicture]:
     """Return the entries that `images` returns the pictures of; its rules and errors hold here."""
     if limit is not None and limit < 1:
         raise RelicError(f"a limit of {limit} pictures leaves none: give 1 or more")
@@ -46,7 +46,7 @@ def read_entries(name: str, limit: int | None, directory: str | Path | None = No
     return entries
 
 
-def named_entries(name: str, stems: Sequence[str]) -> list[Entry]:
+def named_entries(name: str, stems: Sequence[str]) -> list[StoredPicture]:
     """Return the entries of a set with these stems, in their order; raise RelicError that names a missing one."""
     entries = {entry[0]: entry for entry in read_entries(name, None)}
     missing = [stem for stem in stems if stem not in entries]
@@ -55,12 +55,12 @@ def named_entries(name: str, stems: Sequence[str]) -> list[Entry]:
     return [entries[stem] for stem in stems]
 
 
-def digest_of(entries: Sequence[Entry]) -> str:
+def digest_of(entries: Sequence[StoredPicture]) -> str:
     """Return one sha256 over the sorted sha256 of entries."""
     return sha256("\n".join(sorted(digest for _, digest, _ in entries)).encode())
 
 
-def _find(name: str) -> Iterator[Entry]:
+def _find(name: str) -> Iterator[StoredPicture]:
     """Read a named set from the first place that has it."""
     if name in EMBEDDED:
         return EMBEDDED[name]()

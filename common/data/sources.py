@@ -15,7 +15,9 @@ import numpy as np
 from common.data.pictures import EXTENSIONS, decode_image, is_picture, read_file
 from common.errors import RelicError
 
-Entry = tuple[str, str, np.ndarray]  # stem, sha256 of the file (of the array's bytes in an npz file), uint8 picture
+StoredPicture = tuple[
+    str, str, np.ndarray
+]  # stem, sha256 of the file (of the array's bytes in an npz file), uint8 picture
 
 # scikit-image's photographs: by E. Collins / NASA (public domain), S. van der Walt (CC0), R. Michetti (CC0).
 SAMPLE = {
@@ -31,7 +33,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read_folder(folder: Path) -> Iterator[Entry]:
+def read_folder(folder: Path) -> Iterator[StoredPicture]:
     """Yield the pictures of a folder and of those below it, in order of their paths; or those of its only zip file."""
     if not folder.is_dir():
         raise RelicError(f"no such folder of pictures: {folder}")
@@ -48,7 +50,7 @@ def read_folder(folder: Path) -> Iterator[Entry]:
         yield path.stem, sha256(data), decode_image(data, str(path))
 
 
-def read_zip(path: Path) -> Iterator[Entry]:
+def read_zip(path: Path) -> Iterator[StoredPicture]:
     """Yield the pictures of a zip file in order of their names."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -69,7 +71,7 @@ def arrays_of(split: Path) -> Path:
     return split.parent / f"{split.parent.name}.npz"
 
 
-def read_arrays(path: Path, split: str) -> Iterator[Entry]:
+def read_arrays(path: Path, split: str) -> Iterator[StoredPicture]:
     """Yield the pictures of the array `x_<split>`, uint8 (count, height, width[, 3]), of an npz file."""
     x = _array(path, f"x_{split}")
     if x.dtype != np.uint8 or not (x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3)):
@@ -89,7 +91,7 @@ def _array(path: Path, name: str) -> np.ndarray:
     raise RelicError(f"cannot read {path}: it holds {held}, no {name}")
 
 
-def read_synthetic() -> Iterator[Entry]:
+def read_synthetic() -> Iterator[StoredPicture]:
     """Yield 4 drawn pictures, 320x320: random blobs of colour, the same everywhere, for trainings that need no more."""
     generator = np.random.Generator(np.random.Philox(0))
     for index in range(4):
@@ -98,7 +100,7 @@ def read_synthetic() -> Iterator[Entry]:
         yield f"blobs{index}", sha256(picture.tobytes()), picture
 
 
-def read_sample() -> Iterator[Entry]:
+def read_sample() -> Iterator[StoredPicture]:
     """Yield the embedded photographs, 512x512, 451x300 and 600x400, after checking that they are the ones meant."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or spec.origin is None:

@@ -16,16 +16,16 @@ from common.training.locks import one_campaign
 
 NICENESS = 10
 
-Entry = tuple  # experiment, scale, seeds
+PlanEntry = tuple  # experiment, scale, seeds
 Trainings = list[schedule.Training]
 
 
-def main(plan: Sequence[Entry]) -> None:
+def main(plan: Sequence[PlanEntry]) -> None:
     """Run the command line on a plan: entries of an experiment's name, a scale, and seeds."""
     run_main(lambda: _main(plan))
 
 
-def _main(plan: Sequence[Entry]) -> None:
+def _main(plan: Sequence[PlanEntry]) -> None:
     parser = parser_of_module()
     parser.add_argument("--minutes", type=minutes, metavar="M", help="stop after so many; the same command goes on")
     parser.add_argument(
@@ -45,7 +45,7 @@ def _main(plan: Sequence[Entry]) -> None:
         work(plan, arguments.minutes, arguments.workers)
 
 
-def work(plan: Sequence[Entry], limit: float | None = None, workers: int = 1) -> None:
+def work(plan: Sequence[PlanEntry], limit: float | None = None, workers: int = 1) -> None:
     """Train what the entries lack, in their order, for `limit` minutes at most; write the tables of complete ones.
 
     Several workers train side by side; one that finds nothing to do in an entry takes from the next one.
@@ -84,7 +84,7 @@ def _is_written(name: str, scale: str, wanted: Sequence[schedule.Training]) -> b
     return all(training.about["weights_sha256"][: shipped.SHOWN_DIGITS] in networks for training in wanted)
 
 
-def status(plan: Sequence[Entry]) -> Iterator[str]:
+def status(plan: Sequence[PlanEntry]) -> Iterator[str]:
     """Yield a heading, then one line for every training of a plan."""
     yield f"{'preset':52} {'scale':6} {'seed':>4} {'steps':>17} {'seconds':>8}  device, shipped"
     for training in dict.fromkeys(t for name, scale, seeds in plan for t in trainings(name, scale, seeds)):

@@ -4,11 +4,12 @@ import dataclasses
 import sys
 from typing import Any
 
+from common.data import Picture
 from common.tables import networks, published
 from common.tables.command import Options
 from common.tables.document import Reproduction
 from common.tables.numbers import plain
-from common.tables.test_pictures import Picture, pictures_of
+from common.tables.test_pictures import pictures_of
 
 
 def rate_distortion(options: Options) -> Reproduction:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from common.data import Picture
 from common.errors import RelicError
 from common.tables.command import Options
 from common.tables.document import is_published_set
 from common.tables.published import Published
 
 SMOKE_IMAGES = 2
-Picture = Any  # (name, uint8 array)
 
 
 def pictures_of(options: Options, paper: Published) -> tuple[list[Picture], dict[str, Any], str]:

@@ -6,7 +6,7 @@ A preset is a constant's lower-cased name: `RESNET4_SUBPIXEL` is `cheng_resnet/r
 from dataclasses import dataclass, replace
 from typing import Any
 
-from common.config import Curve, assumed, check_scale, sourced
+from common.config import PlannedCurve, assumed, check_scale, sourced
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ PILOT_HYPERPRIOR_9_COLOURS = replace(HYPERPRIOR_9_MSSSIM, pilot="colours")
 
 # The paper trains each network for one rate, so that every curve is one point. Trained for MSE where it says so.
 CURVES = tuple(
-    Curve(f"Cheng, {label}", ((preset, {}),))
+    PlannedCurve(f"Cheng, {label}", ((preset, {}),))
     for label, preset in (
         ("Baseline-3, MSE", "baseline_3"),
         ("Baseline-5, MSE", "baseline_5"),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from common.config import Curve, Setting, assumed, check_scale, sourced
+from common.config import PlannedCurve, Setting, assumed, check_scale, sourced
 
 FACTOR = 4  # of the SRGAN
 
@@ -97,8 +97,8 @@ CODING = {
     "srgan": Setting(0, 0, 1, "up-sampling in decoding: 0 bicubic, as in training; 1 the SRGAN, slower and worse"),
 }
 CURVES = (
-    Curve("Deshmukh, colour, Huffman", (("rgb_stride4", {}), ("rgb", {}))),
-    Curve("Deshmukh, colour, range coder", (("rgb_stride4", {"coder": 1}), ("rgb", {"coder": 1}))),
+    PlannedCurve("Deshmukh, colour, Huffman", (("rgb_stride4", {}), ("rgb", {}))),
+    PlannedCurve("Deshmukh, colour, range coder", (("rgb_stride4", {"coder": 1}), ("rgb", {"coder": 1}))),
 )
 
 # What a shorter training changes. It starts as interpolation: from random weights the three maps often die, and always

@@ -8,7 +8,7 @@ itself. "Code" names what the authors' published program does where the paper sa
 from dataclasses import dataclass, replace
 from typing import Any
 
-from common.config import Curve, Setting, assumed, check_scale, sourced
+from common.config import PlannedCurve, Setting, assumed, check_scale, sourced
 
 _CODE = "the authors' code"
 _TODERICI = "Toderici et al. 2017"
@@ -112,7 +112,7 @@ ITERATIVE_ONE_SHOT = replace(ITERATIVE, reconstruction="one_shot")
 
 MAX_ITERATIONS = 16
 CODING = {"iterations": Setting(8, 1, MAX_ITERATIONS, "iterations of 0.125 bpp each of the iterative codec")}
-CURVES = (Curve("Donis, iterative", tuple(("iterative", {"iterations": i}) for i in (1, 2, 4, 8))),)
+CURVES = (PlannedCurve("Donis, iterative", tuple(("iterative", {"iterations": i}) for i in (1, 2, 4, 8))),)
 
 _SMOKE: dict[str, Any] = dict(encoder_filters=(4, 8, 8, 8), decoder_filters=(8, 8, 16, 16, 8), batch_size=2)
 _SMALL: dict[str, Any] = dict(encoder_filters=(32, 64, 128, 128), decoder_filters=(128, 128, 128, 64, 32))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from common.config import Curve, Setting, assumed, check_scale, sourced
+from common.config import PlannedCurve, Setting, assumed, check_scale, sourced
 
 KODAK = tuple(f"kodim{i:02d}" for i in range(1, 25))
 SHOWN = ("kodim09", "kodim12", "kodim14")  # test pictures in the author's figures 5 and 7
@@ -99,8 +99,8 @@ BOTTLENECK_LAMBDA0_120 = Bottleneck(lmbda=0.120, code_channels=128)
 CODING = {"bits": Setting(8, 1, 8, "bits of one value of the autoencoder's code; a bottleneck has none to choose")}
 BOTTLENECKS = ("bottleneck_lambda0_004", "bottleneck_lambda0_012", "bottleneck_lambda0_040", "bottleneck_lambda0_120")
 CURVES = (
-    Curve("Paka, bottleneck", tuple((name, {}) for name in BOTTLENECKS)),
-    Curve("Paka, autoencoder", tuple(("autoencoder", {"bits": bits}) for bits in range(1, 9)), TEST_PICTURES),
+    PlannedCurve("Paka, bottleneck", tuple((name, {}) for name in BOTTLENECKS)),
+    PlannedCurve("Paka, autoencoder", tuple(("autoencoder", {"bits": bits}) for bits in range(1, 9)), TEST_PICTURES),
 )
 
 # The networks keep their widths at every scale, and only `small` is shorter than the paper's 1000 epochs, with a rate

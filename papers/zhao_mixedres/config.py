@@ -7,7 +7,7 @@ of the representation that JPEG codes, `QF` JPEG's quality factor.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from common.config import Curve, assumed, check_scale, sourced
+from common.config import PlannedCurve, assumed, check_scale, sourced
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ HALF_WEBP = replace(HALF, standard_codec="WebP", quality=10)
 LOW = ("low_qf5", "low_qf10", "low_qf20")
 FULL = ("full_qf10", "full_qf20", "full_qf30", "full_qf40")
 CURVES = (
-    Curve("Zhao, low resolution", tuple((name, {}) for name in LOW)),
-    Curve("Zhao, full resolution", tuple((name, {}) for name in FULL)),
+    PlannedCurve("Zhao, low resolution", tuple((name, {}) for name in LOW)),
+    PlannedCurve("Zhao, full resolution", tuple((name, {}) for name in FULL)),
 )
 
 # At the shorter scales a step has to go further: the learning rate is up to tenfold. At small in low resolution it is
