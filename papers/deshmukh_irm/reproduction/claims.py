@@ -9,6 +9,7 @@ import numpy as np
 from common import evaluate, metrics
 from common.classical import codecs
 from common.config import find_preset
+from common.data.pictures import to_uint8
 from common.tables import figures, intervals, networks, published
 from common.tables import measure as measure_module
 from common.tables import test_pictures as table_pictures
@@ -147,7 +148,7 @@ def of_picture(codec: Codec, x: np.ndarray) -> dict[str, float]:
     code = codec.code(x)
     values = code / np.float32(255)
     x_hat = codec.restored(code, x)
-    added = codec_module.rounded(codec.upsampled(values)).reshape(x.shape).astype(np.float64) - x_hat
+    added = to_uint8(codec.upsampled(values)).reshape(x.shape).astype(np.float64) - x_hat
     measured = {**_quality(x, x_hat), **of_code(code), "residual": float(np.abs(added).mean())}
     if codec.srgan and codec.config.architecture == "proposed":
         measured["srgan_psnr"] = metrics.psnr(x, codec.restored(code, x, codec.srgan))

@@ -8,13 +8,13 @@ import numpy as np
 from common import evaluate, metrics
 from common.classical import operating_points
 from common.config import preset_of
+from common.data.pictures import to_uint8
 from common.errors import RelicError
 from common.tables import figures, measure, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.numbers import DIGITS, mean, rounded
 from common.training import shipped
-from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.config import Compression
@@ -72,12 +72,12 @@ def measured(codec: Codec, x: np.ndarray, name: str) -> dict[str, Any]:
     entry.update(_qualities("plain", x, plain))
     entry.update(_qualities("bicubic", x, codec.restored(code, x)))
     u = codec.upsampled(code / np.float32(255))
-    entry["without_irm_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
+    entry["without_irm_psnr"] = metrics.psnr(x, to_uint8(u).reshape(x.shape))
     entry.update(_qualities("unrounded", x, codec.restored(codec.unrounded_code(x), x)))
     if codec.srgan:
         entry.update(_qualities("srgan", x, codec.restored(code, x, codec.srgan)))
         u = codec.upsampled(code / np.float32(255), codec.srgan)
-        entry["srgan_alone_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
+        entry["srgan_alone_psnr"] = metrics.psnr(x, to_uint8(u).reshape(x.shape))
     jpeg = operating_points.jpeg_at_bpp(x, whole.bpp)
     entry.update({f"jpeg_{key}": jpeg[key] for key in ("bpp", "psnr", "ms_ssim")})
     return rounded(entry)

@@ -9,6 +9,7 @@ import numpy as np
 
 from common import metrics
 from common.classical import codecs
+from common.data.pictures import to_uint8
 from papers.paka_autoencoder.config import NUM_TEST, TEST_PICTURES
 from papers.paka_autoencoder.reproduction import audit_mistakes, published_codecs
 
@@ -101,8 +102,7 @@ def floors(pictures: Pictures) -> dict[str, np.ndarray]:
 
 def flat(picture: np.ndarray) -> np.ndarray:
     """Return a uint8 picture of one colour, the mean of another."""
-    mean = np.rint(picture.mean(axis=(0, 1))).astype(np.uint8)
-    return np.broadcast_to(mean, picture.shape)
+    return np.broadcast_to(to_uint8(picture.mean(axis=(0, 1)), 1.0), picture.shape)
 
 
 def differences(pictures: Pictures, one: Coded, other: Coded) -> tuple[np.ndarray, np.ndarray]:
