@@ -23,6 +23,7 @@ from common.errors import RelicError
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW_SIZE = 11
 WINDOW_SIGMA = 1.5
+SSIM_SMALLEST = WINDOW_SIZE
 MS_SSIM_SMALLEST = (WINDOW_SIZE - 1) * 2 ** (len(MS_SSIM_WEIGHTS) - 1) + 1
 BLOCK = 16
 # What comparing two curves needs: points of each, and the shared part of the narrower one's range.
@@ -53,7 +54,7 @@ def ssim(x: np.ndarray, y: np.ndarray) -> float:
     Raises RelicError for sides below 11 pixels.
     Source: Wang, Bovik, Sheikh, Simoncelli 2004, section III-B.
     """
-    similarity, _ = _similarity_of_arrays(*_sum_and_difference_of_arrays(x, y, WINDOW_SIZE, "SSIM"))
+    similarity, _ = _similarity_of_arrays(*_sum_and_difference_of_arrays(x, y, SSIM_SMALLEST, "SSIM"))
     return float(np.mean(similarity))
 
 
@@ -240,7 +241,7 @@ def ssim_tensor(x: Any, y: Any, max_val: float = 255.0) -> Any:
     """Return the mean SSIM of every picture, float32 (N,), of tensors (N, H, W, C) in [0, max_val], H and W known."""
     from common.backend import ops
 
-    similarity, _ = _similarity(*_sum_and_difference(x, y, WINDOW_SIZE), max_val)
+    similarity, _ = _similarity(*_sum_and_difference(x, y, SSIM_SMALLEST), max_val)
     return ops.mean(ops.reshape(similarity, (-1, x.shape[-1])), axis=1)
 
 

@@ -1,4 +1,4 @@
-"""How long programs take side by side: works that take turns, so that what else runs meets all of them alike."""
+"""How long programs take: works that take turns, so that what else runs meets all alike, and steps of a training."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from common.backend import keras
 from common.training.locks import paused_trainings
 
 Work = Callable[[], Any]
@@ -26,3 +27,13 @@ def seconds(works: Mapping[str, Work], rounds: int) -> dict[str, np.ndarray]:
                 work()
                 found[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
     return {name: np.array(values) for name, values in found.items()}
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """A callback whose `seconds` are from the beginning of a chunk's first step to the end of its last one."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.first = time.perf_counter() if batch == 0 else self.first
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seconds = time.perf_counter() - self.first

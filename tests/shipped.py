@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import papers
-from common import data, metrics
+from common import data, evaluate, metrics
 from common.training import shipped as shipped_weights
 from common.training import weights
 
@@ -60,9 +60,8 @@ def codec_of(stored: weights.Weights) -> Any:
 
 def measure(codec: Any, name: str) -> dict[str, float]:
     """Return counted bpp and PSNR of one embedded picture."""
-    file = codec.compress(pictures()[name])
-    bpp = metrics.bits_per_pixel(len(file), *pictures()[name].shape[:2])
-    return {"bpp": round(bpp, 6), "psnr": round(metrics.psnr(pictures()[name], codec.decompress(file)), 4)}
+    measured = evaluate.measure(codec, pictures()[name], name, ())
+    return {"bpp": round(measured.bpp, 6), "psnr": round(measured.psnr, 4)}
 
 
 def measure_all(model: str) -> dict[str, dict[str, Any]]:

@@ -278,6 +278,64 @@ def test_only_8_bit_rgb_and_grey_arrays_are_written(tmp_path, image):
         data.write_png(tmp_path / "a.png", image)
 
 
+# --- floats to pixels
+
+
+def test_floats_become_the_nearest_level_and_stay_in_range():
+    values = np.array([-1.0, -0.001, 0.0, 0.4999 / 255, 0.5001 / 255, 0.5, 254.6 / 255, 1.0, 3.0])
+    found = pictures.to_uint8(values)
+    assert found.dtype == np.uint8 and found.tolist() == [0, 0, 0, 0, 1, 128, 255, 255, 255]
+    levels = np.array([[-0.5, 0.5, 1.5], [2.5, 254.5, 255.5]])  # halves become even
+    assert pictures.to_uint8(levels, 1.0).tolist() == [[0, 0, 2], [2, 254, 255]]
+
+
+def floats_near_halves():
+    """Return float32 values: all near a half of a level, others, some far out of range."""
+    halves = ((np.arange(-2, 258) + 0.5) / 255).astype(np.float32)
+    near = (halves.view(np.int32) + np.arange(-100, 101, dtype=np.int32)[:, None]).view(np.float32).ravel()
+    generator = np.random.default_rng(0)
+    bits = generator.integers(0, 2**32, 100_000, np.uint32).view(np.float32)
+    return np.concatenate([near, generator.uniform(-1, 2, 100_000).astype(np.float32), bits[np.isfinite(bits)]])
+
+
+def rounded_then_clipped(values, scale):
+    with np.errstate(over="ignore"):
+        return np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
+
+
+def test_clipping_before_rounding_gives_the_levels_that_clipping_after_it_does():
+    values = floats_near_halves()
+    for scale in (255.0, np.float32(255)):
+        np.testing.assert_array_equal(pictures.to_uint8(values), rounded_then_clipped(values, scale))
+    exact = values.astype(np.float64)
+    np.testing.assert_array_equal(pictures.to_uint8(exact), rounded_then_clipped(exact, 255.0))
+    levels = values[np.abs(values) < 1e30] * np.float32(255)
+    np.testing.assert_array_equal(pictures.to_uint8(levels, 1.0), rounded_then_clipped(levels, 1.0))
+
+
+def test_near_halves_the_product_in_float32_is_another_than_in_float64():
+    values = floats_near_halves()
+    differing = pictures.to_uint8(values) != pictures.to_uint8(values.astype(np.float64))
+    assert 0 < differing.sum() < 300  # so neither stands for the other: values keep their type
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_makes_no_picture(value):
+    values = np.full((4, 5), 0.5, np.float32)
+    values[2, 3] = value
+    with pytest.raises(RelicError, match="no picture can be made of NaN or infinite values"):
+        pictures.to_uint8(values)
+
+
+def test_the_mean_of_three_channels_is_rounded_and_halves_become_even():
+    image = np.array([[[0, 0, 1], [0, 1, 1], [255, 255, 255], [10, 20, 40]]], np.uint8)
+    assert pictures.mean_of_channels(image).tolist() == [[0, 1, 255, 23]]
+    halves = np.array([[[0, 1], [1, 2]]], np.uint8)
+    assert pictures.mean_of_channels(halves).tolist() == [[0, 2]]
+    equal = np.repeat(noise(channels=0)[..., None], 3, axis=-1)
+    np.testing.assert_array_equal(pictures.mean_of_channels(equal), equal[..., 0])
+
+
 # --- where sets come from
 
 

@@ -1,5 +1,6 @@
 """Deshmukh's sentences: known differences judged, codes and steps by closed forms, starts that cannot learn."""
 
+import copy
 import json
 from types import SimpleNamespace
 
@@ -196,7 +197,17 @@ class Shifted:
         self.added, self.srgan = added, srgan_adds
 
     def with_settings(self, srgan=None):
-        return self
+        other = copy.copy(self)
+        other.srgan = srgan
+        return other
+
+    def compress(self, image):
+        self.image = image
+        return self.code(image).tobytes()
+
+    def decompress(self, data):
+        code = np.frombuffer(data, np.uint8).reshape(self.code(self.image).shape)
+        return self.restored(code, self.image, self.srgan)
 
     def code(self, x):
         return bicubic(x)[0].reshape(-(-x.shape[0] // 2), -(-x.shape[1] // 2), -1)
@@ -212,14 +223,14 @@ class Shifted:
 @pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
 def test_what_is_measured_of_a_codec_that_adds_three_levels_is_known(shape):
     x = np.full(shape, 100, np.uint8)
-    found = claims.of_picture(Shifted(3, shape[2] if len(shape) == 3 else 1, srgan_adds=1), x)
+    found = claims.of_picture(Shifted(3, shape[2] if len(shape) == 3 else 1, srgan_adds=1), x, "p")
     assert found["residual"] == 3.0 and (found["entropy"], found["distinct"]) == (0.0, 1.0)
     assert found["psnr"] == pytest.approx(20 * np.log10(255 / 3))
     assert found["srgan_psnr"] == pytest.approx(20 * np.log10(255))
     assert 20 * np.log10(255 / 5) < found["JPEG quality 95"] < 100
     assert found["ssim"] == pytest.approx(metrics.ssim(x, x + np.uint8(3)))
     for codec in (Shifted(3), Shifted(3, srgan_adds=1, architecture="baseline")):
-        assert "srgan_psnr" not in claims.of_picture(codec, x[..., 0] if len(shape) == 3 else x)
+        assert "srgan_psnr" not in claims.of_picture(codec, x[..., 0] if len(shape) == 3 else x, "p")
 
 
 def test_the_saved_code_is_what_is_restored():
@@ -228,7 +239,7 @@ def test_the_saved_code_is_what_is_restored():
     code = codec.code(x)[..., 0]
     again = saved.decompress(saved.compress(code))
     assert not np.array_equal(again, code)
-    found = claims.of_picture(codec, x)
+    found = claims.of_picture(codec, x, "p")
     assert found["JPEG quality 95"] == metrics.psnr(x, codec.restored(again[..., None], x)) != found["psnr"]
     assert set(found) == {*claims.FIELDS, *claims.PICTURE_FORMATS} - {"srgan_psnr"}
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from common import backend, data, metrics
 from common import config as common_config
+from common.data.pictures import to_uint8
 from common.errors import RelicError
 from common.tables import command as tables_command
 from common.tables import document as document_module
@@ -231,7 +232,7 @@ def test_what_stands_beside_is_counted_from_the_same_code(known, drawn):
     small, plain = bicubic(x)
     assert entry["plain_bytes"] == len(huffman.encode(small))
     assert entry["plain_psnr"] == pytest.approx(metrics.psnr(x, plain), abs=1e-6)
-    without = codec_module.rounded(codec.upsampled(codec.code(x) / np.float32(255)))[..., 0]
+    without = to_uint8(codec.upsampled(codec.code(x) / np.float32(255)))[..., 0]
     assert entry["without_irm_psnr"] == pytest.approx(metrics.psnr(x, without), abs=1e-6) != entry["bicubic_psnr"]
     unrounded = codec.restored(codec.unrounded_code(x), x)
     assert entry["unrounded_psnr"] == pytest.approx(metrics.psnr(x, unrounded), abs=1e-6) != entry["bicubic_psnr"]
@@ -340,7 +341,7 @@ def test_the_srgan_stands_beside_bicubic_up_sampling_and_changes_no_cell(srgan, 
     expected = metrics.psnr(x, with_srgan.decompress(with_srgan.compress(x)))
     assert found.further["SRGAN up-sampling, PSNR"]["Baboon"] == pytest.approx(expected, abs=1e-6)
     u = codec.upsampled(codec.code(x) / np.float32(255), srgan)
-    alone = metrics.psnr(x, codec_module.rounded(u))
+    alone = metrics.psnr(x, to_uint8(u))
     assert found.further["the SRGAN without IRM, PSNR"]["Baboon"] == pytest.approx(alone, abs=1e-6) != expected
     assert list(found.provenance["networks"]) == ["rgb", "srgan"]
     assert found.notes[-1].endswith("takes no part in training: it stands beside.")

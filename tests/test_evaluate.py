@@ -1,8 +1,10 @@
 """Measuring codecs: bytes are counted and uint8 compared."""
 
 import dataclasses
+import json
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ import pytest
 from common import evaluate, metrics
 from common.coding.container import Header, pack
 from common.errors import RelicError
+from common.tables.measure import fields
+
+ROOT = Path(__file__).parents[1]
 
 
 class Raw:
@@ -53,9 +58,44 @@ def test_every_byte_of_the_file_counts():
 
 def test_the_quality_is_that_of_the_decoded_picture():
     image = flat(161, 170, 3)
-    found = evaluate.measure(Raw(image.shape, error=5), image, "")
+    found = evaluate.measure(Raw(image.shape, error=5), image, "", ("ssim", "ms_ssim"))
     assert found.psnr == pytest.approx(20 * math.log10(51))
+    assert found.ssim == metrics.ssim(image, image + np.uint8(5)) < 1
     assert found.ms_ssim == metrics.ms_ssim(image, image + np.uint8(5)) < 1
+
+
+@pytest.mark.parametrize(
+    "asked, has_ssim, has_ms_ssim",
+    [(("ms_ssim",), False, True), (("ssim",), True, False), (("ssim", "ms_ssim"), True, True), ((), False, False)],
+)
+def test_similarities_that_are_not_asked_for_are_none_and_not_computed(asked, has_ssim, has_ms_ssim, monkeypatch):
+    image, computed = flat(161, 170), []
+    for name in ("ssim", "ms_ssim"):
+        monkeypatch.setattr(metrics, name, lambda x, y, name=name: computed.append(name) or 0.5)
+    found = evaluate.measure(Raw(image.shape), image, "", asked)
+    assert (found.ssim, found.ms_ssim) == (0.5 if has_ssim else None, 0.5 if has_ms_ssim else None)
+    assert sorted(computed) == sorted(asked)
+
+
+def test_unless_told_otherwise_ms_ssim_is_computed_alone():
+    image = flat(161, 170)
+    found = evaluate.measure(Raw(image.shape), image, "")
+    assert (found.ssim, found.ms_ssim) == (None, 1.0)
+
+
+def test_the_decoded_picture_is_there_for_those_who_show_it():
+    image = picture(30, 20)
+    found, decoded = evaluate.round_trip(Raw(image.shape, error=5), image, "p", ("ssim",))
+    assert np.array_equal(decoded, image + np.uint8(5))
+    assert (found.psnr, found.ssim) == (metrics.psnr(image, decoded), metrics.ssim(image, decoded))
+
+
+def test_a_rate_is_that_of_the_whole_file_which_is_not_decoded():
+    class Encoder(Raw):
+        def decompress(self, data):
+            raise AssertionError("a rate needs no picture")
+
+    assert evaluate.rate(Encoder((4, 8), prefix=b"four"), flat(4, 8)) == 8 + 8 * 4 / 32
 
 
 def test_the_payload_leaves_out_the_header_of_the_container():
@@ -73,10 +113,19 @@ def test_the_payload_leaves_out_the_header_of_the_container():
     assert found.bpp == 8 * found.num_bytes / 160
 
 
-@pytest.mark.parametrize("size, has_ms_ssim", [((161, 161), True), ((160, 161), False), ((161, 160), False)])
-def test_ms_ssim_is_none_below_161_pixels(size, has_ms_ssim):
-    found = evaluate.measure(Raw(size), flat(*size), "")
-    assert found.ms_ssim == (1.0 if has_ms_ssim else None)
+@pytest.mark.parametrize("table", ["cheng_resnet/table4", "paka_autoencoder/table1"])
+def test_committed_tables_hold_all_of_a_measurement_but_its_name_and_ssim(table):
+    committed = json.loads((ROOT / f"results/small/{table}.json").read_text())["pictures"][0]
+    names = {field.name for field in dataclasses.fields(evaluate.Measurement)}
+    found = fields(evaluate.measure(Raw((4, 4)), flat(4, 4), "p", ("ssim", "ms_ssim")))
+    assert "ssim" not in committed and list(found) == [key for key in committed if key in names]
+
+
+@pytest.mark.parametrize("name, smallest", [("ssim", 11), ("ms_ssim", 161)])
+def test_ssim_is_none_below_11_pixels_and_ms_ssim_below_161(name, smallest):
+    for sides, expected in (((0, 0), 1.0), ((-1, 0), None), ((0, -1), None)):
+        size = tuple(smallest + side for side in sides)
+        assert getattr(evaluate.measure(Raw(size), flat(*size), "", (name,)), name) == expected
 
 
 def test_encoding_and_decoding_are_timed_apart():

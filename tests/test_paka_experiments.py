@@ -120,6 +120,24 @@ def test_a_flat_picture_of_the_mean_colour_has_the_variance_as_error():
     assert metrics.psnr(picture, audit_mismatch.flat(picture)) == pytest.approx(expected, rel=1e-12)
 
 
+class Brighter:
+    """Makes pictures brighter, the more the larger they are, in files of three bytes a pixel and eight more."""
+
+    def compress(self, image):
+        self.shape = image.shape
+        return image.tobytes() + bytes(8)
+
+    def decompress(self, data):
+        return np.frombuffer(data[:-8], np.uint8).reshape(self.shape) + np.uint8(self.shape[0] // 10)
+
+
+def test_coded_pictures_have_each_their_psnr_and_the_mean_rate_of_their_files():
+    found = audit_mismatch.code(Brighter(), [np.full((side, 8, 3), 100, np.uint8) for side in (10, 20)])
+    assert [picture.max() for picture in found.pictures] == [101, 102]
+    assert found.psnr == pytest.approx([20 * math.log10(255), 20 * math.log10(255 / 2)])
+    assert found.bpp == pytest.approx(24 + (64 / 80 + 64 / 160) / 2)
+
+
 def test_orders_that_leave_no_picture_in_its_place_are_all_counted():
     assert [len(audit_mismatch.means_of_derangements(np.zeros((n, n)))) for n in (2, 3, 4, 5)] == [1, 2, 9, 44]
     levels = np.array([[99.0, 1.0, 2.0], [4.0, 99.0, 8.0], [16.0, 32.0, 99.0]])
@@ -136,8 +154,7 @@ def test_random_sevens_have_the_mean_of_all_wrong_pairs():
 
 def test_two_codecs_differ_on_the_right_picture_by_their_errors_and_hardly_on_wrong_ones():
     pictures = [np.full((64, 64, 3), level, np.uint8) for level in (20, 120, 220)]
-    one = audit_mismatch.Coded([picture + 1 for picture in pictures], 1.0)
-    other = audit_mismatch.Coded([picture + 4 for picture in pictures], 1.0)
+    one, other = (audit_mismatch.Coded([p + added for p in pictures], np.zeros(3), 1.0) for added in (1, 4))
     on_right, on_wrong = audit_mismatch.differences(pictures, one, other)
     assert on_right == pytest.approx([20 * math.log10(4)] * 3)
     assert len(on_wrong) == 6 and on_wrong.max() == pytest.approx(20 * math.log10(99 / 96))
@@ -227,10 +244,9 @@ def test_jpeg_reaches_a_mean_at_the_first_quality_that_does(monkeypatch):
     monkeypatch.setattr(audit, "printed", lambda column: [26.0, 28.0])
     text = audit.same_mean_by_jpeg([picture])
     quality = int(text.split("at quality ")[1].split(",")[0])
-    levels = [
-        metrics.psnr(picture, audit_mismatch.code(audit.codecs.family("JPEG").make(q), [picture]).pictures[0])
-        for q in (quality - 1, quality)
-    ]
+    levels = []
+    for coder in map(audit.codecs.family("JPEG").make, (quality - 1, quality)):
+        levels.append(metrics.psnr(picture, coder.decompress(coder.compress(picture))))
     assert levels[0] < 27 <= levels[1] and f"{levels[1]:.2f} dB" in text
 
 

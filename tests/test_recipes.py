@@ -8,6 +8,7 @@ from narrow import ToyConfig, gradients, narrow, picture, toy, toy_batch
 
 from common import backend, metrics
 from common.backend import keras, ops
+from common.timing import Stopwatch
 from common.training import checkpoints, loop, presets, runs
 from common.training.averages import WeightAverage
 from papers.cheng_resnet import config as config_module
@@ -110,16 +111,6 @@ def test_a_training_with_an_average_returns_it_and_keeps_it_when_it_is_resumed(m
 
 
 # --- feeding -------------------------------------------------------------------------------------------------------
-
-
-class Stopwatch(keras.callbacks.Callback):
-    """Adds up the time from the first step's beginning to the last one's end."""
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.first = time.perf_counter() if batch == 0 else self.first
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.seconds = time.perf_counter() - self.first
 
 
 @pytest.mark.slow

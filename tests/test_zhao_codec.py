@@ -20,7 +20,6 @@ from papers.zhao_mixedres import codec as codec_module
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.codec import Codec
 from papers.zhao_mixedres.learning import Networks
-from papers.zhao_mixedres.patches import rounded
 
 stack = pytest.mark.stack
 
@@ -200,11 +199,6 @@ def test_files_of_other_weights_or_with_other_sections_are_refused(stored):
 def test_what_is_no_picture_is_refused(stored):
     with pytest.raises(RelicError, match="a picture is a uint8 array"):
         Codec(stored("low_qf10")).compress(np.zeros((8, 8), np.float32))
-
-
-def test_rounding_is_to_the_nearest_level_and_stays_in_range():
-    values = np.array([-0.3, 0.0, 0.49 / 255, 0.51 / 255, 1.0, 1.7])
-    assert rounded(values).tolist() == [0, 0, 0, 1, 255, 255] and rounded(values).dtype == np.uint8
 
 
 def test_the_halo_is_as_far_as_the_layers_see():

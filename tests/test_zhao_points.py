@@ -9,6 +9,7 @@ from narrow import picture
 from common import metrics
 from common.classical import codecs
 from common.coding import container
+from common.errors import RelicError
 from papers.zhao_mixedres.reproduction import points
 from papers.zhao_mixedres.reproduction.points import Point
 
@@ -54,6 +55,11 @@ def test_the_header_of_our_container_counts_but_for_the_payload():
     point = points.measure(Brighter(1, header), GREY, 10)
     assert point.bpp == metrics.bits_per_pixel(len(container.pack(header, [GREY.tobytes()])), 32, 32) > 8
     assert point.payload_bpp == 8.0
+
+
+def test_a_picture_too_small_for_ssim_has_no_point():
+    with pytest.raises(RelicError, match="SSIM needs sides of at least 11 pixels, not 10x40"):
+        points.measure(codecs.Jpeg(10), np.zeros((10, 40), np.uint8), 10)
 
 
 def test_jpegs_points_are_its_files_at_every_quality():

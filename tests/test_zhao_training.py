@@ -11,6 +11,7 @@ from narrow import known_arrays, needs_bfloat16, picture, run_steps_eagerly
 
 from common import backend, files, metrics
 from common.classical import codecs
+from common.data.pictures import to_uint8
 from common.errors import RelicError
 from common.training import checkpoints, loop, runs, weights
 from papers.zhao_mixedres import config, train
@@ -92,13 +93,6 @@ def test_a_network_is_applied_to_all_pictures_in_parts(monkeypatch):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_representation_is_rounded_to_the_nearest_of_256_values():
-    values = np.array([-1.0, -0.001, 0.0, 0.4999 / 255, 0.5001 / 255, 0.5, 254.6 / 255, 1.0, 3.0])
-    found = train.rounded(values)
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, [0, 0, 0, 0, 1, 128, 255, 255, 255])
-
-
 def jpeg(y, quality):
     """Return what OpenCV's JPEG makes of patches."""
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
@@ -111,7 +105,7 @@ def jpeg(y, quality):
 def test_each_sub_problem_learns_from_what_the_paper_says(preset, vcnn_input):
     settings, x = narrow(preset), patches()
     networks = known_networks(settings)
-    y = train.rounded(train.apply(networks.fdnn, x))
+    y = to_uint8(train.apply(networks.fdnn, x))
     z = jpeg(y, 10)
     assert y.shape == (3, 32 // settings.stride, 32 // settings.stride) and y.std() > 10 and (y != z).any()
     source, target = train.pairs(settings, networks, x, "ppnn")
@@ -130,7 +124,7 @@ def test_each_sub_problem_learns_from_what_the_paper_says(preset, vcnn_input):
 def test_another_standard_codec_makes_what_ppnn_learns_from(preset, codec):
     settings, x = narrow(preset), patches(1)
     networks = known_networks(settings)
-    y = train.rounded(train.apply(networks.fdnn, x))
+    y = to_uint8(train.apply(networks.fdnn, x))
     z = train.pairs(settings, networks, x, "ppnn")[0]
     np.testing.assert_array_equal(z[0], codec.decompress(codec.compress(y[0])))
 
@@ -163,8 +157,8 @@ def test_in_low_resolution_the_rate_counts_the_pixels_of_the_picture_and_an_odd_
     networks, image = known_networks(narrow()), picture(33, 47, 1)
     found = train.report(narrow(), networks, [image])
     even = image[:32, :46]
-    file = codecs.Jpeg(10).compress(train.rounded(train.apply(networks.fdnn, even[None]))[0])
-    x_hat = train.rounded(train.apply(networks.ppnn, codecs.Jpeg(10).decompress(file)[None]))[0]
+    file = codecs.Jpeg(10).compress(to_uint8(train.apply(networks.fdnn, even[None]))[0])
+    x_hat = to_uint8(train.apply(networks.ppnn, codecs.Jpeg(10).decompress(file)[None]))[0]
     assert found["bpp"] == pytest.approx(8 * len(file) / even.size, abs=1e-6)
     assert found["psnr"] == pytest.approx(metrics.psnr(even, x_hat), abs=1e-3)
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common import metrics
 from common.classical import codecs
 from common.classical.codecs import Family
 from common.errors import RelicError
-from common.evaluate import Measurement, measure
+from common.evaluate import Measurement, measure, rate
 
 # Over so many neighbouring settings the size or the PSNR of a file may fall where it should rise.
 NEIGHBOURS = 3
@@ -87,8 +86,7 @@ def setting_for_psnr(family: Family, image: np.ndarray, psnr: float) -> tuple[in
 
     @functools.cache
     def reaches(setting: int) -> bool:
-        codec = family.make(setting)
-        return metrics.psnr(image, codec.decompress(codec.compress(image))) >= psnr
+        return measure(family.make(setting), image, f"{family.name} {setting}", ()).psnr >= psnr
 
     found = _first(family.settings, reaches)
     if found is None:
@@ -102,8 +100,8 @@ def setting_for_bpp(family: Family, image: np.ndarray, bpp: float) -> tuple[int,
     By bisection, with the neighbours looked at, as the size does not rise everywhere. Raises RelicError where every
     file is larger.
     """
-    rate = _rates(family, image)
-    found = _first(family.settings[::-1], lambda setting: rate(setting) <= bpp)
+    bpp_of = _rates(family, image)
+    found = _first(family.settings[::-1], lambda setting: bpp_of(setting) <= bpp)
     if found is None:
         raise RelicError(f"{family.name} codes no file as small as {bpp:g} bpp: ask for more")
     return found, measure(family.make(found), image, f"{family.name} {found}")
@@ -111,12 +109,7 @@ def setting_for_bpp(family: Family, image: np.ndarray, bpp: float) -> tuple[int,
 
 def _rates(family: Family, image: np.ndarray) -> Callable[[int], float]:
     """Return the function from a setting to its counted bits per pixel, each file coded once."""
-
-    @functools.cache
-    def rate(setting: int) -> float:
-        return metrics.bits_per_pixel(len(family.make(setting).compress(image)), *image.shape[:2])
-
-    return rate
+    return functools.cache(lambda setting: rate(family.make(setting), image))
 
 
 def _first(settings: Sequence[int], holds: Callable[[int], bool]) -> int | None:
@@ -136,17 +129,17 @@ def _first(settings: Sequence[int], holds: Callable[[int], bool]) -> int | None:
 
 
 def _enclosing_settings(family: Family, image: np.ndarray, bpp: float) -> tuple[int, int]:
-    """Return neighbouring settings with rate(low) < bpp <= rate(high), or the end of the range twice."""
-    settings, rate = family.settings, _rates(family, image)
+    """Return neighbouring settings with bpp_of(low) < bpp <= bpp_of(high), or the end of the range twice."""
+    settings, bpp_of = family.settings, _rates(family, image)
     low, high = 0, len(settings) - 1
     # The coarsest setting is not always the smallest file.
-    while rate(settings[low + 1]) <= rate(settings[low]) and low + 1 < high:
+    while bpp_of(settings[low + 1]) <= bpp_of(settings[low]) and low + 1 < high:
         low += 1
-    if rate(settings[low]) >= bpp:
+    if bpp_of(settings[low]) >= bpp:
         high = low
-    elif rate(settings[high]) < bpp:
+    elif bpp_of(settings[high]) < bpp:
         low = high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if rate(settings[middle]) < bpp else (low, middle)
+        low, high = (middle, high) if bpp_of(settings[middle]) < bpp else (low, middle)
     return settings[low], settings[high]

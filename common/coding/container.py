@@ -129,11 +129,6 @@ def payload_size(data: bytes) -> int:
     return sum(map(len, unpack(data, allow_missing_sections=True)[1]))
 
 
-def header_size(data: bytes) -> int:
-    """Return the bytes of a file that are the format's own: header, lengths and CRCs; raises ContainerError."""
-    return len(data) - payload_size(data)
-
-
 def _read_header(data: bytes) -> tuple[Header, list[int], int]:
     """Return the header, the length of each section and the position of the first one."""
     if data[:4] != MAGIC:

@@ -1,4 +1,4 @@
-"""Picture files: read as 8-bit RGB or grey arrays, refused by name where that would change them, written atomically."""
+"""Pictures as 8-bit RGB or grey arrays: read from files that hold just that, made of floats, written atomically."""
 
 import io
 import re
@@ -128,6 +128,22 @@ def padded(image: np.ndarray, multiple: int) -> np.ndarray:
     check_picture(image)
     x = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=-1)
     return np.pad(x, [(0, -x.shape[0] % multiple), (0, -x.shape[1] % multiple), (0, 0)], mode="edge")
+
+
+def to_uint8(values: np.ndarray, scale: float = 255.0) -> np.ndarray:
+    """Return floats of any shape, in about [0, 255 / scale], as the nearest of 0 to 255, uint8; halves become even.
+
+    scale: 255 for values from 0 to 1, 1 for values from 0 to 255. The product is taken in the values' own type: near
+    halves float32 and float64 round differently. Raises RelicError where a value is NaN or infinite.
+    """
+    if not np.isfinite(values).all():
+        raise RelicError("no picture can be made of NaN or infinite values: the weights or the file are damaged")
+    return np.rint(np.clip(values, 0.0, 255.0 / scale) * scale).astype(np.uint8)
+
+
+def mean_of_channels(image: np.ndarray) -> np.ndarray:
+    """Return the mean of a uint8 picture's channels, (H, W, C), rounded to uint8 (H, W); halves become even."""
+    return to_uint8(image.mean(axis=-1), 1.0)
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:

@@ -34,16 +34,21 @@ def progress(total: int, unit: str = "picture") -> Any:
     return tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True, disable=None)
 
 
+def fields(measured: Any) -> dict[str, Any]:
+    """Return a `common.evaluate.Measurement` as tables of trained codecs hold it: all but its name and SSIM."""
+    return {key: value for key, value in dataclasses.asdict(measured).items() if key not in ("name", "ssim")}
+
+
 def _measurement(codec: Any, row: str, seed: int, picture: Picture, bar: Any) -> dict[str, Any]:
     """Return the measurement of one picture as plain data, with JPEG's at equal counted bpp beside it."""
     from common import evaluate
     from common.classical import operating_points
 
     name, image = picture
-    measured = dataclasses.asdict(evaluate.measure(codec, image, name))
-    entry = {"row": row, "seed": seed, "picture": measured.pop("name")}
-    entry.update({key: plain(value) for key, value in measured.items()})
-    jpeg = operating_points.jpeg_at_bpp(image, measured["bpp"])
+    measured = evaluate.measure(codec, image, name)
+    entry = {"row": row, "seed": seed, "picture": name}
+    entry.update({key: plain(value) for key, value in fields(measured).items()})
+    jpeg = operating_points.jpeg_at_bpp(image, measured.bpp)
     entry.update({f"jpeg_{key}": plain(jpeg[key]) for key in ("bpp", "psnr", "ms_ssim")})
     bar.update()
     return entry

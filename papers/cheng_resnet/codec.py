@@ -15,7 +15,7 @@ from common.coding.container import ContainerError
 from common.coding.integer_network import IntegerNetwork, layers_of, scale_indexes
 from common.coding.range_coder import FrequencyTables, channel_indexes
 from common.config import restored
-from common.data.pictures import padded
+from common.data.pictures import mean_of_channels, padded, to_uint8
 from common.training import checkpoints, shipped, weights
 from papers.cheng_resnet import config
 from papers.cheng_resnet.config import Config
@@ -62,8 +62,8 @@ class Codec:
         height, width = (side + -side % STRIDE for side in (header.height, header.width))
         y_hat = self._latent(sections, height, width)
         x_hat = self._synthesise(y_hat[None])[0, : header.height, : header.width]
-        image = np.clip(np.rint(x_hat * 255.0), 0, 255).astype(np.uint8)
-        return image if header.channels == 3 else np.rint(image.mean(axis=-1)).astype(np.uint8)
+        image = to_uint8(x_hat)
+        return image if header.channels == 3 else mean_of_channels(image)
 
     def rate_estimate(self, image: np.ndarray) -> float:
         """Return bits per pixel of a uint8 picture by the model's float likelihoods of the rounded latents."""

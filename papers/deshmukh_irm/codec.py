@@ -15,6 +15,7 @@ from common.coding import container
 from common.coding.container import ContainerError
 from common.coding.range_coder import FrequencyTables
 from common.config import restored
+from common.data.pictures import mean_of_channels, to_uint8
 from common.errors import RelicError
 from common.metrics import check_picture
 from common.tiling import apply_by_strips
@@ -109,7 +110,7 @@ class Codec:
 
     def code(self, image: np.ndarray) -> np.ndarray:
         """Return the code of a uint8 picture: uint8, shaped as `code_shape` says; values beyond 0 to 255 clipped."""
-        return rounded(self.unrounded_code(image))
+        return to_uint8(self.unrounded_code(image))
 
     def unrounded_code(self, image: np.ndarray) -> np.ndarray:
         """Return the code of a uint8 picture before clipping and rounding, float32 in about [0, 1]."""
@@ -127,10 +128,10 @@ class Codec:
         """
         values = code / np.float32(255) if code.dtype == np.uint8 else code
         x_hat = self._by_channels(values, lambda part: self._synthesised(part, srgan))
-        x_hat = rounded(x_hat[: image.shape[0], : image.shape[1]])
+        x_hat = to_uint8(x_hat[: image.shape[0], : image.shape[1]])
         if image.ndim == 3:
             return x_hat
-        return x_hat[..., 0] if x_hat.shape[2] == 1 else np.rint(x_hat.mean(axis=-1)).astype(np.uint8)
+        return x_hat[..., 0] if x_hat.shape[2] == 1 else mean_of_channels(x_hat)
 
     def upsampled(self, code: np.ndarray, srgan: "Codec | None" = None) -> np.ndarray:
         """Return u, float32 (H, W, c), of a code, float32 (h, w, c): bicubic, or by the SRGAN and scaled down."""
@@ -183,11 +184,6 @@ def _planes(code: np.ndarray) -> list[np.ndarray]:
     return [np.ascontiguousarray(code[..., i]) for i in range(code.shape[2])]
 
 
-def rounded(picture: np.ndarray) -> np.ndarray:
-    """Return values in about [0, 1] as the nearest of 0 to 255, uint8."""
-    return np.clip(np.rint(picture * np.float32(255)), 0, 255).astype(np.uint8)
-
-
 def load(preset: str, scale: str | None = None, seed: int | None = None, **coding: int) -> Codec:
     """Return the codec of a preset with its shipped weights, as `common.training.shipped.of_preset` chooses them.
 
@@ -201,7 +197,7 @@ def frequencies(settings: Config, networks: Any, images: np.ndarray) -> dict[str
     """Return the frequencies of the code's values for a weights file, from uint8 images (N, P, P, c)."""
     if isinstance(settings, Compression):
         apply = backend.compiled(lambda x: networks.icm(x, training=False))
-        codes = rounded(apply(images.astype(np.float32) / np.float32(255)))
+        codes = to_uint8(apply(images.astype(np.float32) / np.float32(255)))
     else:
         codes = np.stack([quarter(image) for image in images])
     tables = entropy_coders.tables([codes[..., i] for i in range(codes.shape[-1])])

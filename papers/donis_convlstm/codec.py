@@ -19,7 +19,7 @@ from common.backend import ops
 from common.coding import container
 from common.coding.container import ContainerError
 from common.config import restored
-from common.data.pictures import padded
+from common.data.pictures import mean_of_channels, padded, to_uint8
 from common.errors import RelicError
 from common.training import checkpoints, shipped, weights
 from papers.donis_convlstm import bit_planes, config, model
@@ -111,7 +111,7 @@ class Codec:
         height, width = (side + -side % multiple for side in (header.height, header.width))
         pictures = self.code.pictures(sections, (height // STRIDE, width // STRIDE, self.config.code_channels), last)
         cut = [picture[: header.height, : header.width] for picture in pictures]
-        return cut if header.channels == 3 else [np.rint(p.mean(axis=-1)).astype(np.uint8) for p in cut]
+        return cut if header.channels == 3 else [mean_of_channels(picture) for picture in cut]
 
 
 class IterativeCode:
@@ -138,7 +138,7 @@ class IterativeCode:
         for rows, columns in tiles(*shape[:2]):
             for i, x_hat in enumerate(self._decoded(maps[:, rows, columns]), last - len(maps)):
                 if i >= 0:
-                    pictures[i, pixels(rows), pixels(columns)] = rounded(x_hat)
+                    pictures[i, pixels(rows), pixels(columns)] = _picture(x_hat)
         return pictures
 
     def _encoded(self, tile: np.ndarray, iterations: int) -> np.ndarray:
@@ -226,7 +226,7 @@ class TiledCode:
 
     def decoded(self, codes: np.ndarray) -> np.ndarray:
         """Return the uint8 tiles of codes; raises ContainerError for numbers that no encoder gives."""
-        return np.concatenate([rounded(self._decode(part)) for part in _batches(codes)])
+        return np.concatenate([_picture(self._decode(part)) for part in _batches(codes)])
 
     @cached_property
     def _encode(self) -> Any:
@@ -285,11 +285,12 @@ def joined(squares: np.ndarray, columns: int) -> np.ndarray:
     return rows.reshape(count // columns * size, columns * size, channels)
 
 
-def rounded(x_hat: np.ndarray) -> np.ndarray:
-    """Return values in about [0, 1] as the nearest of 0 to 255, uint8; raises ContainerError for no numbers."""
-    if not np.isfinite(x_hat).all():
-        raise _damaged()
-    return np.rint(np.clip(x_hat, 0.0, 1.0) * 255.0).astype(np.uint8)
+def _picture(x_hat: np.ndarray) -> np.ndarray:
+    """Return x_hat as uint8; raises ContainerError for NaN and infinities, which a damaged code leads to."""
+    try:
+        return to_uint8(x_hat)
+    except RelicError as error:
+        raise _damaged() from error
 
 
 def _batches(x: np.ndarray) -> list[np.ndarray]:

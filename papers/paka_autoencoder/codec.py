@@ -15,7 +15,7 @@ from common.coding import container, entropy, range_coder
 from common.coding.container import ContainerError
 from common.coding.range_coder import FrequencyTables, channel_indexes
 from common.config import restored
-from common.data.pictures import padded
+from common.data.pictures import padded, to_uint8
 from common.errors import RelicError
 from common.tiling import apply_by_strips
 from common.training import checkpoints, shipped, weights
@@ -134,9 +134,7 @@ class Codec:
         size = self._strip_size(y_hat.shape[1] * stride)
         x_hat = apply_by_strips(self._synthesis, y_hat, (1, stride), size, HALO)
         x_hat = x_hat[:height, :width]
-        if channels == 3:
-            return ycbcr_to_rgb(x_hat)
-        return np.clip(np.rint(x_hat[..., 0] * 255.0), 0, 255).astype(np.uint8)
+        return ycbcr_to_rgb(x_hat) if channels == 3 else to_uint8(x_hat[..., 0])
 
 
 def load(preset: str, scale: str | None = None, seed: int | None = None, **coding: int) -> Codec:

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from common import data
+from common.data.pictures import to_uint8
 from papers.paka_autoencoder.config import AUTOENCODER, TEST_PICTURES
 
 # BT.601 with full range, as in JPEG (JFIF 1.02): rows give Y, Cb - 128 and Cr - 128 of R, G, B in 0..255.
@@ -21,8 +22,7 @@ def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
 
 def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
     """Return RGB, uint8 (..., 3), rounded and clipped, of YCbCr divided by 255."""
-    rgb = (ycbcr.astype(np.float64) * 255.0 - CENTRE) @ _TO_RGB.T
-    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    return to_uint8((ycbcr.astype(np.float64) * 255.0 - CENTRE) @ _TO_RGB.T, 1.0)
 
 
 def resized(image: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from common import backend
 from common.coding import container
 from common.coding.container import ContainerError
 from common.config import restored
+from common.data.pictures import to_uint8
 from common.errors import RelicError
 from common.metrics import check_picture
 from common.tiling import apply_by_strips
@@ -22,7 +23,6 @@ from common.training import checkpoints, shipped, weights
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.config import Config
 from papers.zhao_mixedres.learning import Networks
-from papers.zhao_mixedres.patches import rounded
 from papers.zhao_mixedres.standard_codec import standard_codec
 
 STRIP_PIXELS = 2**19  # a picture goes through a network in strips of about so many pixels, for memory's sake
@@ -100,7 +100,7 @@ class Codec:
         taken, given = (HALO * stride for stride in strides)
         values = np.pad(picture, taken, mode="edge")[..., None] / np.float32(255)
         size = STRIP_PIXELS // (values.shape[1] * strides[1] ** 2 * strides[0])
-        return rounded(apply_by_strips(network, values, strides, size, HALO)[given:-given, given:-given, 0])
+        return to_uint8(apply_by_strips(network, values, strides, size, HALO)[given:-given, given:-given, 0])
 
     def _chroma_sides(self, height: int, width: int) -> tuple[int, int]:
         divisor = 2 * self.config.stride

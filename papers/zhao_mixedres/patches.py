@@ -41,8 +41,3 @@ def turned(patch: np.ndarray, which: int) -> np.ndarray:
     """Return a square patch in one of its eight orientations: turned by which quarters, mirrored from the fourth on."""
     quarter = np.rot90(patch, which % 4)
     return quarter[:, ::-1] if which // 4 % 2 else quarter
-
-
-def rounded(picture: np.ndarray) -> np.ndarray:
-    """Return values in about [0, 1] as the nearest of 0 to 255, uint8."""
-    return np.clip(np.rint(picture * 255.0), 0, 255).astype(np.uint8)

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from common import backend, metrics
+from common.data.pictures import to_uint8
 from common.training import loop, presets, runs
 from common.training.phases import fit_parts
 from common.training.ship import ship
 from papers.zhao_mixedres import config as config_module
 from papers.zhao_mixedres.config import Config
 from papers.zhao_mixedres.learning import FDNN, PPNN, VCNN, Networks, SubProblem
-from papers.zhao_mixedres.patches import Patches, rounded
+from papers.zhao_mixedres.patches import Patches
 from papers.zhao_mixedres.standard_codec import coded, standard_codec
 
 BATCH = 64  # patches that a network is applied to at once
@@ -105,7 +106,7 @@ def pairs(config: Config, networks: Networks, x: np.ndarray, network: str) -> tu
     """
     if network == FDNN:
         return x, x
-    y = rounded(apply(networks.fdnn, x))
+    y = to_uint8(apply(networks.fdnn, x))
     z = coded(standard_codec(config), y)
     if network == PPNN:
         return z, x
@@ -125,8 +126,8 @@ def report(config: Config, networks: Networks, pictures: list[np.ndarray]) -> di
     rates, levels = [], []
     for picture in pictures:
         x = picture[: len(picture) // stride * stride, : picture.shape[1] // stride * stride]
-        file = codec.compress(rounded(apply(networks.fdnn, x[None]))[0])
-        x_hat = rounded(apply(networks.ppnn, codec.decompress(file)[None]))[0]
+        file = codec.compress(to_uint8(apply(networks.fdnn, x[None]))[0])
+        x_hat = to_uint8(apply(networks.ppnn, codec.decompress(file)[None]))[0]
         rates.append(metrics.bits_per_pixel(len(file), *x.shape))
         levels.append(metrics.psnr(x, x_hat))
     return {"psnr": round(float(np.mean(levels)), 4), "bpp": round(float(np.mean(rates)), 6)}

@@ -4,14 +4,13 @@ import dataclasses
 import os
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from common import backend, convolutions
+from common import convolutions
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
-from common.timing import Work, seconds
+from common.timing import Stopwatch, Work, seconds
 from common.training import loop, presets
 from papers.cheng_resnet import config
 from papers.cheng_resnet.config import Config, at_scale
@@ -79,26 +78,13 @@ def chunk_shares(settings: Config, chunks: int, steps: int = 20) -> np.ndarray:
         x = np.full((settings.batch_size, size, size, 3), step % 256, np.uint8)
         return {"x": x, "step": np.full(settings.batch_size, step, np.int32)}
 
-    watch = _stopwatch()
+    watch = Stopwatch()
     shares = []
     for chunk in range(chunks + 1):
         started = time.perf_counter()
         loop.fit_chunk(model, batch, chunk * steps, (chunk + 1) * steps, [watch])
         shares.append((time.perf_counter() - started) / watch.seconds)
     return np.array(shares[1:])
-
-
-def _stopwatch() -> Any:
-    """Return a callback whose `seconds` are from the beginning of a chunk's first step to the end of its last one."""
-
-    class Stopwatch(backend.keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None):
-            self.first = time.perf_counter() if batch == 0 else self.first
-
-        def on_train_batch_end(self, batch, logs=None):
-            self.seconds = time.perf_counter() - self.first
-
-    return Stopwatch()
 
 
 def medians(times: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -9,6 +9,7 @@ import numpy as np
 from common import evaluate, metrics
 from common.classical import codecs
 from common.config import find_preset
+from common.data.pictures import to_uint8
 from common.tables import figures, intervals, networks, published
 from common.tables import measure as measure_module
 from common.tables import test_pictures as table_pictures
@@ -21,7 +22,7 @@ from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.reproduction import claims_learning, tables
-from papers.deshmukh_irm.reproduction.references import printed
+from papers.deshmukh_irm.reproduction.references import printed, quality
 from papers.deshmukh_irm.reproduction.test_pictures import PLAIN, bicubic, scaled
 
 # Presets that are compared, and what a figure has room for.
@@ -136,36 +137,36 @@ def measure(
             codec = codec_module.load(preset, scale, seed).with_settings(srgan=srgan)
             channels = codec.config.channels
             for name, image in pictures:
-                measured = of_picture(codec, scaled(image, channels))
+                measured = of_picture(codec, scaled(image, channels), name)
                 entries.append({"row": preset, "seed": seed, "picture": name, **measured})
             bar.update()
     return [rounded(entry) for entry in entries]
 
 
-def of_picture(codec: Codec, x: np.ndarray) -> dict[str, float]:
+def of_picture(codec: Codec, x: np.ndarray, name: str) -> dict[str, float]:
     """Return the FIELDS of a codec on a uint8 picture, and its PSNR with the code saved in other formats."""
+    whole, x_hat = evaluate.round_trip(codec.with_settings(), x, name, ("ssim",))
     code = codec.code(x)
-    values = code / np.float32(255)
-    x_hat = codec.restored(code, x)
-    added = codec_module.rounded(codec.upsampled(values)).reshape(x.shape).astype(np.float64) - x_hat
-    measured = {**_quality(x, x_hat), **of_code(code), "residual": float(np.abs(added).mean())}
+    u = to_uint8(codec.upsampled(code / np.float32(255))).reshape(x.shape)
+    added = float(np.abs(u.astype(np.float64) - x_hat).mean())
+    measured = {**_quality(whole), **of_code(code), "residual": added}
     if codec.srgan and codec.config.architecture == "proposed":
-        measured["srgan_psnr"] = metrics.psnr(x, codec.restored(code, x, codec.srgan))
+        measured["srgan_psnr"] = evaluate.measure(codec, x, name, ()).psnr
     picture = code if code.shape[2] == 3 else code[..., 0]
-    for name, saved in PICTURE_FORMATS.items():
+    for title, saved in PICTURE_FORMATS.items():
         again = saved.decompress(saved.compress(picture)).reshape(code.shape)
-        measured[name] = metrics.psnr(x, codec.restored(again, x))
+        measured[title] = metrics.psnr(x, codec.restored(again, x))
     return measured
 
 
 def of_plain(x: np.ndarray) -> dict[str, float]:
     """Return the FIELDS of plain bicubic on a grey uint8 picture."""
     small, x_hat = bicubic(x)
-    return {**_quality(x, x_hat), **of_code(small[..., None])}
+    return {**_quality(quality(x, x_hat)), **of_code(small[..., None])}
 
 
-def _quality(x: np.ndarray, x_hat: np.ndarray) -> dict[str, float]:
-    return {"psnr": metrics.psnr(x, x_hat), "ssim": metrics.ssim(x, x_hat)}
+def _quality(measured: Any) -> dict[str, float]:
+    return {"psnr": measured.psnr, "ssim": measured.ssim}
 
 
 def of_code(code: np.ndarray) -> dict[str, float]:

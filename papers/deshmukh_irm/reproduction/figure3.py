@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import data, metrics
+from common import data, evaluate
 from common.classical import codecs, operating_points
 from common.data import pictures
 from common.errors import RelicError
@@ -97,20 +97,20 @@ def measured(codec: Codec, file: File, decode: bool) -> dict[str, Any]:
     decode: whether it is decoded as well, for its PSNR and the bytes of a JPEG file as good as that.
     """
     x = file.image
-    coded = codec.compress(x)
+    whole = evaluate.measure(codec, x, file.name, ()) if decode else None
+    after = whole.num_bytes if whole else len(codec.compress(x))
     small = bicubic(x, codec.config.stride)[0]
     planes = [small] if small.ndim == 2 else [small[..., i] for i in range(small.shape[2])]
     entry: dict[str, Any] = {"row": ROW, "seed": 0, "picture": file.name}
-    entry.update(before_bytes=file.size, after_bytes=len(coded), raw_bytes=x.size)
+    entry.update(before_bytes=file.size, after_bytes=after, raw_bytes=x.size)
     entry["range_coder_bytes"] = len(codec.with_settings(RANGE_CODER).compress(x))
     # Each channel by itself, as the codec does it.
     entry["plain_bytes"] = sum(len(huffman.encode(plane)) for plane in planes)
-    return {**entry, **(_as_good(x, codec.decompress(coded)) if decode else {})}
+    return {**entry, **(_as_good(x, whole.psnr) if whole else {})}
 
 
-def _as_good(x: np.ndarray, x_hat: np.ndarray) -> dict[str, Any]:
-    """Return the PSNR of a decoded picture, and quality and bytes of JPEG at that PSNR, unless it cannot reach it."""
-    psnr = metrics.psnr(x, x_hat)
+def _as_good(x: np.ndarray, psnr: float) -> dict[str, Any]:
+    """Return a PSNR in dB, and quality and bytes of JPEG at that PSNR of a picture, unless it cannot reach it."""
     try:
         setting, jpeg = operating_points.setting_for_psnr(codecs.family("JPEG"), x, psnr)
     except RelicError:

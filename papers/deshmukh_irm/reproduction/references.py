@@ -14,6 +14,7 @@ import numpy as np
 from common import data, metrics
 from common.classical import codecs, operating_points
 from common.data.fetch import KODAK
+from common.data.pictures import to_uint8
 from common.errors import RelicError
 from common.tables import published
 from common.tables import test_pictures as table_pictures
@@ -151,7 +152,7 @@ def _interpolated(x: np.ndarray, side: int) -> np.ndarray:
 
 def _noisy(x: np.ndarray, sigma: float) -> np.ndarray:
     noise = np.random.default_rng(0).normal(size=x.shape)
-    return np.clip(np.rint(x + sigma * noise), 0, 255).astype(np.uint8)
+    return to_uint8(x + sigma * noise, 1.0)
 
 
 def _by_jpeg(x: np.ndarray, quality: int) -> np.ndarray:

@@ -8,17 +8,18 @@ import numpy as np
 from common import evaluate, metrics
 from common.classical import operating_points
 from common.config import preset_of
+from common.data.pictures import to_uint8
 from common.errors import RelicError
 from common.tables import figures, measure, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.numbers import DIGITS, mean, rounded
 from common.training import shipped
-from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.config import Compression
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
+from papers.deshmukh_irm.reproduction.references import quality
 from papers.deshmukh_irm.reproduction.test_pictures import (
     AVERAGE,
     GREY,
@@ -63,28 +64,29 @@ def measured(codec: Codec, x: np.ndarray, name: str) -> dict[str, Any]:
 
     Fields in bytes, in dB and from 0 to 1, rounded; `<way>_psnr` and `<way>_ssim` of the ways to up-sample.
     """
-    whole = evaluate.measure(codec.with_settings(), x, name)
+    whole = evaluate.measure(codec.with_settings(), x, name, ("ssim", "ms_ssim"))
     code = codec.code(x)
     small, plain = bicubic(x, codec.config.stride)
     entry: dict[str, Any] = {"picture": name, "bpp": whole.bpp, "ms_ssim": whole.ms_ssim, "bytes": whole.num_bytes}
     entry.update({"range_coder_bytes": len(codec.with_settings(RANGE_CODER).compress(x))})
     entry.update({"code_bytes": code.size, "plain_bytes": len(huffman.encode(small.ravel()))})
-    entry.update(_qualities("plain", x, plain))
-    entry.update(_qualities("bicubic", x, codec.restored(code, x)))
+    entry.update(_named("plain", quality(x, plain)))
+    entry.update(_named("bicubic", whole))
     u = codec.upsampled(code / np.float32(255))
-    entry["without_irm_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
-    entry.update(_qualities("unrounded", x, codec.restored(codec.unrounded_code(x), x)))
+    entry["without_irm_psnr"] = metrics.psnr(x, to_uint8(u).reshape(x.shape))
+    entry.update(_named("unrounded", quality(x, codec.restored(codec.unrounded_code(x), x))))
     if codec.srgan:
-        entry.update(_qualities("srgan", x, codec.restored(code, x, codec.srgan)))
+        entry.update(_named("srgan", evaluate.measure(codec, x, name, ("ssim",))))
         u = codec.upsampled(code / np.float32(255), codec.srgan)
-        entry["srgan_alone_psnr"] = metrics.psnr(x, codec_module.rounded(u).reshape(x.shape))
+        entry["srgan_alone_psnr"] = metrics.psnr(x, to_uint8(u).reshape(x.shape))
     jpeg = operating_points.jpeg_at_bpp(x, whole.bpp)
     entry.update({f"jpeg_{key}": jpeg[key] for key in ("bpp", "psnr", "ms_ssim")})
     return rounded(entry)
 
 
-def _qualities(name: str, x: np.ndarray, x_hat: np.ndarray) -> dict[str, float]:
-    return {f"{name}_psnr": metrics.psnr(x, x_hat), f"{name}_ssim": metrics.ssim(x, x_hat)}
+def _named(way: str, measured: Any) -> dict[str, float]:
+    """Return PSNR and SSIM of a measurement or a `Quality` by the names that they have in an entry."""
+    return {f"{way}_psnr": measured.psnr, f"{way}_ssim": measured.ssim}
 
 
 def reproduce(options: Options, preset: Compression, others: Mapping[str, Compression] | None = None) -> Reproduction:
@@ -114,9 +116,9 @@ def _beside(found: Reproduction, name: str, preset: Compression, options: Option
     if codec is None:
         found.notes.append(f"{name}: {networks.how_to_train(preset, options.scale)}")
         return
-    qualities = {row: _qualities(name, x, codec.restored(codec.code(x), x)) for row, x in pictures.x.items()}
-    for column, field in ((PSNR, f"{name}_psnr"), (SSIM, f"{name}_ssim")):
-        of = {row: round(values[field], DIGITS) for row, values in qualities.items()}
+    rows = {row: evaluate.measure(codec, x, pictures.names[row], ("ssim",)) for row, x in pictures.x.items()}
+    for column, field in ((PSNR, "psnr"), (SSIM, "ssim")):
+        of = {row: round(getattr(whole, field), DIGITS) for row, whole in rows.items()}
         found.further[f"{name}, {column}"] = {**of, AVERAGE: _mean(of, options)}
     found.provenance["networks"][preset_of(preset)[1]] = about
 
@@ -218,16 +220,22 @@ def gallery(options: Options, preset: Compression) -> Reproduction:
         return found
     rows = []
     for row, x in pictures.x.items():
-        code = codec.code(x)
-        shown = {"reconstructed": codec.restored(code, x), PLAIN: bicubic(x, codec.config.stride)[1]}
+        code, plain = codec.code(x), bicubic(x, codec.config.stride)[1]
+        whole, x_hat = evaluate.round_trip(codec.with_settings(), x, row, ("ssim",))
+        found.values[row] = {"Reconstructed": round(whole.psnr, DIGITS)}
+        its_code = ("its code", code if code.shape[2] == 3 else code[..., 0])
+        cells: list[figures.Cell] = [(f"{row}, original", x), its_code]
+        cells += [(_caption("reconstructed", whole), x_hat), (_caption(PLAIN, quality(x, plain)), plain)]
         if codec.srgan:
-            shown[f"with {SRGAN}"] = codec.restored(code, x, codec.srgan)
-        found.values[row] = {"Reconstructed": round(metrics.psnr(x, shown["reconstructed"]), DIGITS)}
-        cells = [(f"{row}, original", x), ("its code", code if code.shape[2] == 3 else code[..., 0])]
-        captions = {n: [n, f"{metrics.psnr(x, y):.2f} dB, SSIM {metrics.ssim(x, y):.3f}"] for n, y in shown.items()}
-        rows.append([*cells, *((captions[name], y) for name, y in shown.items())])
+            whole, x_hat = evaluate.round_trip(codec, x, row, ("ssim",))
+            cells.append((_caption(f"with {SRGAN}", whole), x_hat))
+        rows.append(cells)
     name = preset_of(preset)[1].replace("_", " ")
     title = f"Preset {name}, pictures of 200x200, scale {options.scale}"
     found.figures = {"": figures.picture_grid(rows, title)}
     found.notes += notes(codec)
     return found
+
+
+def _caption(name: str, measured: Any) -> list[str]:
+    return [name, f"{measured.psnr:.2f} dB, SSIM {measured.ssim:.3f}"]

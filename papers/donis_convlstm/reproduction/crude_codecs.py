@@ -11,6 +11,7 @@ import numpy as np
 from common import backend, metrics
 from common.classical import codecs
 from common.classical.codecs import Jpeg
+from common.data.pictures import to_uint8
 from papers.donis_convlstm import losses
 from papers.donis_convlstm.reproduction import figures6and7
 
@@ -34,7 +35,7 @@ def all_of(x: np.ndarray) -> dict[str, Crude]:
     pixels = x.shape[1] * x.shape[2]
     found = {
         "mid-grey": Crude(NOTHING, np.full_like(x, 128), 0.0),
-        "mean of all pictures": Crude(NOTHING, np.broadcast_to(_rounded(x.mean(axis=0)), x.shape), 0.0),
+        "mean of all pictures": Crude(NOTHING, np.broadcast_to(to_uint8(x.mean(axis=0), 1.0), x.shape), 0.0),
         "another picture": Crude(NOTHING, np.roll(x, 1, axis=0), 0.0),
         "mean colour of each": Crude(THUMBNAILS, thumbnails(x, 1, cv2.INTER_NEAREST), BITS / pixels),
     }
@@ -57,7 +58,7 @@ def thumbnails(x: np.ndarray, side: int, interpolation: int) -> np.ndarray:
 
 def grey(x: np.ndarray) -> np.ndarray:
     """Return pictures with their BT.601 luma in all three channels."""
-    return _rounded(np.repeat((x @ np.array([0.299, 0.587, 0.114]))[..., None], 3, axis=3))
+    return to_uint8(np.repeat((x @ np.array([0.299, 0.587, 0.114]))[..., None], 3, axis=3), 1.0)
 
 
 def jpeg(x: np.ndarray, quality: int) -> Crude:
@@ -72,10 +73,6 @@ def coefficients(file: bytes) -> int:
     """Return the bytes of a JPEG file behind the header of its scan, without the marker that ends it."""
     scan = file.index(b"\xff\xda") + 2  # OpenCV writes one scan; tables before it never hold this marker
     return len(file) - scan - int.from_bytes(file[scan : scan + 2], "big") - END_OF_JPEG
-
-
-def _rounded(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from common import metrics
+from common import evaluate, metrics
 from common.classical import codecs
+from common.data.pictures import to_uint8
 from papers.paka_autoencoder.config import NUM_TEST, TEST_PICTURES
 from papers.paka_autoencoder.reproduction import audit_mistakes, published_codecs
 
@@ -25,9 +26,10 @@ Pictures = Sequence[np.ndarray]
 
 @dataclass(frozen=True)
 class Coded:
-    """Pictures after a codec: decoded, uint8, and their mean rate in bits per pixel."""
+    """Pictures after a codec: decoded, uint8; their PSNR in dB, float64 (N,), and mean rate in bits per pixel."""
 
     pictures: list
+    psnr: np.ndarray
     bpp: float
 
 
@@ -63,9 +65,7 @@ def compute(named: Mapping[str, np.ndarray]) -> Signs:
         pairs_apart=differences(pictures, jpeg, middle)[1],
         mistakes={name: mistaken(name, pictures, jpeg, middle) for name in audit_mistakes.MISTAKES},
         differences={
-            f"{described('JPEG2000', a, pictures)}, {described(stands_for_bpg.name, b, pictures)}": differences(
-                pictures, a, b
-            )
+            f"{described('JPEG2000', a)}, {described(stands_for_bpg.name, b)}": differences(pictures, a, b)
             for a, b in zip(jpeg2000, bpg, strict=True)
         },
         means={
@@ -76,10 +76,9 @@ def compute(named: Mapping[str, np.ndarray]) -> Signs:
     )
 
 
-def described(name: str, coded: Coded, pictures: Pictures) -> str:
+def described(name: str, coded: Coded) -> str:
     """Return a codec's name with its mean rate and PSNR."""
-    level = np.mean([metrics.psnr(x, y) for x, y in zip(pictures, coded.pictures, strict=True)])
-    return f"{name} ({coded.bpp:.2f} bpp, {level:.1f} dB)"
+    return f"{name} ({coded.bpp:.2f} bpp, {np.mean(coded.psnr):.1f} dB)"
 
 
 def mistaken(name: str, pictures: Pictures, one: Coded, other: Coded) -> tuple[np.ndarray, np.ndarray]:
@@ -90,19 +89,14 @@ def mistaken(name: str, pictures: Pictures, one: Coded, other: Coded) -> tuple[n
 
 def floors(pictures: Pictures) -> dict[str, np.ndarray]:
     """Return the PSNR (N,) that every codec here has at its coarsest setting, and that of a flat mean colour."""
-    found = {}
-    for family in codecs.available():
-        coded = code(family.make(family.settings[0]), pictures)
-        found[f"{family.name}, coarsest"] = np.array(
-            [metrics.psnr(x, y) for x, y in zip(pictures, coded.pictures, strict=True)]
-        )
+    families = codecs.available()
+    found = {f"{one.name}, coarsest": code(one.make(one.settings[0]), pictures).psnr for one in families}
     return {**found, FLAT: np.array([metrics.psnr(x, flat(x)) for x in pictures])}
 
 
 def flat(picture: np.ndarray) -> np.ndarray:
     """Return a uint8 picture of one colour, the mean of another."""
-    mean = np.rint(picture.mean(axis=(0, 1))).astype(np.uint8)
-    return np.broadcast_to(mean, picture.shape)
+    return np.broadcast_to(to_uint8(picture.mean(axis=(0, 1)), 1.0), picture.shape)
 
 
 def differences(pictures: Pictures, one: Coded, other: Coded) -> tuple[np.ndarray, np.ndarray]:
@@ -135,9 +129,9 @@ def random_sevens(levels: np.ndarray) -> dict[str, np.ndarray]:
 
 def code(codec: Any, pictures: Pictures) -> Coded:
     """Code uint8 pictures to bytes and back."""
-    files = [codec.compress(picture) for picture in pictures]
-    rates = [metrics.bits_per_pixel(len(f), *picture.shape[:2]) for f, picture in zip(files, pictures, strict=True)]
-    return Coded([codec.decompress(file) for file in files], float(np.mean(rates)))
+    coded = [evaluate.round_trip(codec, picture, f"picture {i}", ()) for i, picture in enumerate(pictures, 1)]
+    psnr, rates = ([getattr(measured, name) for measured, _ in coded] for name in ("psnr", "bpp"))
+    return Coded([decoded for _, decoded in coded], np.array(psnr), float(np.mean(rates)))
 
 
 def psnr_between(originals: Pictures, others: Pictures) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from common import metrics
+from common.data.pictures import to_uint8
 from papers.paka_autoencoder.pictures import resized, rgb_to_ycbcr
 
 
@@ -16,7 +17,7 @@ def _level(x: np.ndarray, y: np.ndarray, largest: float = 255.0) -> float:
 
 def _ycbcr(picture: np.ndarray) -> np.ndarray:
     """Return a uint8 picture's Y, Cb, Cr, uint8, as if they were red, green and blue."""
-    return np.clip(np.rint(rgb_to_ycbcr(picture) * 255.0), 0, 255).astype(np.uint8)
+    return to_uint8(rgb_to_ycbcr(picture))
 
 
 def _wrapped(x: np.ndarray, y: np.ndarray) -> float:

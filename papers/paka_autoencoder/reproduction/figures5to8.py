@@ -91,7 +91,7 @@ def figure7(options: Options) -> Reproduction:
         return found
     rows = []
     for row, (name, picture) in zip(options.rows, pictures, strict=False):
-        eight = evaluate.measure(codec.with_settings(bits=BITS.default), picture, PROPOSED)
+        eight = evaluate.measure(codec.with_settings(bits=BITS.default), picture, PROPOSED, ())
         found.values[row] = {PROPOSED: round(eight.psnr, DIGITS)}
         cells: list[figures.Cell] = [(f"{name}, original", _centre(picture))]
         for bits in (BITS.default, FEW_BITS):
@@ -115,10 +115,8 @@ def figure7(options: Options) -> Reproduction:
 
 def _cell(name: str, codec: Any, picture: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Return caption and middle of what a codec makes of a uint8 picture."""
-    data = codec.compress(picture)
-    decoded = codec.decompress(data)
-    bpp = metrics.bits_per_pixel(len(data), *picture.shape[:2])
-    return [name, f"{bpp:.2f} bpp, {metrics.psnr(picture, decoded):.2f} dB"], _centre(decoded)
+    measured, decoded = evaluate.round_trip(codec, picture, name, ())
+    return [name, f"{measured.bpp:.2f} bpp, {measured.psnr:.2f} dB"], _centre(decoded)
 
 
 def _centre(picture: np.ndarray) -> np.ndarray:

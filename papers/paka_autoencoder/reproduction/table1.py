@@ -11,7 +11,7 @@ from common import data, evaluate, metrics
 from common.classical import codecs, operating_points
 from common.config import Setting
 from common.errors import RelicError
-from common.tables import figures, networks, published
+from common.tables import figures, measure, networks, published
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import EXACT_SCALE, Reproduction, claim
@@ -101,8 +101,7 @@ def obstacles(scale: str, test_set: str) -> dict[str, str]:
 
 def proposed(codec: Any, picture: np.ndarray) -> dict[str, Any]:
     """Return what the network gives back of a uint8 picture without coding, as the paper measures, and in 8 bits."""
-    measured = dataclasses.asdict(evaluate.measure(codec.with_settings(bits=BITS.default), picture, PROPOSED))
-    entry = {key: value for key, value in measured.items() if key != "name"}
+    entry = measure.fields(evaluate.measure(codec.with_settings(bits=BITS.default), picture, PROPOSED))
     given = codec.reconstruct(picture)
     entry["psnr_uncoded"] = metrics.psnr(picture, given)
     error = np.mean(np.square(rgb_to_ycbcr(picture) - rgb_to_ycbcr(given)), dtype=np.float64)
@@ -116,8 +115,8 @@ def lowest(picture: np.ndarray) -> dict[str, float]:
     found = {}
     for column in CODECS:
         family = family_of(column)
-        coded = code(family.make(family.settings[0]), [picture])
-        found[f"{column}_lowest"] = round(metrics.psnr(picture, coded.pictures[0]), DIGITS)
+        coarsest = evaluate.measure(family.make(family.settings[0]), picture, family.name, ())
+        found[f"{column}_lowest"] = round(coarsest.psnr, DIGITS)
     return found
 
 
@@ -221,7 +220,4 @@ def drawn(lines: Sequence[Line], count: int) -> Any:
 def mean_curve(label: str, steps: Sequence[Any], pictures: Sequence[np.ndarray]) -> Line:
     """Return the mean PSNR over the mean rate of some codecs on uint8 pictures."""
     coded = [code(step, pictures) for step in steps]
-    levels = [
-        float(np.mean([metrics.psnr(x, y) for x, y in zip(pictures, one.pictures, strict=True)])) for one in coded
-    ]
-    return Line(label, [one.bpp for one in coded], levels)
+    return Line(label, [one.bpp for one in coded], [float(np.mean(one.psnr)) for one in coded])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from common import metrics
+from common import evaluate
 from common.classical import codecs
 from common.errors import RelicError
 from common.tables.numbers import DIGITS
@@ -35,7 +35,7 @@ class Curve:
 
     def __init__(self, make: Callable[[int], Any], settings: Iterable[int], image: np.ndarray) -> None:
         self.make, self.image = make, image
-        self.rates = {s: metrics.bits_per_pixel(len(make(s).compress(image)), *image.shape) for s in settings}
+        self.rates = {s: evaluate.rate(make(s), image) for s in settings}
         self._points: dict[int, Point] = {}
 
     def point(self, setting: int) -> Point:

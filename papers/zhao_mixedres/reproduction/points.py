@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from common import evaluate, metrics
+from common import evaluate
 from common.classical import codecs
+from common.errors import RelicError
 from common.evaluate import Codec
+from common.metrics import SSIM_SMALLEST
 from papers.zhao_mixedres.reproduction.comparators import QUALITIES
 
 Y_LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
@@ -35,13 +37,15 @@ class Point:
 
 
 def measure(codec: Codec, image: np.ndarray, setting: int) -> Point:
-    """Return the point of a codec for a uint8 picture HxW, sides from 11: to bytes and back. `setting` names it."""
-    data = codec.compress(image)
-    decoded = codec.decompress(data)
-    bpp, payload_bpp = (
-        metrics.bits_per_pixel(size, *image.shape[:2]) for size in (len(data), evaluate.payload_size(data))
-    )
-    return Point(setting, bpp, payload_bpp, metrics.psnr(image, decoded), metrics.ssim(image, decoded))
+    """Return the point of a codec for a uint8 picture HxW, to bytes and back. `setting` names it.
+
+    Raises RelicError for a side below 11 pixels, which has no SSIM.
+    """
+    measured = evaluate.measure(codec, image, f"setting {setting}", ("ssim",))
+    if measured.ssim is None:
+        size = f"{measured.height}x{measured.width}"
+        raise RelicError(f"SSIM needs sides of at least {SSIM_SMALLEST} pixels, not {size}: use larger pictures")
+    return Point(setting, measured.bpp, measured.payload_bpp, measured.psnr, measured.ssim)
 
 
 def jpeg(image: np.ndarray, qualities: Sequence[int] = JPEG_QUALITIES) -> list[Point]:
