@@ -19,14 +19,14 @@ def seconds(works: Mapping[str, Work], rounds: int) -> dict[str, np.ndarray]:
     """
     for work in works.values():
         work()
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     with paused_trainings():
         for _ in range(rounds):
             for name, work in works.items():
                 started = time.perf_counter(), time.process_time()
                 work()
-                found[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
-    return {name: np.array(values) for name, values in found.items()}
+                times[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
+    return {name: np.array(values) for name, values in times.items()}
 
 
 class Stopwatch(keras.callbacks.Callback):

@@ -88,10 +88,10 @@ def setting_for_psnr(family: Family, image: np.ndarray, psnr: float) -> tuple[in
     def reaches(setting: int) -> bool:
         return measure(family.make(setting), image, f"{family.name} {setting}", ()).psnr >= psnr
 
-    found = _first(family.settings, reaches)
-    if found is None:
+    setting = _first(family.settings, reaches)
+    if setting is None:
         raise RelicError(f"{family.name} reaches {psnr:g} dB at none of its settings: ask for less")
-    return found, measure(family.make(found), image, f"{family.name} {found}")
+    return setting, measure(family.make(setting), image, f"{family.name} {setting}")
 
 
 def setting_for_bpp(family: Family, image: np.ndarray, bpp: float) -> tuple[int, Measurement]:
@@ -101,10 +101,10 @@ def setting_for_bpp(family: Family, image: np.ndarray, bpp: float) -> tuple[int,
     file is larger.
     """
     bpp_of = _rates(family, image)
-    found = _first(family.settings[::-1], lambda setting: bpp_of(setting) <= bpp)
-    if found is None:
+    setting = _first(family.settings[::-1], lambda setting: bpp_of(setting) <= bpp)
+    if setting is None:
         raise RelicError(f"{family.name} codes no file as small as {bpp:g} bpp: ask for more")
-    return found, measure(family.make(found), image, f"{family.name} {found}")
+    return setting, measure(family.make(setting), image, f"{family.name} {setting}")
 
 
 def _rates(family: Family, image: np.ndarray) -> Callable[[int], float]:

@@ -15,16 +15,16 @@ from common.tables.test_pictures import pictures_of
 def rate_distortion(options: Options) -> Reproduction:
     """Measure every row that has weights on the table's test pictures; of others say how to train them."""
     pictures, test_set, note = pictures_of(options, published.load(options.table))
-    found = Reproduction(notes=[note] if note else [])
+    reproduction = Reproduction(notes=[note] if note else [])
     known = networks.networks_of(options.rows, options.scale, options.seeds)
-    found.missing = known.missing
+    reproduction.missing = known.missing
     with progress(sum(map(len, known.seeds.values())) * len(pictures)) as bar:
         for row, seed in ((row, seed) for row, seeds in known.seeds.items() for seed in seeds):
             codec = networks.codec_of(options.rows[row], options.scale, seed)
             bar.set_description(f"{row}, seed {seed}")
-            found.pictures += [_measurement(codec, row, seed, picture, bar) for picture in pictures]
-    found.provenance = {"test_set": test_set, "networks": known.made_by}
-    return found
+            reproduction.pictures += [_measurement(codec, row, seed, picture, bar) for picture in pictures]
+    reproduction.provenance = {"test_set": test_set, "networks": known.made_by}
+    return reproduction
 
 
 def progress(total: int, unit: str = "picture") -> Any:

@@ -58,8 +58,8 @@ def training_flops(config: Config, scale: str) -> float:
     shortened = at_scale(config, scale)
     size, steps = shortened.patch_size, shortened.steps
     if isinstance(shortened, SuperResolution):
-        one, steps = of_generator(shortened, size // FACTOR, size // FACTOR), steps + shortened.adversarial_steps
+        macs, steps = of_generator(shortened, size // FACTOR, size // FACTOR), steps + shortened.adversarial_steps
     else:
         assert isinstance(shortened, Compression)
-        one, steps = sum(of_compression(shortened, size, size).values()), steps + shortened.settled_steps
-    return 6.0 * one * steps * shortened.batch_size
+        macs, steps = sum(of_compression(shortened, size, size).values()), steps + shortened.settled_steps
+    return 6.0 * macs * steps * shortened.batch_size

@@ -268,11 +268,11 @@ def _read_codes(source: Any, target: Any, weight: Any, content: Any, place: Any)
     """
     unseen, end, num_bits = 256, 0, len(source) - _TAIL
     for index in range(len(target)):
-        found = content[ROOT]
-        while found < LEAF:
-            found = content[2 * found + source[end]]
+        node = content[ROOT]
+        while node < LEAF:
+            node = content[2 * node + source[end]]
             end += 1
-        if found == ZERO_LEAF:
+        if node == ZERO_LEAF:
             bits, rest = _rank_code(unseen)
             rank = 0
             for _ in range(bits):
@@ -283,11 +283,11 @@ def _read_codes(source: Any, target: Any, weight: Any, content: Any, place: Any)
                 end += 1
             else:
                 rank += rest
-            found = LEAF + _byte_of_rank(rank, place)
-            _add_leaf(found - LEAF, unseen, content, place)
+            node = LEAF + _byte_of_rank(rank, place)
+            _add_leaf(node - LEAF, unseen, content, place)
             unseen -= 1
         if end > num_bits:
             return -1
-        target[index] = found - LEAF
-        _count(place[found], weight, content, place)
+        target[index] = node - LEAF
+        _count(place[node], weight, content, place)
     return end

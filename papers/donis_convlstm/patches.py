@@ -36,8 +36,8 @@ class Pictures:
 
     def _first(self, name: str, count: int, size: int) -> np.ndarray:
         """Return the first `count` pictures of a set, uint8 (count, size, size, 3), fewer where it has no more."""
-        found, self.digests[name] = data.load(name, count)
-        return np.stack([as_tile(picture, size) for _, picture in found])
+        pictures, self.digests[name] = data.load(name, count)
+        return np.stack([as_tile(picture, size) for _, picture in pictures])
 
 
 def as_tile(picture: np.ndarray, size: int) -> np.ndarray:

@@ -157,7 +157,7 @@ def integers(model: Model, calibration: list[np.ndarray]) -> dict[str, np.ndarra
     else:
         analyse = backend.compiled(lambda x: model.analysis_transform(x, training=False))
         fitted = quantiser.fit(analyse(rgb_to_ycbcr(x)) for x in calibration)
-        parts = {f"bits{bits}": one for bits, one in fitted.items()}
+        parts = {f"bits{bits}": network for bits, network in fitted.items()}
     return {f"{part}/{name}": array for part, owner in parts.items() for name, array in owner.to_arrays().items()}
 
 

@@ -44,7 +44,11 @@ def training_flops(config: Config, scale: str) -> float:
     from papers.zhao_mixedres.train import parts
 
     shortened = at_scale(config, scale)
-    one = macs(shortened, shortened.patch_size, shortened.patch_size)
-    learning = {PPNN: 3 * one["ppnn"], VCNN: 3 * one["ppnn"], FDNN: 3 * one["fdnn"] + 2 * one["ppnn"]}
+    macs_of_patch = macs(shortened, shortened.patch_size, shortened.patch_size)
+    learning = {
+        PPNN: 3 * macs_of_patch["ppnn"],
+        VCNN: 3 * macs_of_patch["ppnn"],
+        FDNN: 3 * macs_of_patch["fdnn"] + 2 * macs_of_patch["ppnn"],
+    }
     patches = shortened.batch_size * shortened.steps
     return 2.0 * patches * sum(learning[part.network] for part in parts(shortened))

@@ -45,11 +45,11 @@ COMPARABLE = 1.2  # ratios up to here count as about the same, as of times (spee
 def reproduce(options: Options) -> Reproduction:
     """Return the audit, on Kodak and the named pictures or on what stands in."""
     sources = sources_of(options)
-    found = Reproduction(notes=sources.notes, provenance={"test_set": sources.about})
+    reproduction = Reproduction(notes=sources.notes, provenance={"test_set": sources.about})
     floors, entries = floors_of(sources.set), entries_of(sources.named)
     costs, counted = costs_of(sources.set), counts()
     name = f"{sources.about['set']}, {len(sources.set)} picture{'s' if len(sources.set) > 1 else ''}"
-    found.claims = [
+    reproduction.claims = [
         *(of_headline(floors) if sources.complete else []),
         *(of_named(entries, sources.named) if entries else []),
         *of_rate(costs, name),
@@ -58,11 +58,11 @@ def reproduce(options: Options) -> Reproduction:
         *of_equations(scaled(sources.set[-1][1], 1)),
         *of_counts(counted),
     ]
-    found.further = further(floors, entries, costs, counted, name)
-    found.notes += notes(entries, counted)
+    reproduction.further = further(floors, entries, costs, counted, name)
+    reproduction.notes += notes(entries, counted)
     if entries:
-        found.figures = {"": drawn(entries), "pictures": gallery(entries, sources.named)}
-    return found
+        reproduction.figures = {"": drawn(entries), "pictures": gallery(entries, sources.named)}
+    return reproduction
 
 
 # --- claims --------------------------------------------------------------------------------------------------------
@@ -184,9 +184,9 @@ def _averages() -> dict[str, Any]:
     """Judge whether the printed averages are those of the printed cells."""
     right, wrong = 0, []
     for table in TABLES:
-        found = mean_of(list(printed_rows(table).values()))
+        average = mean_of(list(printed_rows(table).values()))
         whole = all(table_of(table).value(row, PSNR) is not None for row in TABLES[table][1])
-        for measure, value in ((PSNR, found.psnr), (SSIM, found.ssim))[0 if whole else 1 :]:
+        for measure, value in ((PSNR, average.psnr), (SSIM, average.ssim))[0 if whole else 1 :]:
             text = table_of(table).printed(AVERAGE, measure) or ""
             same = same_digits(round(value, 9), text)
             right += same
@@ -202,12 +202,12 @@ def of_equations(x: np.ndarray) -> list[dict[str, Any]]:
     """Judge Eq. 1 and Eq. 2 as they are printed, on a uint8 picture in grey."""
     shuffled = np.random.default_rng(0).permutation(x.ravel()).reshape(x.shape)
     pair = [values[None, ..., None].astype(np.float32) for values in (x, shuffled)]
-    found = float(losses.squared_sum(*pair))
+    summed = float(losses.squared_sum(*pair))
     note = f"The mean of squares, as which the text describes it, is {metrics.mse(x, shuffled):.0f} (0 to 255 squared)."
     own, of_unit = (printed_ssim_of_itself(x, peak) for peak in (255.0, 1.0))
     said = f"For values from 0 to 1 it is {of_unit:.3g}. A product, not a sum, stands in SSIM's numerator."
     return [
-        claim("Eq. 2's first term tells a picture from its own pixels in a random order", "above", 0, found, note),
+        claim("Eq. 2's first term tells a picture from its own pixels in a random order", "above", 0, summed, note),
         claim("Eq. 1 gives a picture and itself the SSIM 1", "equals", 1, _short(own), said),
     ]
 
@@ -219,11 +219,11 @@ def printed_ssim_of_itself(x: np.ndarray, peak: float) -> float:
     return float((mean + variance) / (mean * variance))
 
 
-def of_counts(found: Mapping[tuple[str, str], Count]) -> list[dict[str, Any]]:
+def of_counts(counts: Mapping[tuple[str, str], Count]) -> list[dict[str, Any]]:
     """Judge what the text says of the networks' sizes."""
-    irm, theirs, generator = found["proposed, grey", "irm"], found["baseline", "irm"], found["SRGAN", "generator"]
+    irm, theirs, generator = counts["proposed, grey", "irm"], counts["baseline", "irm"], counts["SRGAN", "generator"]
     added = generator.layers
-    compressing = found["baseline", "icm"].macs / found["proposed, grey", "icm"].macs
+    compressing = counts["baseline", "icm"].macs / counts["proposed, grey", "icm"].macs
     decoding = (irm.macs + generator.macs) / theirs.macs
     speeds = [printed(f"Decompression, {name}", "Speed") for name in ("baseline", "proposed")]
     more = f"With the SRGAN's {generator.parameters:,} it has more."
@@ -260,7 +260,9 @@ def further(
     name: str,
 ) -> dict[str, dict[str, float]]:
     """Return the audit's numbers as columns by row."""
-    rows: dict[str, dict[str, float]] = {f"{one.table}, {one.row} ({one.file})": _of_entry(one) for one in entries}
+    rows: dict[str, dict[str, float]] = {
+        f"{entry.table}, {entry.row} ({entry.file})": _of_entry(entry) for entry in entries
+    }
     for (kind, filter_), floor in floors.items():
         rows[f"{name}, {kind}, re-scaled by {filter_}"] = {f"{PLAIN}, PSNR": floor.psnr, f"{PLAIN}, SSIM": floor.ssim}
     for kind, cost in costs.items():

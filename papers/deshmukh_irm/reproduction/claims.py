@@ -110,15 +110,17 @@ def reproduce(options: Options) -> Reproduction:
     entries = measure(options.scale, seeds, named, srgan)
     every = [(preset, seed) for preset in seeds for seed in seeds[preset]]
     logs = {(preset, seed): shipped.log(configs[preset], options.scale, seed) for preset, seed in every}
-    found = judged(entries, logs, 20 if options.scale == "smoke" else claims_learning.INITIALISATIONS, named[0][1])
-    found.notes += [note] if note else []
-    found.missing = known.missing
-    found.provenance = {
+    reproduction = judged(
+        entries, logs, 20 if options.scale == "smoke" else claims_learning.INITIALISATIONS, named[0][1]
+    )
+    reproduction.notes += [note] if note else []
+    reproduction.missing = known.missing
+    reproduction.provenance = {
         "test_set": test_set,
         "networks": {**known.made_by, **({"srgan": about_srgan} if srgan else {})},
     }
-    found.figures = {"": drawn(entries)}
-    return found
+    reproduction.figures = {"": drawn(entries)}
+    return reproduction
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -186,19 +188,22 @@ def judged(
     entries: list[dict[str, Any]], logs: claims_learning.Logs, initialisations: int, picture: np.ndarray
 ) -> Reproduction:
     """Return claims, means and notes, which follow from measurements and logs, and from untrained networks."""
-    found = Reproduction(pictures=entries)
+    reproduction = Reproduction(pictures=entries)
     rows = {entry["row"] for entry in entries}
-    claims = [of_comparison(entries, one) for one in COMPARISONS if {one.ours, one.other} <= rows]
+    claims = [of_comparison(entries, each) for each in COMPARISONS if {each.ours, each.other} <= rows]
     if any("srgan_psnr" in entry for entry in entries):
         claims.append(of_srgan(entries))
     claims += [of_format(entries, name) for name in PICTURE_FORMATS]
-    found.claims = [one for one in claims if "interval" in one]
-    found.claims += [*claims_learning.claims(logs), *claims_learning.of_starts(initialisations, scaled(picture, 1))]
-    found.further = further(entries)
-    found.notes = notes(entries, logs)
-    if len(found.claims) < len(claims):
-        found.notes.insert(0, f"Not judged: that takes {intervals.MINIMUM_PICTURES} pictures at least.")
-    return found
+    reproduction.claims = [each for each in claims if "interval" in each]
+    reproduction.claims += [
+        *claims_learning.claims(logs),
+        *claims_learning.of_starts(initialisations, scaled(picture, 1)),
+    ]
+    reproduction.further = further(entries)
+    reproduction.notes = notes(entries, logs)
+    if len(reproduction.claims) < len(claims):
+        reproduction.notes.insert(0, f"Not judged: that takes {intervals.MINIMUM_PICTURES} pictures at least.")
+    return reproduction
 
 
 def matrix(entries: Sequence[Entry], row: str, field: str) -> np.ndarray:
@@ -208,29 +213,29 @@ def matrix(entries: Sequence[Entry], row: str, field: str) -> np.ndarray:
     return np.array([[entry[field] for entry in own if entry["seed"] == seed] for seed in seeds], np.float64)
 
 
-def of_comparison(entries: Sequence[Entry], one: Comparison) -> dict[str, Any]:
+def of_comparison(entries: Sequence[Entry], comparison: Comparison) -> dict[str, Any]:
     """Judge a comparison by the mean difference over trainings and pictures, with its interval."""
-    ours, other = (matrix(entries, row, one.field) for row in (one.ours, one.other))
-    text = f"{one.sentence}: {one.ours} - {one.other}, {FIELDS[one.field]}"
+    ours, other = (matrix(entries, row, comparison.field) for row in (comparison.ours, comparison.other))
+    text = f"{comparison.sentence}: {comparison.ours} - {comparison.other}, {FIELDS[comparison.field]}"
     trainings = f"{len(ours)} and {len(other)} trainings"
-    return _judged(text, one, ours, other, trainings, intervals.interval_of_difference(ours, other))
+    return _judged(text, comparison, ours, other, trainings, intervals.interval_of_difference(ours, other))
 
 
-def of_same_networks(entries: Sequence[Entry], one: Comparison) -> dict[str, Any]:
+def of_same_networks(entries: Sequence[Entry], comparison: Comparison) -> dict[str, Any]:
     """Judge two ways to use the same networks, `one.field` and PSNR, by the mean difference, paired by training too."""
-    ours, other = (matrix(entries, one.ours, field) for field in (one.field, "psnr"))
-    text = f"{one.sentence}: {one.ours}, PSNR, dB"
-    return _judged(text, one, ours, other, f"{len(ours)} trainings", intervals.interval_of_mean(ours - other))
+    ours, other = (matrix(entries, comparison.ours, field) for field in (comparison.field, "psnr"))
+    text = f"{comparison.sentence}: {comparison.ours}, PSNR, dB"
+    return _judged(text, comparison, ours, other, f"{len(ours)} trainings", intervals.interval_of_mean(ours - other))
 
 
 def _judged(
-    text: str, one: Comparison, ours: np.ndarray, other: np.ndarray, trainings: str, interval: Any
+    text: str, comparison: Comparison, ours: np.ndarray, other: np.ndarray, trainings: str, interval: Any
 ) -> dict[str, Any]:
     difference = round(float(ours.mean() - other.mean()), DIGITS)
     note = f"{ours.mean():.4g} and {other.mean():.4g}; {trainings}, {ours.shape[1]} pictures."
     if interval is not None:
         note += f" Half the interval, {(interval[1] - interval[0]) / 2:.2g}, is the effect that could be detected."
-    return claim(text, one.relation, one.limit, difference, note, interval)
+    return claim(text, comparison.relation, comparison.limit, difference, note, interval)
 
 
 def of_srgan(entries: Sequence[Entry]) -> dict[str, Any]:

@@ -64,8 +64,8 @@ def files_of(options: Options) -> tuple[list[File], dict[str, Any], str]:
 
 def read_files(folder: Path, limit: int | None) -> list[File]:
     """Return the first JPEG files of a folder and of those below it; raises RelicError where there are none."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in JPEG_ENDINGS and pictures.is_picture(path))
-    paths = sorted(path for path in found if path.is_file())[:limit]
+    jpegs = (path for path in folder.rglob("*") if path.suffix.lower() in JPEG_ENDINGS and pictures.is_picture(path))
+    paths = sorted(path for path in jpegs if path.is_file())[:limit]
     if not paths:
         raise RelicError(f"no JPEG files in {folder}: the figure is about files ending in {', '.join(JPEG_ENDINGS)}")
     files = [(path, pictures.read_file(path)) for path in paths]
@@ -78,17 +78,17 @@ def read_files(folder: Path, limit: int | None) -> list[File]:
 def figure3(options: Options) -> Reproduction:
     """Count the bytes of every picture's files, judge what the paper says of them, and draw them."""
     files, test_set, note = files_of(options)
-    found, codec = networks.begun(options, config.RGB, test_set, note)
+    reproduction, codec = networks.begun(options, config.RGB, test_set, note)
     if codec is None:
-        return found
+        return reproduction
     with measure.progress(len(files)) as bar:
         for index, file in enumerate(files):
-            found.pictures.append(measured(codec, file, decode=index % EVERY == 0))
+            reproduction.pictures.append(measured(codec, file, decode=index % EVERY == 0))
             bar.update()
-    found.further, found.claims = further(found.pictures), claims(found.pictures)
-    found.figures = {"": drawn(found.pictures, options.scale)}
-    found.notes += notes(files, found.pictures)
-    return found
+    reproduction.further, reproduction.claims = further(reproduction.pictures), claims(reproduction.pictures)
+    reproduction.figures = {"": drawn(reproduction.pictures, options.scale)}
+    reproduction.notes += notes(files, reproduction.pictures)
+    return reproduction
 
 
 def measured(codec: Codec, file: File, decode: bool) -> dict[str, Any]:

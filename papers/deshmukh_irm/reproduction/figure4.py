@@ -81,22 +81,22 @@ READINGS = {
 def figure4(options: Options) -> Reproduction:
     """Count the bytes of original, compressed and decompressed files by format, and judge how their quality differs."""
     pictures, test_set, note = table_pictures.pictures_of(options, published.load(options.table))
-    found, codec = networks.begun(options, config.RGB, test_set, note)
+    reproduction, codec = networks.begun(options, config.RGB, test_set, note)
     if codec is None:
-        return found
-    formats, found.missing = usable()
+        return reproduction
+    formats, reproduction.missing = usable()
     small = [(name, scaled(picture, 3)) for name, picture in pictures]
     entries: dict[str, list[dict[str, Any]]] = {}
     with measure.progress(len(formats), "format") as bar:
         for row, way in formats.items():
             entries[row] = [{"row": row, "seed": 0, "picture": name, **measured(codec, way, x)} for name, x in small]
             bar.update()
-    found.pictures = [entry for row in options.rows for entry in entries.get(row, ())]
-    found.further, found.claims = further(entries), claims(entries)
-    found.further["Compressed, bytes"][RELIC] = _rounded(mean([len(codec.compress(x)) for _, x in small]))
-    found.figures = drawn({row: entries[row] for row in options.rows if row in entries}, options.scale)
-    found.notes += notes()
-    return found
+    reproduction.pictures = [entry for row in options.rows for entry in entries.get(row, ())]
+    reproduction.further, reproduction.claims = further(entries), claims(entries)
+    reproduction.further["Compressed, bytes"][RELIC] = _rounded(mean([len(codec.compress(x)) for _, x in small]))
+    reproduction.figures = drawn({row: entries[row] for row in options.rows if row in entries}, options.scale)
+    reproduction.notes += notes()
+    return reproduction
 
 
 def usable() -> tuple[dict[str, Codec], dict[str, str]]:

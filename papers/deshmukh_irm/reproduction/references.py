@@ -127,12 +127,12 @@ def mean_of(qualities: Sequence[Quality]) -> Quality:
 
 def floors_of(pictures: Sequence[tuple[str, np.ndarray]]) -> dict[tuple[str, str], Quality]:
     """Return plain bicubic's mean quality by kind and by the filter that made the pictures 200x200."""
-    found = {}
+    floors = {}
     for kind, channels in KINDS.items():
         for name in (AREAS, *FILTERS):
             small = [_scaled_by(name, image, channels) for _, image in pictures]
-            found[kind, name] = mean_of([quality(x, bicubic(x)[1]) for x in small])
-    return found
+            floors[kind, name] = mean_of([quality(x, bicubic(x)[1]) for x in small])
+    return floors
 
 
 def _scaled_by(name: str, image: np.ndarray, channels: int) -> np.ndarray:
@@ -181,7 +181,7 @@ def degraded(x: np.ndarray, psnr: float, way: str) -> Quality:
 
 def entries_of(originals: Mapping[str, np.ndarray]) -> list[Entry]:
     """Return the rows of Tables 1, 3 and 5, none without the named pictures."""
-    found = []
+    entries = []
     for table, (channels, rows) in TABLES.items() if originals else ():
         values = printed_rows(table)
         legible = [row for row in rows if table_of(table).value(row, PSNR) is not None]
@@ -191,8 +191,8 @@ def entries_of(originals: Mapping[str, np.ndarray]) -> list[Entry]:
             small = [_scaled_by(name, originals[file], channels) for name in (AREAS, *FILTERS)]
             floors = [quality(each, bicubic(each)[1]) for each in small]
             hardest = Quality(min(q.psnr for q in floors), min(q.ssim for q in floors))
-            found.append(Entry(table, row, file, values[row], floors[0], ways, hardest, row in legible))
-    return found
+            entries.append(Entry(table, row, file, values[row], floors[0], ways, hardest, row in legible))
+    return entries
 
 
 def printed_rows(table: str) -> dict[str, Quality]:
@@ -220,7 +220,7 @@ class Cost:
 
 def costs_of(pictures: Sequence[tuple[str, np.ndarray]]) -> dict[str, Cost]:
     """Return by kind the means over pictures of what plain bicubic's codes take, which are as large as the ICM's."""
-    target, jpeg, found = printed("Abstract, proposed", PSNR), codecs.family("JPEG"), {}
+    target, jpeg, costs = printed("Abstract, proposed", PSNR), codecs.family("JPEG"), {}
     for kind, channels in KINDS.items():
         rows = []
         for _, image in pictures:
@@ -230,8 +230,8 @@ def costs_of(pictures: Sequence[tuple[str, np.ndarray]]) -> dict[str, Cost]:
             raw, with_huffman = (metrics.bits_per_pixel(size, *x.shape[:2]) for size in (code.size, coded))
             enough = operating_points.setting_for_psnr(jpeg, x, target)[1]
             rows.append((raw, with_huffman, operating_points.at_bpp(jpeg, x, raw)["psnr"], enough.bpp, enough.psnr))
-        found[kind] = Cost(*np.mean(np.array(rows, np.float64), axis=0).tolist())
-    return found
+        costs[kind] = Cost(*np.mean(np.array(rows, np.float64), axis=0).tolist())
+    return costs
 
 
 @dataclass(frozen=True)
@@ -250,12 +250,12 @@ def counts() -> dict[tuple[str, str], Count]:
 
     presets = {"proposed, grey": config.GREY, "proposed, colour": config.RGB, "baseline": config.BASELINE_AS_WRITTEN}
     presets["without separable layers"] = config.GREY_WITHOUT_SEPARABLE
-    found = {}
+    counted = {}
     for name, settings in presets.items():
         for part, network in (("icm", model.icm(settings)), ("irm", model.irm(settings))):
-            found[name, part] = _count(network, SIDE)
-    found["SRGAN", "generator"] = _count(generator(config.SRGAN), SIDE // 2)
-    return found
+            counted[name, part] = _count(network, SIDE)
+    counted["SRGAN", "generator"] = _count(generator(config.SRGAN), SIDE // 2)
+    return counted
 
 
 def _count(network: Any, side: int) -> Count:

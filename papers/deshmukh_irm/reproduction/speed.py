@@ -77,16 +77,16 @@ def coding(scale: str) -> dict[str, Callable[[], dict[str, Work]]]:
     with_srgan = every[PROPOSED].with_settings(srgan=untrained(enlarging, config.SRGAN))
 
     def each(apply: Callable[[Any], Any], inputs: list[Any]) -> Work:
-        return lambda: [apply(one) for one in inputs]
+        return lambda: [apply(codec) for codec in inputs]
 
     def decompressing() -> dict[str, Work]:
         codecs = {**every, SRGAN: with_srgan}
-        return {name: each(one.decompress, [one.compress(x) for x in pictures]) for name, one in codecs.items()}
+        return {name: each(codec.decompress, [codec.compress(x) for x in pictures]) for name, codec in codecs.items()}
 
     pair = {name: every[name] for name in (BASELINE, PROPOSED)}
     return {
-        COMPRESSING: lambda: {name: each(one.compress, pictures) for name, one in pair.items()},
-        ALONE: lambda: {name: each(one.code, pictures) for name, one in pair.items()},
+        COMPRESSING: lambda: {name: each(codec.compress, pictures) for name, codec in pair.items()},
+        ALONE: lambda: {name: each(codec.code, pictures) for name, codec in pair.items()},
         DECOMPRESSING: decompressing,
     }
 
@@ -94,15 +94,15 @@ def coding(scale: str) -> dict[str, Callable[[], dict[str, Work]]]:
 def test_pictures(scale: str) -> list[np.ndarray]:
     """Return the grey named pictures, uint8 200x200, or the embedded ones where they are not here; few of them."""
     try:
-        found = list(named(GREY.values()).values())
+        pictures = list(named(GREY.values()).values())
     except RelicError:
-        found = [image for _, image in data.images("sample")]
-    return [scaled(image, 1) for image in found[: 1 if scale == "smoke" else 3]]
+        pictures = [image for _, image in data.images("sample")]
+    return [scaled(image, 1) for image in pictures[: 1 if scale == "smoke" else 3]]
 
 
 def untrained(settings: Config, preset: Config) -> Codec:
     """Return a codec with initial weights, as if they were those of a preset."""
-    networks = presets.initialised(lambda one, _: codec_module.networks_of(one), settings, 0, PRECISION)
+    networks = presets.initialised(lambda settings, _: codec_module.networks_of(settings), settings, 0, PRECISION)
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 64, settings.channels), dtype=np.uint8)
     tables = codec_module.frequencies(settings, networks, images)
     name, fields = "/".join(preset_of(preset)), dataclasses.asdict(settings)
@@ -127,16 +127,16 @@ def interval_of_median(values: np.ndarray) -> tuple[float, float] | None:
 def operations(scale: str) -> dict[tuple[str, str], float]:
     """Return the multiply-accumulates for one picture of 200x200, by what is timed and its work."""
     counted = {n: complexity.of_compression(settings_of(p, scale), SIDE, SIDE) for n, p in PRESETS.items()}
-    found: dict[tuple[str, str], float] = {(TRAINING, name): sum(both.values()) for name, both in counted.items()}
+    macs: dict[tuple[str, str], float] = {(TRAINING, name): sum(both.values()) for name, both in counted.items()}
     for name, both in counted.items():
-        found[COMPRESSING, name] = found[ALONE, name] = both["icm"]
-        found[DECOMPRESSING, name] = both["irm"]
+        macs[COMPRESSING, name] = macs[ALONE, name] = both["icm"]
+        macs[DECOMPRESSING, name] = both["irm"]
     enlarging = at_scale(config.SRGAN, "smoke" if scale == "smoke" else "paper")
     assert isinstance(enlarging, config.SuperResolution)
     side = SIDE // config.GREY.stride
     more = complexity.of_generator(enlarging, side, side)
-    found[DECOMPRESSING, SRGAN] = found[DECOMPRESSING, PROPOSED] + more
-    return found
+    macs[DECOMPRESSING, SRGAN] = macs[DECOMPRESSING, PROPOSED] + more
+    return macs
 
 
 def reproduce(options: Options) -> Reproduction:
@@ -151,14 +151,14 @@ def reproduce(options: Options) -> Reproduction:
             times[kind] = seconds(prepare(), rounds)
             bar.update()
     rows, counted = {**options.rows, ICM_ALONE: (ALONE, PROPOSED, BASELINE)}, operations(options.scale)
-    ratios = {row: times[kind][one] / times[kind][other] for row, (kind, one, other) in rows.items()}
-    quotients = {row: counted[kind, one] / counted[kind, other] for row, (kind, one, other) in rows.items()}
-    found = Reproduction(values={row: {"Time": _short(np.median(ratios[row][:, 0]))} for row in options.rows})
-    found.claims = claims(ratios)
-    found.further = further(times, ratios, quotients)
-    found.notes = notes(settings_of(config.GREY, options.scale), threads, before)
-    found.provenance = {"threads": threads, "load before": round(before, 2), "precision": PRECISION}
-    return found
+    ratios = {row: times[kind][slow] / times[kind][other] for row, (kind, slow, other) in rows.items()}
+    quotients = {row: counted[kind, slow] / counted[kind, other] for row, (kind, slow, other) in rows.items()}
+    reproduction = Reproduction(values={row: {"Time": _short(np.median(ratios[row][:, 0]))} for row in options.rows})
+    reproduction.claims = claims(ratios)
+    reproduction.further = further(times, ratios, quotients)
+    reproduction.notes = notes(settings_of(config.GREY, options.scale), threads, before)
+    reproduction.provenance = {"threads": threads, "load before": round(before, 2), "precision": PRECISION}
+    return reproduction
 
 
 def further(times: Mapping[str, Times], ratios: Times, counted: Mapping[str, float]) -> dict[str, dict[str, float]]:

@@ -94,48 +94,48 @@ def reproduce(options: Options, preset: Compression, others: Mapping[str, Compre
 
     `others` are presets by the name under which their PSNR and SSIM stand beside.
     """
-    pictures, found, codec = _begun(options, preset)
+    pictures, reproduction, codec = _begun(options, preset)
     if codec is None:
-        return found
+        return reproduction
     with measure.progress(len(pictures.x)) as bar:
         for row, x in pictures.x.items():
-            found.pictures.append({"row": row, "seed": 0, **measured(codec, x, pictures.names[row])})
+            reproduction.pictures.append({"row": row, "seed": 0, **measured(codec, x, pictures.names[row])})
             bar.update()
-    found.values = cells(found.pictures)
-    found.further = further(found.pictures, options, codec)
-    found.claims = gate(found.pictures)
-    found.notes += notes(codec)
+    reproduction.values = cells(reproduction.pictures)
+    reproduction.further = further(reproduction.pictures, options, codec)
+    reproduction.claims = gate(reproduction.pictures)
+    reproduction.notes += notes(codec)
     for name, other in (others or {}).items():
-        _beside(found, name, other, options, pictures)
-    return found
+        _beside(reproduction, name, other, options, pictures)
+    return reproduction
 
 
-def _beside(found: Reproduction, name: str, preset: Compression, options: Options, pictures: Pictures) -> None:
+def _beside(reproduction: Reproduction, name: str, preset: Compression, options: Options, pictures: Pictures) -> None:
     """Add PSNR and SSIM of another preset's codec to what a table has further."""
     codec, about = networks.one_codec(preset, options)
     if codec is None:
-        found.notes.append(f"{name}: {networks.how_to_train(preset, options.scale)}")
+        reproduction.notes.append(f"{name}: {networks.how_to_train(preset, options.scale)}")
         return
     rows = {row: evaluate.measure(codec, x, pictures.names[row], ("ssim",)) for row, x in pictures.x.items()}
     for column, field in ((PSNR, "psnr"), (SSIM, "ssim")):
         of = {row: round(getattr(whole, field), DIGITS) for row, whole in rows.items()}
-        found.further[f"{name}, {column}"] = {**of, AVERAGE: _mean(of, options)}
-    found.provenance["networks"][preset_of(preset)[1]] = about
+        reproduction.further[f"{name}, {column}"] = {**of, AVERAGE: _mean(of, options)}
+    reproduction.provenance["networks"][preset_of(preset)[1]] = about
 
 
 def _begun(options: Options, preset: Compression) -> tuple[Pictures, Reproduction, Codec | None]:
     """Return the pictures, a reproduction that knows them and the networks, and the codec, None without weights."""
     pictures = test_pictures(options, preset.channels)
-    found, codec = networks.begun(options, preset, pictures.about, pictures.note)
+    reproduction, codec = networks.begun(options, preset, pictures.about, pictures.note)
     if codec is None:
-        return pictures, found, None
+        return pictures, reproduction, None
     few = "Fewer pictures were asked for, or are here."
-    found.missing = {row: few for row in options.rows if row not in (*pictures.x, AVERAGE)}
+    reproduction.missing = {row: few for row in options.rows if row not in (*pictures.x, AVERAGE)}
     if preset.architecture == "proposed":
         srgan, about = srgan_of(options)
         codec = codec.with_settings(srgan=srgan)
-        found.provenance["networks"].update({"srgan": about} if about else {})
-    return pictures, found, codec
+        reproduction.provenance["networks"].update({"srgan": about} if about else {})
+    return pictures, reproduction, codec
 
 
 def cells(entries: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -215,14 +215,14 @@ def notes(codec: Codec) -> list[str]:
 
 def gallery(options: Options, preset: Compression) -> Reproduction:
     """Return every picture of a table of pictures beside its code, its reconstruction and plain bicubic."""
-    pictures, found, codec = _begun(options, preset)
+    pictures, reproduction, codec = _begun(options, preset)
     if codec is None:
-        return found
+        return reproduction
     rows = []
     for row, x in pictures.x.items():
         code, plain = codec.code(x), bicubic(x, codec.config.stride)[1]
         whole, x_hat = evaluate.round_trip(codec.with_settings(), x, row, ("ssim",))
-        found.values[row] = {"Reconstructed": round(whole.psnr, DIGITS)}
+        reproduction.values[row] = {"Reconstructed": round(whole.psnr, DIGITS)}
         its_code = ("its code", code if code.shape[2] == 3 else code[..., 0])
         cells: list[figures.Cell] = [(f"{row}, original", x), its_code]
         cells += [(_caption("reconstructed", whole), x_hat), (_caption(PLAIN, quality(x, plain)), plain)]
@@ -232,9 +232,9 @@ def gallery(options: Options, preset: Compression) -> Reproduction:
         rows.append(cells)
     name = preset_of(preset)[1].replace("_", " ")
     title = f"Preset {name}, pictures of 200x200, scale {options.scale}"
-    found.figures = {"": figures.picture_grid(rows, title)}
-    found.notes += notes(codec)
-    return found
+    reproduction.figures = {"": figures.picture_grid(rows, title)}
+    reproduction.notes += notes(codec)
+    return reproduction
 
 
 def _caption(name: str, measured: Any) -> list[str]:

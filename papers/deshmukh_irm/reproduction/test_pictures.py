@@ -68,9 +68,9 @@ def named(names: Iterable[str]) -> dict[str, np.ndarray]:
 
 
 def _standing_in(
-    wanted: Mapping[str, str], found: list[tuple[str, np.ndarray]], name: str, channels: int, note: str = ""
+    wanted: Mapping[str, str], others: list[tuple[str, np.ndarray]], name: str, channels: int, note: str = ""
 ) -> Pictures:
-    pairs = list(zip(wanted, found, strict=False))
+    pairs = list(zip(wanted, others, strict=False))
     rows = {row: image for row, (_, image) in pairs}
     stand_ins = ", ".join(f"{stem} as {row}" for row, (stem, _) in pairs)
     note = f"{note} In the rows stand other pictures: {stand_ins}.".strip()

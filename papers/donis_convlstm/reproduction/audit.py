@@ -46,13 +46,13 @@ def reproduce(options: Options) -> Reproduction:
     pictures = figures6and7.test_pictures(options)
     stand_ins = crude_codecs.all_of(pictures.x)
     table = crude_codecs.table(pictures.x, stand_ins)
-    found = Reproduction(notes=[pictures.note] if pictures.note else [])
-    found.claims = [*of_psnr(), *of_ms_ssim(table), *of_rate(table), *of_runs()]
-    found.further = by_column({**table, **runs_table()})
-    found.notes += [*notes(table), *further_notes()]
-    found.figures = drawn(pictures.x, stand_ins, table)
-    found.provenance = {"test_set": pictures.about}
-    return found
+    reproduction = Reproduction(notes=[pictures.note] if pictures.note else [])
+    reproduction.claims = [*of_psnr(), *of_ms_ssim(table), *of_rate(table), *of_runs()]
+    reproduction.further = by_column({**table, **runs_table()})
+    reproduction.notes += [*notes(table), *further_notes()]
+    reproduction.figures = drawn(pictures.x, stand_ins, table)
+    reproduction.provenance = {"test_set": pictures.about}
+    return reproduction
 
 
 def by_column(rows: Table) -> dict[str, dict[str, float]]:
@@ -225,14 +225,14 @@ def notes(table: Table) -> list[str]:
 def further_notes() -> list[str]:
     """Return what the text says of counts and what they are."""
     tiles = REFERENCE_PICTURES * REFERENCE_TILES
-    one, copies = complexity.parameters(config.AS_RUN, recurrent=True), complexity.unshared_parameters(config.AS_RUN)
+    shared, copies = complexity.parameters(config.AS_RUN, recurrent=True), complexity.unshared_parameters(config.AS_RUN)
     return [
         f"27 million times as many tiles (II-D3): 6 million pictures of {REFERENCE_TILES} tiles are "
         f"{tiles // 200_000:,} times 200,000 pictures and {tiles // 100_000:,} times 100,000.",
         f"More iterations are more bits (II-D2 has it the other way round): each adds {code_bpp(1):g} bpp, "
         f"{MAX_ITERATIONS} are {MAX_ITERATIONS * code_bpp(1):g} bpp.",
-        f"Weights are shared between iterations (I-B), so that {MAX_ITERATIONS} of them have the {one:,} of one; the "
-        f"almost one billion of II-B and II-D2 are {MAX_ITERATIONS} copies of their own, {copies:,}.",
+        f"Weights are shared between iterations (I-B), so that {MAX_ITERATIONS} of them have the {shared:,} of one; "
+        f"the almost one billion of II-B and II-D2 are {MAX_ITERATIONS} copies of their own, {copies:,}.",
     ]
 
 
@@ -241,8 +241,11 @@ def further_notes() -> list[str]:
 
 def drawn(x: np.ndarray, stand_ins: Mapping[str, Crude], table: Table) -> dict[str, Any]:
     """Return two figures: what is plotted over the true SSIM, and pictures with both."""
-    groups = list(dict.fromkeys(one.group for one in stand_ins.values()))
-    lines = [_line(group, [table[name] for name, one in stand_ins.items() if one.group == group]) for group in groups]
+    groups = list(dict.fromkeys(stand_in.group for stand_in in stand_ins.values()))
+    lines = [
+        _line(group, [table[name] for name, stand_in in stand_ins.items() if stand_in.group == group])
+        for group in groups
+    ]
     claimed = authors_logs.claimed_accuracy()[0] / 100
     lines.append(Line(f"{claimed:.0%} of Section IV-B", [0, 1], [claimed] * 2))
     lines.append(Line("the SSIM itself", [0, 1], [0, 1]))

@@ -20,10 +20,10 @@ SETTINGS.update({f"ssim_train_{size}000": (64, size) for size in (50, 100, 200)}
 
 def repeated() -> dict[tuple[int, int], list[str]]:
     """Return the runs of every setting that was trained more than once, by batch size and thousands of pictures."""
-    found: dict[tuple[int, int], list[str]] = {}
+    runs_of: dict[tuple[int, int], list[str]] = {}
     for run, setting in SETTINGS.items():
-        found.setdefault(setting, []).append(run)
-    return {setting: runs for setting, runs in sorted(found.items()) if len(runs) > 1}
+        runs_of.setdefault(setting, []).append(run)
+    return {setting: runs for setting, runs in sorted(runs_of.items()) if len(runs) > 1}
 
 
 @functools.lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ FACTORS = {f"ssim_n_{n}": n for n in (1, 5, 9, 15)}
 RUNS = (*authors_logs.RUNS.values(), *FACTORS)
 EARLY = 5  # epochs in which a batch's error still falls much from the first batch to the last
 # What the runs are named after; those of the batch study and with several n are not named after their pictures.
-PICTURES = {f"ssim_train_{one.pictures}": one.pictures for one in (SET_50K, AS_RUN, SET_200K)}
+PICTURES = {f"ssim_train_{preset.pictures}": preset.pictures for preset in (SET_50K, AS_RUN, SET_200K)}
 BATCHES = {run: int(run.rpartition("_")[2]) for run in RUNS if run.startswith("ssim_batch")}
 
 
@@ -54,8 +54,8 @@ def observed(run: str) -> float:
 
 def batch_size(runs: tuple[str, ...], count: int) -> int:
     """Return which of BATCH_SIZES comes nearest to the logs of runs of one setting, with so many pictures."""
-    found = sum(map(observed, runs)) / len(runs)
-    return min(BATCH_SIZES, key=lambda size: abs(expected(count, size) - found))
+    quotient = sum(map(observed, runs)) / len(runs)
+    return min(BATCH_SIZES, key=lambda size: abs(expected(count, size) - quotient))
 
 
 def pictures(run: str, size: int) -> int:
@@ -70,10 +70,10 @@ def settings() -> dict[str, tuple[int, int]]:
     was asked for. Those with several n are named after neither: with the pictures of the batch study they have one
     batch size, the nearest to all four.
     """
-    found = {run: (count, batch_size((run,), count)) for run, count in PICTURES.items()}
+    by_run = {run: (count, batch_size((run,), count)) for run, count in PICTURES.items()}
     for run, size in BATCHES.items():
         came = round(over_asked(run)) * size
-        found[run] = (pictures(run, came), came)
+        by_run[run] = (pictures(run, came), came)
     size = batch_size(tuple(FACTORS), AS_RUN.pictures)
-    found.update(dict.fromkeys(FACTORS, (AS_RUN.pictures, size)))
-    return {run: found[run] for run in RUNS}
+    by_run.update(dict.fromkeys(FACTORS, (AS_RUN.pictures, size)))
+    return {run: by_run[run] for run in RUNS}

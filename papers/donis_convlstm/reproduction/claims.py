@@ -54,48 +54,48 @@ def reproduce(options: Options) -> Reproduction:
     tests = measure(options.scale, seeds, pictures.x)
     trainings = {
         preset: [
-            claims_logged.training(one, shipped.log(one, options.scale, seed), tests[preset, seed])
+            claims_logged.training(network, shipped.log(network, options.scale, seed), tests[preset, seed])
             for seed in seeds[preset]
         ]
-        for preset, one in configs.items()
+        for preset, network in configs.items()
     }
-    found = judged(claims_logged.ours(trainings), claims_logged.authors())
+    reproduction = judged(claims_logged.ours(trainings), claims_logged.authors())
     initialisations = 2 if options.scale == "smoke" else claims_measured.INITIALISATIONS
-    found.claims += claims_measured.vanishing(options.scale, pictures.x, initialisations)
-    found.pictures = [
+    reproduction.claims += claims_measured.vanishing(options.scale, pictures.x, initialisations)
+    reproduction.pictures = [
         {"row": preset, "seed": seed, "picture": WHOLE_SET, **values} for (preset, seed), values in tests.items()
     ]
-    found.notes += [pictures.note] if pictures.note else []
-    found.notes += [*HOW, stand_ins(options.scale)]
-    found.missing = known.missing
-    found.provenance = {"test_set": pictures.about, "networks": known.made_by}
-    return found
+    reproduction.notes += [pictures.note] if pictures.note else []
+    reproduction.notes += [*HOW, stand_ins(options.scale)]
+    reproduction.missing = known.missing
+    reproduction.provenance = {"test_set": pictures.about, "networks": known.made_by}
+    return reproduction
 
 
 def wanted(scale: str) -> list[str]:
     """Return the presets of one iteration, at scale smoke two of them."""
-    single = [preset for preset, one in presets(config).items() if not one.is_iterative]
+    single = [preset for preset, network in presets(config).items() if not network.is_iterative]
     return [preset for preset in single if scale != "smoke" or preset in SMOKE_PRESETS]
 
 
 def measure(scale: str, seeds: Mapping[str, Sequence[int]], x: np.ndarray) -> dict[tuple[str, int], dict[str, float]]:
     """Return `examples.summary` of every network, by preset and seed."""
     every = [(preset, seed) for preset, of in seeds.items() for seed in of]
-    found = {}
+    summaries = {}
     with measure_module.progress(len(every), "network") as bar:
         for preset, seed in every:
             bar.set_description(f"{preset}, seed {seed}")
             x_hat = figures6and7.reconstructed(find_preset(config, preset), scale, seed, x)
-            found[preset, seed] = figures6and7.summary(x, x_hat)
+            summaries[preset, seed] = figures6and7.summary(x, x_hat)
             bar.update()
-    return found
+    return summaries
 
 
 def stand_ins(scale: str) -> str:
     """Say how large the training sets are at a scale, and how long a training is."""
     sizes = {p: at_scale(find_preset(config, p), scale) for p in ("set_50k", "as_run", "set_200k")}
-    counts = ", ".join(f"{one.pictures:,} for {find_preset(config, p).pictures:,}" for p, one in sizes.items())
-    steps = ", ".join(f"{one.epoch_steps}" for one in sizes.values())
+    counts = ", ".join(f"{network.pictures:,} for {find_preset(config, p).pictures:,}" for p, network in sizes.items())
+    steps = ", ".join(f"{network.epoch_steps}" for network in sizes.values())
     said = "" if scale == "paper" else "Training sets are stand-ins of what pictures are here: "
     return f"{said}{counts}; {steps} steps an epoch, {sizes['as_run'].epochs} epochs."
 
@@ -107,12 +107,12 @@ def judged(mine: Source, theirs: Source) -> Reproduction:
     """Return the claims, the spread of all settings, and the figures, which follow from trainings alone."""
     sentences = [*claims_logged.SENTENCES, *claims_measured.SENTENCES]
     claims = [training_spread.judged(sentence, source) for sentence in sentences for source in (theirs, mine)]
-    found = Reproduction(claims=[one for one in claims if one])
-    found.claims += [*claims_measured.of_authors(), *claims_measured.counted()]
-    found.notes = [*central(mine, theirs), *the_same(mine), *not_judged(mine)]
-    found.further = further(mine, theirs)
-    found.figures = drawn(mine, theirs)
-    return found
+    reproduction = Reproduction(claims=[judgement for judgement in claims if judgement])
+    reproduction.claims += [*claims_measured.of_authors(), *claims_measured.counted()]
+    reproduction.notes = [*central(mine, theirs), *the_same(mine), *not_judged(mine)]
+    reproduction.further = further(mine, theirs)
+    reproduction.figures = drawn(mine, theirs)
+    return reproduction
 
 
 def central(mine: Source, theirs: Source) -> list[str]:
@@ -120,7 +120,7 @@ def central(mine: Source, theirs: Source) -> list[str]:
     own, others = spread(mine, last), spread(theirs, last)
     assert others is not None
     finals = {group: last(of[0]) for group, of in theirs.trainings.items() if group != AGAIN}
-    again = [last(one) for one in theirs.trainings[AGAIN]]
+    again = [last(training) for training in theirs.trainings[AGAIN]]
     without = float(np.std(sorted(again)[1:], ddof=1))
     said = f"The authors trained one setting four times ({AGAIN}): the last 1 - loss has a standard deviation of "
     said += f"{others[0]:.3f}, and without the one that failed of {without:.3f}. The final values of Figs. 2 and 4, "
@@ -143,7 +143,7 @@ def detectable(deviation: float, degrees: int) -> float:
 
 def the_same(mine: Source) -> list[str]:
     """Say how many trainings with SSIM as loss end at one picture for all inputs."""
-    kept = [one.test.get("between_kept", 1.0) for group in _with_ssim(mine) for one in mine.trainings[group]]
+    kept = [training.test.get("between_kept", 1.0) for group in _with_ssim(mine) for training in mine.trainings[group]]
     same = sum(share < claims_measured.THE_SAME for share in kept)
     said = f"Of our {len(kept)} trainings with SSIM as loss {same} gave the same picture for every input: less than "
     return [f"{said}{100 * claims_measured.THE_SAME:g} % of the variance between pictures."] if kept else []
@@ -176,20 +176,20 @@ def further(mine: Source, theirs: Source) -> dict[str, dict[str, Any]]:
 
 def of_setting(trainings: Sequence[Training]) -> dict[str, Any]:
     """Return what is known of one setting's trainings, by column."""
-    finals = np.array([last(one) for one in trainings])
+    finals = np.array([last(training) for training in trainings])
     known: dict[str, Any] = dict(zip(SPREAD, (len(finals), float(finals.mean())), strict=False))
     if len(finals) > 1:
         known.update(zip(SPREAD[2:], map(float, (finals.std(ddof=1), finals.min(), finals.max())), strict=True))
-    known[LEFT] = ", ".join(str(left(one) or "never") for one in trainings)
+    known[LEFT] = ", ".join(str(left(training) or "never") for training in trainings)
     for column, key in COLUMNS.items():
-        values = [one.test[key] for one in trainings if key in one.test]
+        values = [training.test[key] for training in trainings if key in training.test]
         known.update({column: math.fsum(values) / len(values)} if values else {})
     return rounded(known)
 
 
-def left(one: Training) -> int | None:
+def left(training: Training) -> int | None:
     """Return the first epoch, from 1, whose 1 - loss exceeds what one picture for all inputs reaches."""
-    return next((epoch for epoch, value in enumerate(one.plotted, 1) if value > PLATEAU), None)
+    return next((epoch for epoch, value in enumerate(training.plotted, 1) if value > PLATEAU), None)
 
 
 # --- drawing -------------------------------------------------------------------------------------------------------
@@ -198,15 +198,17 @@ def left(one: Training) -> int | None:
 def drawn(mine: Source, theirs: Source) -> dict[str, Any]:
     """Draw the last 1 - loss of every training by setting, ours and the authors'."""
     own = {preset: mine.trainings[preset] for preset in mine.repeats}
-    found = {"": _strip(own, "Ours: every training of each setting")} if own else {}
+    strips = {"": _strip(own, "Ours: every training of each setting")} if own else {}
     title = "The authors': single trainings, and four of one setting"
-    return {**found, "authors": _strip(theirs.trainings, title)}
+    return {**strips, "authors": _strip(theirs.trainings, title)}
 
 
 def _strip(groups: Mapping[str, Sequence[Training]], title: str) -> Any:
     broken = {name: name.replace("_", "\n").replace(" = ", " =\n") for name in groups}  # so that names have room
-    points = [(broken[name], last(one)) for name, of in groups.items() for one in of]
-    means = {broken[name]: float(np.mean([last(one) for one in of])) for name, of in groups.items() if len(of) > 1}
+    points = [(broken[name], last(training)) for name, of in groups.items() for training in of]
+    means = {
+        broken[name]: float(np.mean([last(training) for training in of])) for name, of in groups.items() if len(of) > 1
+    }
     lines = [Line("a training", [name for name, _ in points], [value for _, value in points], joined=False)]
     if means:
         lines.append(Line("mean of several", list(means), list(means.values()), joined=False))

@@ -51,51 +51,51 @@ def training(config: Config, log: Sequence[Mapping[str, float]], test: Mapping[s
 # --- values of a training ------------------------------------------------------------------------------------------
 
 
-def first(one: Training) -> float:
+def first(training: Training) -> float:
     """Return 1 - loss after the first epoch."""
-    return one.plotted[0]
+    return training.plotted[0]
 
 
-def last(one: Training) -> float:
+def last(training: Training) -> float:
     """Return 1 - loss after the last epoch."""
-    return one.plotted[-1]
+    return training.plotted[-1]
 
 
 def tested(name: str) -> Value:
     """Return a function: the mean over the test pictures by that name, None where they were not measured."""
-    return lambda one: one.test.get(name)
+    return lambda training: training.test.get(name)
 
 
-def plotted_test(one: Training) -> float | None:
+def plotted_test(training: Training) -> float | None:
     """Return what the figures would plot of the test pictures."""
-    similarity = one.test.get("ssim_range_2")
+    similarity = training.test.get("ssim_range_2")
     return None if similarity is None else 1 - (1 - similarity) ** 2
 
 
-def largest_fall(one: Training) -> float | None:
+def largest_fall(training: Training) -> float | None:
     """Return the largest fall of PSNR^2 from one epoch to the next, in dB^2; negative where it never falls."""
-    return _changes(one, -1.0)
+    return _changes(training, -1.0)
 
 
-def largest_rise(one: Training) -> float | None:
+def largest_rise(training: Training) -> float | None:
     """Return the largest rise of PSNR^2 between epochs from the second one on, as all rise steeply from the first."""
-    return _changes(one, 1.0, 1)
+    return _changes(training, 1.0, 1)
 
 
-def _changes(one: Training, sign: float, start: int = 0) -> float | None:
-    steps = sign * np.diff(one.psnr_squared)[start:]
+def _changes(training: Training, sign: float, start: int = 0) -> float | None:
+    steps = sign * np.diff(training.psnr_squared)[start:]
     return float(steps.max()) if len(steps) else None
 
 
-def plotted_at_fall(one: Training) -> float | None:
+def plotted_at_fall(training: Training) -> float | None:
     """Return how 1 - loss changes between the epochs where PSNR^2 falls most."""
-    steps = np.diff(one.psnr_squared)
-    return float(np.diff(one.plotted)[int(steps.argmin())]) if len(steps) else None
+    steps = np.diff(training.psnr_squared)
+    return float(np.diff(training.plotted)[int(steps.argmin())]) if len(steps) else None
 
 
-def fall_by_range(one: Training) -> float | None:
+def fall_by_range(training: Training) -> float | None:
     """Return the largest fall of 1 - loss as a share of its range, less that of PSNR^2 as a share of its own."""
-    values = [np.asarray(curve) for curve in (one.plotted, one.psnr_squared)]
+    values = [np.asarray(curve) for curve in (training.plotted, training.psnr_squared)]
     if len(values[0]) < 2 or not all(np.ptp(curve) for curve in values):
         return None
     shares = [float(-np.diff(curve).min() / np.ptp(curve)) for curve in values]

@@ -33,10 +33,10 @@ RATE = 1e6  # of one step of gradient descent: so large that the weights' last d
 ENDS = ("encoder/E_conv/kernel", "decoder/D_out/kernel", "decoder/D_out/bias")
 
 
-def colour_left(one: Training) -> float | None:
+def colour_left(training: Training) -> float | None:
     """Return the share of chroma's variance that is kept, over that of luma; None where nothing is."""
-    luma = one.test.get("luma_kept")
-    return one.test["chroma_kept"] / luma if luma else None
+    luma = training.test.get("luma_kept")
+    return training.test["chroma_kept"] / luma if luma else None
 
 
 SENTENCES = (
@@ -107,20 +107,20 @@ def residual_loss() -> dict[str, Any]:
     for n in FACTORS:
         residual, error = (authors_logs.logged(f"ssim_n_{n}", name) for name in ("residual_loss", "mae"))
         shares += [math.sqrt(a) * n / b for a, b in zip(residual, error, strict=True)]
-    found = max(abs(share - 1) for share in shares)
+    deviation = max(abs(share - 1) for share in shares)
     ends = "; ".join(f"n = {n} {1 - authors_logs.logged(f'ssim_n_{n}', 'val_SSIMLoss')[-1]:.4f}" for n in FACTORS)
     note = "n is a factor of a logged metric. The four runs are one training again and again, and end at a 1 - loss of "
     note += f"{ends}: that is chance."
     text = "The residual loss follows n (II-B) by more than a factor: most that n sqrt(loss) / MAE deviates from 1; "
-    return claim(f"{text}{AUTHORS}", "above", A_FACTOR, round(found, DIGITS), note)
+    return claim(f"{text}{AUTHORS}", "above", A_FACTOR, round(deviation, DIGITS), note)
 
 
 def batch_of_32() -> dict[str, Any]:
     """Judge the batch size of the run that is named after 32, from what its metrics divide by."""
     residual, error = (authors_logs.logged("ssim_batch_32", name) for name in ("residual_loss", "mae"))
-    found = round(32 * float(np.median([math.sqrt(a) / b for a, b in zip(residual, error, strict=True)])))
+    size = round(32 * float(np.median([math.sqrt(a) / b for a, b in zip(residual, error, strict=True)])))
     note = "A residual is summed over the batch that came and divided by the one that was asked for: twice its MAE."
-    return claim(f"The run named batch 32 had batches of 32 (III-A); {AUTHORS}", "equals", 32, found, note)
+    return claim(f"The run named batch 32 had batches of 32 (III-A); {AUTHORS}", "equals", 32, size, note)
 
 
 # --- counts --------------------------------------------------------------------------------------------------------
@@ -128,12 +128,12 @@ def batch_of_32() -> dict[str, Any]:
 
 def counted() -> list[dict[str, Any]]:
     """Judge parameters, operations, rates and numbers of tiles."""
-    copies, one = complexity.unshared_parameters(config.AS_RUN), complexity.parameters(config.AS_RUN, recurrent=True)
+    copies, shared = complexity.unshared_parameters(config.AS_RUN), complexity.parameters(config.AS_RUN, recurrent=True)
     near = "16 iterations have just shy of a billion parameters (II-D2)"
     bpp = config.AS_WRITTEN.code_channels / STRIDE**2
     return [
-        claim(f"{near}: copies in series", "below", 1e9, copies, f"16 times {one:,}; each with its own weights."),
-        claim(f"{near}: shared weights, as in I-B", "above", 9e8, one, "Sharing leaves those of one iteration."),
+        claim(f"{near}: copies in series", "below", 1e9, copies, f"16 times {shared:,}; each with its own weights."),
+        claim(f"{near}: shared weights, as in I-B", "above", 9e8, shared, "Sharing leaves those of one iteration."),
         claim(
             "16 iterations take about 30 times as long (II-D2): operations over those of one",
             "rounds to",
@@ -154,14 +154,14 @@ def counted() -> list[dict[str, Any]]:
 
 def tiles() -> list[dict[str, Any]]:
     """Judge how many times more tiles the reference had, than both of the sets that the sentence may mean."""
-    found = []
+    claims = []
     for pictures in (100_000, 200_000):
         whole = REFERENCE_PICTURES * WHOLE_TILES / pictures
         note = f"6 million pictures of 1280x720 hold {REFERENCE_TILES} times the pixels of a tile each; with the "
         note += f"{WHOLE_TILES} that fit whole it is {whole:,.0f}. The paper is about a thousand times too high."
         text = f"The reference has 27 million times as many tiles (II-D3): than {pictures:,} pictures"
-        found.append(claim(text, "rounds to", "2.7e7", REFERENCE_PICTURES * REFERENCE_TILES // pictures, note))
-    return found
+        claims.append(claim(text, "rounds to", "2.7e7", REFERENCE_PICTURES * REFERENCE_TILES // pictures, note))
+    return claims
 
 
 # --- the gradient at the first layer -------------------------------------------------------------------------------
@@ -173,7 +173,9 @@ def vanishing(scale: str, x: np.ndarray, initialisations: int = INITIALISATIONS)
     x: uint8 pictures, of which the first are taken.
     """
     some = x[:GRADIENT_BATCH]
-    leaky, relu = (gradient_norms(one, scale, some, range(initialisations)) for one in (config.AS_RUN, config.RELU))
+    leaky, relu = (
+        gradient_norms(network, scale, some, range(initialisations)) for network in (config.AS_RUN, config.RELU)
+    )
     taken = f"{initialisations} initialisations, {len(some)} pictures, networks of scale {scale}. "
     first, last, error = ([_geometric(norms[:, i]) for norms in (leaky, relu)] for i in range(len(ENDS)))
     each = first[0] / math.sqrt(27 * at_scale(config.AS_RUN, scale).encoder_filters[0])

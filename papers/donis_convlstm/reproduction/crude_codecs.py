@@ -33,7 +33,7 @@ class Crude:
 def all_of(x: np.ndarray) -> dict[str, Crude]:
     """Return every stand-in by name, of uint8 pictures (N, 32, 32, 3)."""
     pixels = x.shape[1] * x.shape[2]
-    found = {
+    stand_ins = {
         "mid-grey": Crude(NOTHING, np.full_like(x, 128), 0.0),
         "mean of all pictures": Crude(NOTHING, np.broadcast_to(to_uint8(x.mean(axis=0), 1.0), x.shape), 0.0),
         "another picture": Crude(NOTHING, np.roll(x, 1, axis=0), 0.0),
@@ -41,12 +41,14 @@ def all_of(x: np.ndarray) -> dict[str, Crude]:
     }
     for side in (2, 4, 8, 16):
         bpp = BITS * side**2 / pixels
-        found[f"{side}x{side} pixels"] = Crude(THUMBNAILS, thumbnails(x, side, cv2.INTER_NEAREST), bpp)
-        found[f"{side}x{side} pixels, bicubic"] = Crude(THUMBNAILS, thumbnails(x, side, cv2.INTER_CUBIC), bpp)
-    found["luma alone"] = Crude(COLOURLESS, grey(x), BITS / 3)
-    found["luma of 8x8 pixels, bicubic"] = Crude(COLOURLESS, grey(thumbnails(x, 8, cv2.INTER_CUBIC)), 8 * 64 / pixels)
-    found.update({f"JPEG quality {quality}": jpeg(x, quality) for quality in JPEG_QUALITIES})
-    return found
+        stand_ins[f"{side}x{side} pixels"] = Crude(THUMBNAILS, thumbnails(x, side, cv2.INTER_NEAREST), bpp)
+        stand_ins[f"{side}x{side} pixels, bicubic"] = Crude(THUMBNAILS, thumbnails(x, side, cv2.INTER_CUBIC), bpp)
+    stand_ins["luma alone"] = Crude(COLOURLESS, grey(x), BITS / 3)
+    stand_ins["luma of 8x8 pixels, bicubic"] = Crude(
+        COLOURLESS, grey(thumbnails(x, 8, cv2.INTER_CUBIC)), 8 * 64 / pixels
+    )
+    stand_ins.update({f"JPEG quality {quality}": jpeg(x, quality) for quality in JPEG_QUALITIES})
+    return stand_ins
 
 
 def thumbnails(x: np.ndarray, side: int, interpolation: int) -> np.ndarray:
@@ -105,7 +107,9 @@ def measured(x: np.ndarray, crude: Crude) -> dict[str, float]:
 def _mean_ms_ssim(x: np.ndarray, x_hat: np.ndarray) -> float:
     total = 0.0
     for start in range(0, len(x), figures6and7.BATCH):
-        parts = [one[start : start + figures6and7.BATCH].astype(np.float32) / np.float32(255) for one in (x, x_hat)]
+        parts = [
+            pictures[start : start + figures6and7.BATCH].astype(np.float32) / np.float32(255) for pictures in (x, x_hat)
+        ]
         total += float(np.sum(_ms_ssim()(*parts), dtype=np.float64))
     return total / len(x)
 

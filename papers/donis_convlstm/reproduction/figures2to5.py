@@ -87,19 +87,19 @@ PSNR = Quantity(
 
 def reproduce(options: Options, quantity: Quantity) -> Reproduction:
     """Return the values at the last epoch of every seed, the curves, and what they are worth."""
-    found = Reproduction()
+    reproduction = Reproduction()
     known = networks.networks_of(options.rows, options.scale, options.seeds)
-    found.missing = known.missing
+    reproduction.missing = known.missing
     logs: Logs = {
         row: {seed: shipped.log(options.rows[row], options.scale, seed) for seed in known.seeds[row]}
         for row in known.made_by
     }
-    found.pictures = measurements(quantity, logs)
-    found.further = further(quantity, logs, options)
-    found.figures = drawn(quantity, logs, options)
-    found.notes = notes(quantity, logs, options)
-    found.provenance = {"networks": known.made_by}
-    return found
+    reproduction.pictures = measurements(quantity, logs)
+    reproduction.further = further(quantity, logs, options)
+    reproduction.figures = drawn(quantity, logs, options)
+    reproduction.notes = notes(quantity, logs, options)
+    reproduction.provenance = {"networks": known.made_by}
+    return reproduction
 
 
 # --- values --------------------------------------------------------------------------------------------------------
@@ -127,11 +127,11 @@ def measurements(quantity: Quantity, logs: Logs) -> list[dict[str, Any]]:
 
 def further(quantity: Quantity, logs: Logs, options: Options) -> dict[str, dict[str, float]]:
     """Return what else is known of each row; of several seeds the mean."""
-    found: dict[str, dict[str, float]] = {}
+    columns: dict[str, dict[str, float]] = {}
     for row, of_row in logs.items():
         for column, value in _of_row(quantity, row, list(of_row.values()), options).items():
-            found.setdefault(column, {})[row] = value
-    return found
+            columns.setdefault(column, {})[row] = value
+    return columns
 
 
 def _of_row(quantity: Quantity, row: str, of_row: Sequence[Log], options: Options) -> dict[str, float]:
@@ -162,14 +162,14 @@ def drawn(quantity: Quantity, logs: Logs, options: Options) -> dict[str, Any]:
     """Return the curves as plotted and on correct axes, and how far trainings of one setting lie apart."""
     number = options.table.rpartition("figure")[2]
     about = whose_curves(options)
-    found = {}
+    drawings = {}
     kinds = {"": (quantity.plotted, "as plotted"), "correct": (quantity.correct, "on correct axes")}
     for suffix, (panels, axes) in kinds.items():
         shown = {f"{panel.whose}, {panel.label}": lines(panel, logs, options.rows) for panel in panels}
-        found[suffix] = figures.over_epochs(shown, f"Fig. {number} {axes}\n{about}", columns=2)
+        drawings[suffix] = figures.over_epochs(shown, f"Fig. {number} {axes}\n{about}", columns=2)
     title = f"Fig. {number}, validation after the last epoch\n{about}"
-    found["spread"] = spread(quantity, logs, options.rows, title)
-    return found
+    drawings["spread"] = spread(quantity, logs, options.rows, title)
+    return drawings
 
 
 def lines(panel: Panel, logs: Logs, rows: Mapping[str, Any]) -> list[Line]:

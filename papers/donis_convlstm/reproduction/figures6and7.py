@@ -58,19 +58,23 @@ def test_pictures(options: Options) -> Pictures:
     missing = ""
     for names in TEST_SETS:
         try:
-            found = [(f"{name}/{stem}", image) for name in names for stem, image in data.images(name)]
+            pictures = [(f"{name}/{stem}", image) for name in names for stem, image in data.images(name)]
         except RelicError as error:
             missing = missing or str(error)
             continue
-        return _pictures(", ".join(names), found, limit)
+        return _pictures(", ".join(names), pictures, limit)
     tiles = [tile for picture in data.images(STAND_IN) for tile in _tiles(*picture)]
     note = f"{missing}. Tiles of the embedded set {STAND_IN} stand in: no absolute value is comparable."
     return _pictures(f"tiles of {STAND_IN}", tiles, limit, note)
 
 
-def _pictures(name: str, found: list[tuple[str, np.ndarray]], limit: int | None, note: str = "") -> Pictures:
+def _pictures(name: str, candidates: list[tuple[str, np.ndarray]], limit: int | None, note: str = "") -> Pictures:
     # Evenly from all of them, as a set's first ones are of one kind.
-    chosen = found if limit is None else [found[i * len(found) // limit] for i in range(min(limit, len(found)))]
+    chosen = (
+        candidates
+        if limit is None
+        else [candidates[i * len(candidates) // limit] for i in range(min(limit, len(candidates)))]
+    )
     squares = [(stem, as_tile(image, SIDE)) for stem, image in chosen]
     about = {"name": name, "pictures": len(squares), "digest": data.pixel_digest(squares)}
     return Pictures([stem for stem, _ in squares], np.stack([image for _, image in squares]), about, note)
@@ -135,16 +139,16 @@ def contrast(x: np.ndarray, values: np.ndarray) -> float:
     """Return the rank correlation of one value a picture with the standard deviation of the picture's luma."""
     luma = x.astype(np.float64) @ (0.299, 0.587, 0.114)
     deviation = luma.reshape(len(x), -1).std(axis=1)
-    one, other = (np.argsort(np.argsort(of, kind="stable")) for of in (deviation, values))
-    return float(np.corrcoef(one, other)[0, 1])
+    first, second = (np.argsort(np.argsort(of, kind="stable")) for of in (deviation, values))
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def summary(x: np.ndarray, x_hat: np.ndarray) -> dict[str, float]:
     """Return the means of `measured`, what is `kept`, and how SSIM goes with `contrast`."""
     values = measured(x, x_hat)
     means = {name: float(of.mean()) for name, of in values.items()}
-    found = {**means, **kept(x, x_hat), "contrast": contrast(x, values["ssim"])}
-    return {name: round(value, DIGITS) for name, value in found.items()}
+    values_of_all = {**means, **kept(x, x_hat), "contrast": contrast(x, values["ssim"])}
+    return {name: round(value, DIGITS) for name, value in values_of_all.items()}
 
 
 # --- Figures 6 and 7 -----------------------------------------------------------------------------------------------
@@ -170,22 +174,30 @@ def reproduce(options: Options, end: str) -> Reproduction:
     """Show test pictures beside what the network as run and the one as written give back, by the SSIM of the first."""
     ((row, as_run),) = options.rows.items()
     pictures = test_pictures(options)
-    found = Reproduction(notes=[pictures.note] if pictures.note else [])
-    seeds = {one: networks.seeds_of(one, options.scale, options.seeds) for one in (as_run, config.AS_WRITTEN)}
-    about = {name_of(one): networks.made_by(one, options.scale, seeds[one]) for one in seeds if seeds[one]}
-    found.provenance = {"test_set": pictures.about, "networks": about}
+    reproduction = Reproduction(notes=[pictures.note] if pictures.note else [])
+    seeds = {
+        network: networks.seeds_of(network, options.scale, options.seeds) for network in (as_run, config.AS_WRITTEN)
+    }
+    about = {
+        name_of(network): networks.made_by(network, options.scale, seeds[network])
+        for network in seeds
+        if seeds[network]
+    }
+    reproduction.provenance = {"test_set": pictures.about, "networks": about}
     if not seeds[as_run]:
-        found.missing = {row: networks.how_to_train(as_run, options.scale)}
-        return found
-    found.notes += [f"as_written: {networks.how_to_train(one, options.scale)}" for one, of in seeds.items() if not of]
-    outputs = {one: reconstructed(one, options.scale, of[0], pictures.x) for one, of in seeds.items() if of}
-    values = {one: measured(pictures.x, x_hat) for one, x_hat in outputs.items()}
+        reproduction.missing = {row: networks.how_to_train(as_run, options.scale)}
+        return reproduction
+    reproduction.notes += [
+        f"as_written: {networks.how_to_train(network, options.scale)}" for network, of in seeds.items() if not of
+    ]
+    outputs = {network: reconstructed(network, options.scale, of[0], pictures.x) for network, of in seeds.items() if of}
+    values = {network: measured(pictures.x, x_hat) for network, x_hat in outputs.items()}
     shown, others = by_rank(values[as_run]["ssim"], end)
-    found.pictures = [entry(row, seeds[as_run][0], pictures.names[i], i, values) for i in shown]
-    found.further = further(pictures.x, outputs, seeds, shown, options.scale)
-    found.notes += notes(end, len(pictures.names), seeds)
-    found.figures = {"": drawn(pictures.x, outputs, values, [*shown, *others], title(end, options.scale))}
-    return found
+    reproduction.pictures = [entry(row, seeds[as_run][0], pictures.names[i], i, values) for i in shown]
+    reproduction.further = further(pictures.x, outputs, seeds, shown, options.scale)
+    reproduction.notes += notes(end, len(pictures.names), seeds)
+    reproduction.figures = {"": drawn(pictures.x, outputs, values, [*shown, *others], title(end, options.scale))}
+    return reproduction
 
 
 def name_of(network: Config) -> str:
@@ -196,11 +208,11 @@ def name_of(network: Config) -> str:
 def entry(row: str, seed: int, name: str, index: int, values: Mapping[Config, Values]) -> dict[str, Any]:
     """Return the measurement of one picture that is shown; those of further networks have their names in front."""
     (_first, own), *others = values.items()
-    found: dict[str, Any] = {"row": row, "seed": seed, "picture": name}
-    found.update({key: round(float(array[index]), DIGITS) for key, array in own.items()})
-    for one, arrays in others:
-        found.update({f"{name_of(one)}_{key}": round(float(a[index]), DIGITS) for key, a in arrays.items()})
-    return found
+    measurement: dict[str, Any] = {"row": row, "seed": seed, "picture": name}
+    measurement.update({key: round(float(array[index]), DIGITS) for key, array in own.items()})
+    for network, arrays in others:
+        measurement.update({f"{name_of(network)}_{key}": round(float(a[index]), DIGITS) for key, a in arrays.items()})
+    return measurement
 
 
 def further(
@@ -212,12 +224,12 @@ def further(
 ) -> dict[str, dict[str, float]]:
     """Return means over the pictures shown and over all, the latter for every seed."""
     rows = {}
-    for one, x_hat in outputs.items():
-        name, first, *others = name_of(one), *seeds[one]
+    for network, x_hat in outputs.items():
+        name, first, *others = name_of(network), *seeds[network]
         rows[f"{name}, seed {first}, those shown"] = summary(x[shown], x_hat[shown])
         rows[f"{name}, seed {first}, all pictures"] = summary(x, x_hat)
         for seed in others:
-            rows[f"{name}, seed {seed}, all pictures"] = summary(x, reconstructed(one, scale, seed, x))
+            rows[f"{name}, seed {seed}, all pictures"] = summary(x, reconstructed(network, scale, seed, x))
     return {column: {row: of[key] for row, of in rows.items()} for column, key in COLUMNS.items()}
 
 
@@ -251,9 +263,9 @@ def drawn(
     cells: list[list[figures.Cell]] = []
     for index in chosen:
         of_picture: list[figures.Cell] = [("input", enlarged(x[index]))]
-        for one, x_hat in outputs.items():
-            ssim, ssim_2, psnr = (values[one][key][index] for key in ("ssim", "ssim_range_2", "psnr"))
-            caption = [name_of(one), f"SSIM {ssim:.3f}", f"range 2: {ssim_2:.3f}", f"PSNR {psnr:.2f} dB"]
+        for network, x_hat in outputs.items():
+            ssim, ssim_2, psnr = (values[network][key][index] for key in ("ssim", "ssim_range_2", "psnr"))
+            caption = [name_of(network), f"SSIM {ssim:.3f}", f"range 2: {ssim_2:.3f}", f"PSNR {psnr:.2f} dB"]
             of_picture.append((caption, enlarged(x_hat[index])))
         cells.append(of_picture)
     rows = [sum(cells[i : i + PER_ROW], []) for i in range(0, len(cells), PER_ROW)]

@@ -80,8 +80,8 @@ def _first_step(name: str, settings: Config, rounds: int) -> Case:
         inputs = _pictures(settings)
         x = inputs["x"].astype(np.float32) / np.float32(255)
         return {
-            TRAINING: {name: _step(one, inputs) for name, one in own.items()},
-            INFERENCE: {name: _forward(one, x) for name, one in own.items()},
+            TRAINING: {name: _step(network, inputs) for name, network in own.items()},
+            INFERENCE: {name: _forward(network, x) for name, network in own.items()},
         }
 
     operations = complexity.macs(settings, recurrent=True) / complexity.macs(settings)
@@ -91,7 +91,9 @@ def _first_step(name: str, settings: Config, rounds: int) -> Case:
 
 def _copies(settings: Config, copies: int, rounds: int) -> Case:
     def step(number: int) -> Work:
-        return _step(presets.build(lambda one, _: Copies(one, number), settings, 0, PRECISION), _pictures(settings))
+        return _step(
+            presets.build(lambda settings, _: Copies(settings, number), settings, 0, PRECISION), _pictures(settings)
+        )
 
     def prepare() -> dict[str, dict[str, Work]]:
         return {TRAINING: {f"{copies} copies": step(copies), "1 copy": step(1)}}
@@ -102,7 +104,7 @@ def _copies(settings: Config, copies: int, rounds: int) -> Case:
 
 def _iterations(settings: config.Iterative, iterations: int, rounds: int) -> Case:
     def step(number: int) -> Work:
-        made = presets.build(lambda one, seed: Unrolled(one, seed, number), settings, 0, PRECISION)
+        made = presets.build(lambda settings, seed: Unrolled(settings, seed, number), settings, 0, PRECISION)
         return _step(made, _pictures(settings))
 
     def prepare() -> dict[str, dict[str, Work]]:
@@ -115,7 +117,9 @@ def _iterations(settings: config.Iterative, iterations: int, rounds: int) -> Cas
 
 def _built(settings: Config, recurrent: bool = False) -> Any:
     options = train.adam(settings)
-    return presets.build(lambda one, seed: OneIteration(one, seed, recurrent), settings, 0, PRECISION, **options)
+    return presets.build(
+        lambda settings, seed: OneIteration(settings, seed, recurrent), settings, 0, PRECISION, **options
+    )
 
 
 def _pictures(settings: Config) -> dict[str, np.ndarray]:
@@ -140,7 +144,7 @@ def reproduce(options: Options) -> Reproduction:
     """Time every case and judge the ratios."""
     before = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found, rows = Reproduction(), {}
+    reproduction, rows = Reproduction(), {}
     every = cases(options.scale)
     with measure.progress(len(every), "case") as bar:
         for case in every:
@@ -149,12 +153,12 @@ def reproduce(options: Options) -> Reproduction:
                 ratios = times[case.slow] / times[case.fast]
                 rows.update({f"{case.name}: {kind}, {name}": 1e3 * values for name, values in times.items()})
                 rows[f"{case.name}: {kind}, ratio"] = ratios
-                found.claims.append(judged(case, kind, *np.median(ratios, axis=0)))
+                reproduction.claims.append(judged(case, kind, *np.median(ratios, axis=0)))
             bar.update()
-    found.further = further(rows)
-    found.notes = notes(threads, before)
-    found.provenance = {"threads": threads, "load before": round(before, 2), "precision": PRECISION}
-    return found
+    reproduction.further = further(rows)
+    reproduction.notes = notes(threads, before)
+    reproduction.provenance = {"threads": threads, "load before": round(before, 2), "precision": PRECISION}
+    return reproduction
 
 
 def further(rows: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
@@ -171,12 +175,12 @@ def further(rows: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
 def judged(case: Case, kind: str, clock: float, processor: float) -> dict[str, Any]:
     """Judge a ratio by the clock: the first step's by what it has to gain, copies' by the paper's thirty-fold."""
     note = f"By the processor {processor:.3g}. Multiply-accumulates: {case.operations:.3g} times as many."
-    found = float(f"{clock:.3g}")
+    ratio = float(f"{clock:.3g}")
     if case.fast == FIRST_STEP:
         text = f"A first step without what multiplies zeros is at least {FASTER:g} times as fast as ConvLSTM2D"
-        return claim(f"{text}: {case.name}, {kind}", "above", FASTER, found, note)
+        return claim(f"{text}: {case.name}, {kind}", "above", FASTER, ratio, note)
     text = f"{case.slow} train about thirty times as long as one (II-D2): {case.name}"
-    return claim(text, "rounds to", THIRTY_FOLD, found, note)
+    return claim(text, "rounds to", THIRTY_FOLD, ratio, note)
 
 
 def notes(threads: int | None, load: float) -> list[str]:

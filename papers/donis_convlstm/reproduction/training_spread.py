@@ -72,7 +72,7 @@ class Effect:
 
 def spread(source: Source, value: Value) -> tuple[float, int] | None:
     """Return the pooled standard deviation of a value between trainings of one setting, and its degrees of freedom."""
-    groups = [[value(one) for one in source.trainings[group]] for group in source.repeats]
+    groups = [[value(training) for training in source.trainings[group]] for group in source.repeats]
     arrays = [np.array(of, np.float64) for of in groups if len(of) > 1 and None not in of]
     degrees = sum(len(of) - 1 for of in arrays)
     if not degrees:
@@ -97,14 +97,14 @@ def effect(source: Source, value: Value, weights: Mapping[str, float]) -> Effect
 
 def group_means(source: Source, value: Value, groups: Mapping[str, float]) -> dict[str, float] | None:
     """Return the mean of a value for each group, None where a group has none."""
-    found = {}
+    means = {}
     for group in groups:
-        values = [value(one) for one in source.trainings.get(group, ())]
+        values = [value(training) for training in source.trainings.get(group, ())]
         numbers = [number for number in values if number is not None]
         if not numbers or len(numbers) < len(values):
             return None
-        found[group] = math.fsum(numbers) / len(numbers)
-    return found
+        means[group] = math.fsum(numbers) / len(numbers)
+    return means
 
 
 def judged(sentence: Sentence, source: Source) -> dict[str, Any] | None:
@@ -122,13 +122,14 @@ def judged(sentence: Sentence, source: Source) -> dict[str, Any] | None:
     if worst is not None:
         note += " One training that differs refutes what is said of all."
         return claim(text, sentence.relation, sentence.limit, round(worst, DIGITS), note)
-    found = effect(source, sentence.value, sentence.weights)
-    if found is None:
+    difference = effect(source, sentence.value, sentence.weights)
+    if difference is None:
         return None
-    interval = (found.value - found.half, found.value + found.half)
-    note += f" Trainings of one setting have a standard deviation of {found.spread:.2g} "
-    note += f"({found.degrees} degrees of freedom); half the interval, {found.half:.2g}, is what could be detected."
-    return claim(text, sentence.relation, sentence.limit, round(found.value, DIGITS), note, interval)
+    interval = (difference.value - difference.half, difference.value + difference.half)
+    note += f" Trainings of one setting have a standard deviation of {difference.spread:.2g} "
+    note += f"({difference.degrees} degrees of freedom); half the interval, {difference.half:.2g}, is what could be "
+    note += "detected."
+    return claim(text, sentence.relation, sentence.limit, round(difference.value, DIGITS), note, interval)
 
 
 def standing_out(means: Mapping[str, float]) -> float:
@@ -139,7 +140,7 @@ def standing_out(means: Mapping[str, float]) -> float:
 
 def farthest(sentence: Sentence, source: Source) -> float | None:
     """Return the value of the training that contradicts a sentence most, None where none does."""
-    values = [sentence.value(one) for group in sentence.weights for one in source.trainings[group]]
+    values = [sentence.value(training) for group in sentence.weights for training in source.trainings[group]]
     known = [value for value in values if value is not None]
     worst = max(known) if sentence.relation == "below" else min(known)
     contradicts = worst >= sentence.limit if sentence.relation == "below" else worst <= sentence.limit

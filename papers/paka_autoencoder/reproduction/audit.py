@@ -37,14 +37,14 @@ def reproduce(options: Options) -> Reproduction:
         raise RelicError("the audit compares different pictures: use at least two")
     pictures = {name: resized(image) for name, image in named}
     signs = compute(pictures)
-    found = Reproduction(notes=[note] if note else [])
-    found.claims = [*claims(signs), *audit_losses.claims()]
-    found.further = further(signs)
-    found.notes += [*notes(signs), f"The mistakes and differences are those of {'; '.join(signs.codecs)}."]
-    found.notes += [same_mean_by_jpeg(list(pictures.values())), slips()]
-    found.figures = drawn(signs)
-    found.provenance = {"test_set": test_set}
-    return found
+    reproduction = Reproduction(notes=[note] if note else [])
+    reproduction.claims = [*claims(signs), *audit_losses.claims()]
+    reproduction.further = further(signs)
+    reproduction.notes += [*notes(signs), f"The mistakes and differences are those of {'; '.join(signs.codecs)}."]
+    reproduction.notes += [same_mean_by_jpeg(list(pictures.values())), slips()]
+    reproduction.figures = drawn(signs)
+    reproduction.provenance = {"test_set": test_set}
+    return reproduction
 
 
 def summary(values: Any) -> dict[str, float]:

@@ -81,17 +81,17 @@ def described(name: str, coded: Coded) -> str:
     return f"{name} ({coded.bpp:.2f} bpp, {np.mean(coded.psnr):.1f} dB)"
 
 
-def mistaken(name: str, pictures: Pictures, one: Coded, other: Coded) -> tuple[np.ndarray, np.ndarray]:
+def mistaken(name: str, pictures: Pictures, first: Coded, second: Coded) -> tuple[np.ndarray, np.ndarray]:
     """Return one codec's PSNR after a mistake, and how far the other's lies from it, both (N,) in dB."""
-    levels = audit_mistakes.psnr(name, pictures, one.pictures)
-    return levels, np.abs(levels - audit_mistakes.psnr(name, pictures, other.pictures))
+    levels = audit_mistakes.psnr(name, pictures, first.pictures)
+    return levels, np.abs(levels - audit_mistakes.psnr(name, pictures, second.pictures))
 
 
 def floors(pictures: Pictures) -> dict[str, np.ndarray]:
     """Return the PSNR (N,) that every codec here has at its coarsest setting, and that of a flat mean colour."""
     families = codecs.available()
-    found = {f"{one.name}, coarsest": code(one.make(one.settings[0]), pictures).psnr for one in families}
-    return {**found, FLAT: np.array([metrics.psnr(x, flat(x)) for x in pictures])}
+    coarsest = {f"{f.name}, coarsest": code(f.make(f.settings[0]), pictures).psnr for f in families}
+    return {**coarsest, FLAT: np.array([metrics.psnr(x, flat(x)) for x in pictures])}
 
 
 def flat(picture: np.ndarray) -> np.ndarray:
@@ -99,9 +99,9 @@ def flat(picture: np.ndarray) -> np.ndarray:
     return np.broadcast_to(to_uint8(picture.mean(axis=(0, 1)), 1.0), picture.shape)
 
 
-def differences(pictures: Pictures, one: Coded, other: Coded) -> tuple[np.ndarray, np.ndarray]:
+def differences(pictures: Pictures, first: Coded, second: Coded) -> tuple[np.ndarray, np.ndarray]:
     """Return how far two codecs' PSNR lie apart, |dB|, on the right pictures (N,) and on wrong ones (N (N - 1),)."""
-    apart = np.abs(psnr_between(pictures, one.pictures) - psnr_between(pictures, other.pictures))
+    apart = np.abs(psnr_between(pictures, first.pictures) - psnr_between(pictures, second.pictures))
     return right(apart), wrong(apart)
 
 

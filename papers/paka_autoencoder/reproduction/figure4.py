@@ -15,18 +15,18 @@ BITS_PER_INPUT_VALUE = 8
 def figure4(config: Config) -> Reproduction:
     """Return the lines of Fig. 4, what the paper says of them, and each output's size next to the input's."""
     rows = layers(config)
-    found = Reproduction(claims=claims(rows))
+    reproduction = Reproduction(claims=claims(rows))
     for row in rows:
         shape = {"Height": row.height, "Width": row.width, "Channels": row.channels}
-        found.values[row.name] = {**shape, "Param": row.parameters}
-    found.values[TOTAL] = {"Param": sum(row.parameters for row in rows)}
+        reproduction.values[row.name] = {**shape, "Param": row.parameters}
+    reproduction.values[TOTAL] = {"Param": sum(row.parameters for row in rows)}
     macs = {row.name: row.macs for row in rows}
-    found.further = {
+    reproduction.further = {
         "values": {row.name: row.values for row in rows},
         "times the input's values": {row.name: row.values / rows[0].values for row in rows},
         "multiply-accumulates": {**macs, TOTAL: sum(macs.values())},
     }
-    return found
+    return reproduction
 
 
 def claims(rows: Sequence[LayerRow]) -> list[dict[str, Any]]:

@@ -27,23 +27,23 @@ def figure6(options: Options) -> Reproduction:
     shortened = at_scale(config.AUTOENCODER, options.scale)
     log = shipped.log(config.AUTOENCODER, options.scale, seeds[0])
     check = check_of(options.scale)
-    found = Reproduction(figures={"": drawn({"": log, ", linear output": check}, shortened)})
-    found.notes = [compared(log, check)] if check else []
-    found.provenance = {"networks": {"Proposed": networks.made_by(config.AUTOENCODER, options.scale, seeds)}}
+    reproduction = Reproduction(figures={"": drawn({"": log, ", linear output": check}, shortened)})
+    reproduction.notes = [compared(log, check)] if check else []
+    reproduction.provenance = {"networks": {"Proposed": networks.made_by(config.AUTOENCODER, options.scale, seeds)}}
     for row, name in LOSSES.items():
         last = log[-1].get(name)
         if last is None:
-            found.missing[row] = "This training had no pictures to validate with."
+            reproduction.missing[row] = "This training had no pictures to validate with."
             continue
-        found.values[row] = {"Loss": last}
-        found.further.setdefault("as PSNR in YCbCr, dB", {})[row] = round(-10 * math.log10(last), 2)
-        found.further.setdefault("epochs", {})[row] = round(epochs(log[-1]["step"], shortened), 1)
-    found.notes.append(
+        reproduction.values[row] = {"Loss": last}
+        reproduction.further.setdefault("as PSNR in YCbCr, dB", {})[row] = round(-10 * math.log10(last), 2)
+        reproduction.further.setdefault("epochs", {})[row] = round(epochs(log[-1]["step"], shortened), 1)
+    reproduction.notes.append(
         f"An epoch is as many pixels as the {len(config.TRAINING_PICTURES)} training pictures have: random crops of "
         f"{shortened.patch_size}x{shortened.patch_size}, {shortened.batch_size} a step. The paper's curves end at "
         f"{PUBLISHED_EPOCHS} epochs, ours at {epochs(log[-1]['step'], shortened):.0f}."
     )
-    return found
+    return reproduction
 
 
 def check_of(scale: str) -> list[dict[str, float]]:

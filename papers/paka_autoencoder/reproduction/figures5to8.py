@@ -40,19 +40,19 @@ PER_ROW = 4
 
 def figure5(options: Options) -> Reproduction:
     """Return every test picture and its reconstruction at half their size, with the PSNR at full size."""
-    found, codec, pictures = _begun(options)
+    reproduction, codec, pictures = _begun(options)
     if codec is None:
-        return found
+        return reproduction
     cells = []
     for row, (name, picture) in zip(options.rows, pictures, strict=False):
         given = codec.reconstruct(picture)
         psnr = round(metrics.psnr(picture, given), DIGITS)
-        found.values[row] = {"Reconstructed": psnr}
+        reproduction.values[row] = {"Reconstructed": psnr}
         cells += [(f"{name}, original", _half(picture)), (f"reconstructed, {psnr:.2f} dB", _half(given))]
     rows = [cells[i : i + PER_ROW] for i in range(0, len(cells), PER_ROW)]
     title = "Test pictures and what the autoencoder gives back, at half their size"
-    found.figures = {"": figures.picture_grid(rows, title)}
-    return _without_stand_ins(found, options.rows, pictures)
+    reproduction.figures = {"": figures.picture_grid(rows, title)}
+    return _without_stand_ins(reproduction, options.rows, pictures)
 
 
 def _begun(options: Options, wanted: Sequence[str] = config.TEST_PICTURES) -> tuple[Reproduction, Any, list[Picture]]:
@@ -61,19 +61,22 @@ def _begun(options: Options, wanted: Sequence[str] = config.TEST_PICTURES) -> tu
     Without weights the codec is None, and the reproduction says how to train them.
     """
     pictures, test_set, note = test_pictures(options, wanted)
-    found, codec = networks.begun(options, config.AUTOENCODER, test_set, note, PROPOSED)
-    return found, codec, pictures
+    reproduction, codec = networks.begun(options, config.AUTOENCODER, test_set, note, PROPOSED)
+    return reproduction, codec, pictures
 
 
-def _without_stand_ins(found: Reproduction, rows: Iterable[str], pictures: Sequence[Picture]) -> Reproduction:
+def _without_stand_ins(reproduction: Reproduction, rows: Iterable[str], pictures: Sequence[Picture]) -> Reproduction:
     """Take out the values of rows whose picture is another one: those are in the figure alone, under their names."""
     for row, (name, _) in zip(rows, pictures, strict=False):
         if row != name:
-            del found.values[row]
-            found.missing[row] = f"{name} stands in for it, in the figure alone."
-    kept = {title: {row: v for row, v in of.items() if row in found.values} for title, of in found.further.items()}
-    found.further = {title: of for title, of in kept.items() if of}
-    return found
+            del reproduction.values[row]
+            reproduction.missing[row] = f"{name} stands in for it, in the figure alone."
+    kept = {
+        title: {row: v for row, v in of.items() if row in reproduction.values}
+        for title, of in reproduction.further.items()
+    }
+    reproduction.further = {title: of for title, of in kept.items() if of}
+    return reproduction
 
 
 def _half(picture: np.ndarray) -> np.ndarray:
@@ -86,31 +89,31 @@ def _half(picture: np.ndarray) -> np.ndarray:
 
 def figure7(options: Options) -> Reproduction:
     """Return parts of test pictures by the proposed codec and by others at its PSNR; rate and PSNR are of the whole."""
-    found, codec, pictures = _begun(options, tuple(options.rows))
+    reproduction, codec, pictures = _begun(options, tuple(options.rows))
     if codec is None:
-        return found
+        return reproduction
     rows = []
     for row, (name, picture) in zip(options.rows, pictures, strict=False):
         eight = evaluate.measure(codec.with_settings(bits=BITS.default), picture, PROPOSED, ())
-        found.values[row] = {PROPOSED: round(eight.psnr, DIGITS)}
+        reproduction.values[row] = {PROPOSED: round(eight.psnr, DIGITS)}
         cells: list[figures.Cell] = [(f"{name}, original", _centre(picture))]
         for bits in (BITS.default, FEW_BITS):
             cells.append(_cell(f"proposed, {bits} bits a value", codec.with_settings(bits=bits), picture))
         for column in CODECS:
             family = family_of(column)
             setting, measured = operating_points.setting_for_psnr(family, picture, eight.psnr)
-            found.values[row][column] = round(measured.psnr, DIGITS)
+            reproduction.values[row][column] = round(measured.psnr, DIGITS)
             named = f"{family.name}, {SETTINGS[family.name]}"
-            found.further.setdefault(named.format("n"), {})[row] = setting
-            found.further.setdefault(f"{family.name}, bpp", {})[row] = round(measured.bpp, 4)
+            reproduction.further.setdefault(named.format("n"), {})[row] = setting
+            reproduction.further.setdefault(f"{family.name}, bpp", {})[row] = round(measured.bpp, 4)
             cells.append(_cell(named.format(setting), family.make(setting), picture))
-        found.further.setdefault(f"proposed, {BITS.default} bits, bpp", {})[row] = round(eight.bpp, 4)
+        reproduction.further.setdefault(f"proposed, {BITS.default} bits, bpp", {})[row] = round(eight.bpp, 4)
         rows.append(cells)
     title = f"The middle {CROP}x{CROP} pixels. The other codecs have the PSNR of {BITS.default} bits a value; "
     title += "rates and PSNR are those of the whole pictures"
-    found.figures = {"": figures.picture_grid(rows, title)}
-    found.notes += stand_in()
-    return _without_stand_ins(found, options.rows, pictures)
+    reproduction.figures = {"": figures.picture_grid(rows, title)}
+    reproduction.notes += stand_in()
+    return _without_stand_ins(reproduction, options.rows, pictures)
 
 
 def _cell(name: str, codec: Any, picture: np.ndarray) -> tuple[list[str], np.ndarray]:
@@ -129,20 +132,20 @@ def _centre(picture: np.ndarray) -> np.ndarray:
 
 def figure8(options: Options) -> Reproduction:
     """Return Table 1 as curves over pictures: as printed, and of our test pictures with correctly measured codecs."""
-    found, codec, pictures = _begun(options)
+    reproduction, codec, pictures = _begun(options)
     worst = []
     for row, (_, picture) in zip(options.rows, pictures, strict=False):
         worst.append(lowest(picture))
-        found.values[row] = {column: _at_same_rate(column, picture) for column in CODECS}
+        reproduction.values[row] = {column: _at_same_rate(column, picture) for column in CODECS}
         if codec:
-            found.values[row][PROPOSED] = round(metrics.psnr(picture, codec.reconstruct(picture)), DIGITS)
-    found.figures = {"": _as_printed(list(options.rows)), "here": _here(found, pictures, worst)}
-    found.notes.append(
+            reproduction.values[row][PROPOSED] = round(metrics.psnr(picture, codec.reconstruct(picture)), DIGITS)
+    reproduction.figures = {"": _as_printed(list(options.rows)), "here": _here(reproduction, pictures, worst)}
+    reproduction.notes.append(
         f"JPEG, JPEG2000 and {family_of('BPG').name} have the finest setting of at most {SAME_BPP:g} bpp. "
         "Proposed is the network's output without coding; Table 1 has the bits that its code takes."
     )
-    found.notes += stand_in()
-    return found
+    reproduction.notes += stand_in()
+    return reproduction
 
 
 def _at_same_rate(column: str, picture: np.ndarray) -> float:
@@ -154,9 +157,9 @@ def _as_printed(rows: Sequence[str]) -> Any:
     return figures.line_plot(lines, "image", "PSNR (dB)", "As printed")
 
 
-def _here(found: Reproduction, pictures: Sequence[Picture], worst: Sequence[dict[str, float]]) -> Any:
+def _here(reproduction: Reproduction, pictures: Sequence[Picture], worst: Sequence[dict[str, float]]) -> Any:
     names = [name for name, _ in pictures]
-    values = list(found.values.values())
+    values = list(reproduction.values.values())
     lines = []
     if all(PROPOSED in of_row for of_row in values):
         lines.append(Line("Proposed, not coded", names, [of_row[PROPOSED] for of_row in values]))

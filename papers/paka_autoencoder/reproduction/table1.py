@@ -63,27 +63,27 @@ def reproduce(options: Options) -> Reproduction:
     """Measure the proposed codec and the others on the test pictures, one for each row."""
     pictures, test_set, note = test_pictures(options)
     codec, about = networks.one_codec(config.AUTOENCODER, options)
-    found = Reproduction(notes=[note] if note else [])
+    reproduction = Reproduction(notes=[note] if note else [])
     for row, (name, picture) in zip(options.rows, pictures, strict=False):
         entry: dict[str, Any] = {"row": row, "seed": 0, "picture": name, **lowest(picture)}
         if codec:
             entry.update(proposed(codec, picture))
             entry.update(matching(picture, entry["psnr_uncoded"]))
-        found.pictures.append(entry)
-        found.values[row] = cells(entry)
-    found.missing = dict.fromkeys(list(options.rows)[len(pictures) :], "Fewer pictures were asked for.")
-    found.further = further(found.pictures)
+        reproduction.pictures.append(entry)
+        reproduction.values[row] = cells(entry)
+    reproduction.missing = dict.fromkeys(list(options.rows)[len(pictures) :], "Fewer pictures were asked for.")
+    reproduction.further = further(reproduction.pictures)
     lines = curves(codec, pictures)
-    found.notes += (
-        [*notes(found.pictures), by_bits(lines[-1])]
+    reproduction.notes += (
+        [*notes(reproduction.pictures), by_bits(lines[-1])]
         if codec
         else [networks.how_to_train(config.AUTOENCODER, options.scale)]
     )
-    found.claims = claims(found.pictures) if codec else []
-    found.figures = {"": drawn(lines, len(pictures))}
-    found.provenance = {"test_set": test_set, "networks": {PROPOSED: about} if about else {}}
-    found.provenance["obstacles"] = obstacles(options.scale, test_set["name"])
-    return found
+    reproduction.claims = claims(reproduction.pictures) if codec else []
+    reproduction.figures = {"": drawn(lines, len(pictures))}
+    reproduction.provenance = {"test_set": test_set, "networks": {PROPOSED: about} if about else {}}
+    reproduction.provenance["obstacles"] = obstacles(options.scale, test_set["name"])
+    return reproduction
 
 
 def cells(entry: Mapping[str, Any]) -> dict[str, float]:
@@ -112,24 +112,24 @@ def proposed(codec: Any, picture: np.ndarray) -> dict[str, Any]:
 
 def lowest(picture: np.ndarray) -> dict[str, float]:
     """Return the PSNR of each column's codec at its coarsest setting for a uint8 picture, in dB."""
-    found = {}
+    levels = {}
     for column in CODECS:
         family = family_of(column)
         coarsest = evaluate.measure(family.make(family.settings[0]), picture, family.name, ())
-        found[f"{column}_lowest"] = round(coarsest.psnr, DIGITS)
-    return found
+        levels[f"{column}_lowest"] = round(coarsest.psnr, DIGITS)
+    return levels
 
 
 def matching(picture: np.ndarray, psnr: float) -> dict[str, Any]:
     """Return the coarsest setting of each column's codec that reaches a PSNR for a uint8 picture, and its rate."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for column in CODECS:
         try:
             setting, measured = operating_points.setting_for_psnr(family_of(column), picture, psnr)
         except RelicError:  # not even its finest setting does
             continue
-        found.update({f"{column}_setting": setting, f"{column}_bpp": round(measured.bpp, DIGITS)})
-    return found
+        settings.update({f"{column}_setting": setting, f"{column}_bpp": round(measured.bpp, DIGITS)})
+    return settings
 
 
 # --- what it says --------------------------------------------------------------------------------------------------
@@ -220,4 +220,4 @@ def drawn(lines: Sequence[Line], count: int) -> Any:
 def mean_curve(label: str, steps: Sequence[Any], pictures: Sequence[np.ndarray]) -> Line:
     """Return the mean PSNR over the mean rate of some codecs on uint8 pictures."""
     coded = [code(step, pictures) for step in steps]
-    return Line(label, [one.bpp for one in coded], [float(np.mean(one.psnr)) for one in coded])
+    return Line(label, [setting.bpp for setting in coded], [float(np.mean(setting.psnr)) for setting in coded])

@@ -77,7 +77,7 @@ class Plan:
     @property
     def presets(self) -> list[str]:
         """Return the presets of all comparisons."""
-        return list(dict.fromkeys(name for one in self.comparisons for name in one.presets))
+        return list(dict.fromkeys(name for comparison in self.comparisons for name in comparison.presets))
 
     @property
     def extensions(self) -> dict[str, tuple[int, ...]]:
@@ -110,10 +110,10 @@ def _ablations() -> list[Comparison]:
         ("interpolation", "half_interpolated", "A learned representation is better than interpolation (Section 1)"),
         ("JPEG", "JPEG", around.format("JPEG")),
     )
-    found = [Comparison(name, sentence, (("half", other),)) for name, other, sentence in rows]
+    comparisons = [Comparison(name, sentence, (("half", other),)) for name, other, sentence in rows]
     for name in ("JPEG2000", "WebP"):
-        found.append(Comparison(name, around.format(name), ((f"half_{name.lower()}", name),)))
-    return found
+        comparisons.append(Comparison(name, around.format(name), ((f"half_{name.lower()}", name),)))
+    return comparisons
 
 
 def reproduce(options: Options) -> Reproduction:
@@ -123,14 +123,14 @@ def reproduce(options: Options) -> Reproduction:
     plan = Plan(LOW[:1], FULL[:1]) if options.scale == "smoke" else Plan()
     seeds = {preset: seeds_of(options, preset) for preset in plan.presets}
     curves = Curves(lambda preset, seed: codec_module.load(preset, options.scale, seed))
-    found = judged(measure(plan, seeds, curves, pictures), plan)
-    found.notes += [note] if note else []
-    found.missing = not_run(plan, seeds, options.scale)
-    found.figures = claims_figures.figures_of(found.pictures, plan.low, plan.full, curves, pictures)
+    reproduction = judged(measure(plan, seeds, curves, pictures), plan)
+    reproduction.notes += [note] if note else []
+    reproduction.missing = not_run(plan, seeds, options.scale)
+    reproduction.figures = claims_figures.figures_of(reproduction.pictures, plan.low, plan.full, curves, pictures)
     configs = {preset: find_preset(config, preset) for preset in seeds if seeds[preset]}
-    about = {preset: networks.made_by(one, options.scale, seeds[preset]) for preset, one in configs.items()}
-    found.provenance = {"test_set": test_set, "networks": about}
-    return found
+    about = {preset: networks.made_by(network, options.scale, seeds[preset]) for preset, network in configs.items()}
+    reproduction.provenance = {"test_set": test_set, "networks": about}
+    return reproduction
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -145,7 +145,12 @@ def seeds_of(options: Options, preset: str) -> list[int]:
 def measure(plan: Plan, seeds: Mapping[str, Sequence[int]], curves: Curves, pictures: Sequence[Picture]) -> list[Entry]:
     """Return the points of all networks, then the differences of all comparisons whose networks have weights."""
     trainings = [(preset, seed) for preset in seeds for seed in seeds[preset]]
-    pairs = [(one, pair, seed) for one in plan.comparisons for pair in one.pairs for seed in shared(one, pair, seeds)]
+    pairs = [
+        (comparison, pair, seed)
+        for comparison in plan.comparisons
+        for pair in comparison.pairs
+        for seed in shared(comparison, pair, seeds)
+    ]
     entries = []
     with measure_module.progress(len(trainings) + len(pairs), "row") as bar:
         for preset, seed in trainings:
@@ -153,23 +158,26 @@ def measure(plan: Plan, seeds: Mapping[str, Sequence[int]], curves: Curves, pict
             for setting in (curves.trained_setting(preset, seed), *plan.extensions.get(preset, ())):
                 entries += [point_entry(preset, seed, setting, curves, picture) for picture in pictures]
             bar.update()
-        for one, pair, seed in pairs:
+        for comparison, pair, seed in pairs:
             bar.set_description(f"{' and '.join(pair)}, seed {seed}")
-            entries += [difference_entry(one.name, pair, seed, curves, picture) for picture in pictures]
+            entries += [difference_entry(comparison.name, pair, seed, curves, picture) for picture in pictures]
             bar.update()
     return entries
 
 
-def shared(one: Comparison, pair: tuple[str, str], seeds: Mapping[str, Sequence[int]]) -> list[int]:
+def shared(comparison: Comparison, pair: tuple[str, str], seeds: Mapping[str, Sequence[int]]) -> list[int]:
     """Return the seeds that both codecs of a pair have; none where some network of the comparison has no weights."""
-    if not all(seeds[preset] for preset in one.presets):
+    if not all(seeds[preset] for preset in comparison.presets):
         return []
     return [seed for seed in seeds[pair[0]] if pair[1] in STANDARD or seed in seeds[pair[1]]]
 
 
 def not_run(plan: Plan, seeds: Mapping[str, Sequence[int]], scale: str) -> dict[str, str]:
     """Say by comparison which networks have no weights and how to train them."""
-    needed = {**{one.name: one.presets for one in plan.comparisons}, CROSSING: [*plan.low, *plan.full]}
+    needed = {
+        **{comparison.name: comparison.presets for comparison in plan.comparisons},
+        CROSSING: [*plan.low, *plan.full],
+    }
     missing = {name: [preset for preset in presets if not seeds[preset]] for name, presets in needed.items()}
     return {
         name: " ".join(networks.how_to_train(find_preset(config, preset), scale) for preset in of)
@@ -183,44 +191,44 @@ def not_run(plan: Plan, seeds: Mapping[str, Sequence[int]], scale: str) -> dict[
 
 def judged(entries: list[Entry], plan: Plan) -> Reproduction:
     """Return claims, further columns and notes, which follow from the measurements alone."""
-    found, measured = Reproduction(pictures=entries, notes=[*HOW]), {entry["row"] for entry in entries}
-    for one in plan.comparisons:
-        own = [entry for entry in entries if entry["row"] == one.name]
-        claims = comparison_claims(one, own) if own else []
-        found.claims += claims
-        if not claims and measured.issuperset(one.presets):
-            found.notes.append(
-                f"{one.name}: not judged. That takes {FEWEST_TRAININGS} trainings and {intervals.MINIMUM_PICTURES} "
-                "pictures at least, as one training may be better by chance."
+    reproduction, measured = Reproduction(pictures=entries, notes=[*HOW]), {entry["row"] for entry in entries}
+    for comparison in plan.comparisons:
+        own = [entry for entry in entries if entry["row"] == comparison.name]
+        claims = comparison_claims(comparison, own) if own else []
+        reproduction.claims += claims
+        if not claims and measured.issuperset(comparison.presets):
+            reproduction.notes.append(
+                f"{comparison.name}: not judged. That takes {FEWEST_TRAININGS} trainings and "
+                f"{intervals.MINIMUM_PICTURES} pictures at least, as one training may be better by chance."
             )
-    found.claims += [*crossing_claims(entries, plan), complexity_claim()]
-    found.further = further(entries, plan)
-    return found
+    reproduction.claims += [*crossing_claims(entries, plan), complexity_claim()]
+    reproduction.further = further(entries, plan)
+    return reproduction
 
 
-def comparison_claims(one: Comparison, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def comparison_claims(comparison: Comparison, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Judge a comparison by the mean difference over trainings and pictures; nothing with too few of either."""
     claims = []
     for quality, name in NAMES.items():
-        values = differences(entries, one.name, quality)
+        values = differences(entries, comparison.name, quality)
         interval = intervals.interval_of_mean(values)
         if interval is None or len(values) < FEWEST_TRAININGS:
             return []
         half, unit = (interval[1] - interval[0]) / 2, UNITS[quality]
-        note = f"{_about(one, entries)}{_of_other_size(entries, quality)} "
+        note = f"{_about(comparison, entries)}{_of_other_size(entries, quality)} "
         note += f"Half the interval, {half:.2g}{unit}, is the effect that could be detected."
-        text = f"{one.sentence}: {name}{',' * bool(unit)}{unit}"
+        text = f"{comparison.sentence}: {name}{',' * bool(unit)}{unit}"
         claims.append(claim(text, "above", 0, round(float(values.mean()), DIGITS), note, interval))
     return claims
 
 
-def _about(one: Comparison, entries: Sequence[Entry]) -> str:
+def _about(comparison: Comparison, entries: Sequence[Entry]) -> str:
     """Say what a comparison's mean is taken over."""
     trainings = list(dict.fromkeys((entry["codec"], entry["seed"]) for entry in entries))
     count = len({entry["picture"] for entry in entries})
-    qualities = ", ".join(str(find_preset(config, ours).quality) for ours, _ in one.pairs)
+    qualities = ", ".join(str(find_preset(config, ours).quality) for ours, _ in comparison.pairs)
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(seed for _, seed in trainings))
-    which = f"seeds {seeds}" if len(one.pairs) == 1 else f"for qualities {qualities}, in place of seeds"
+    which = f"seeds {seeds}" if len(comparison.pairs) == 1 else f"for qualities {qualities}, in place of seeds"
     return f"{len(trainings)} trainings ({which}) on {count} pictures."
 
 

@@ -22,17 +22,17 @@ def figures_of(
 ) -> dict[str, Any]:
     """Return what can be drawn of the measurements: figures by the suffix of their names."""
     have = {entry["row"] for entry in entries}
-    found = {}
+    drawings = {}
     for suffix, names in {"": BETWEEN_NETWORKS, "standard": TO_STANDARD}.items():
         if have & {*names}:
-            found[suffix] = strips(entries, [name for name in names if name in have])
+            drawings[suffix] = strips(entries, [name for name in names if name in have])
     if have.issuperset((*low, *full)):
-        found["crossing"] = crossing(entries, low, full, curves, pictures)
+        drawings["crossing"] = crossing(entries, low, full, curves, pictures)
     pairs = [(name, f"jiang_{name}") for name in low if have.issuperset((name, f"jiang_{name}"))]
     if pairs:
         seed = min(entry["seed"] for entry in entries if entry["row"] == pairs[0][0])
-        found["pictures"] = grid(pairs, seed, curves, pictures)
-    return found
+        drawings["pictures"] = grid(pairs, seed, curves, pictures)
+    return drawings
 
 
 def strips(entries: Sequence[Entry], names: Sequence[str]) -> Any:
@@ -67,12 +67,12 @@ def crossing(
 
 def mean_curve(curves: Sequence[Curve], settings: Iterable[int]) -> list[Point]:
     """Return the means of several pictures at each setting."""
-    found = []
+    points = []
     for setting in settings:
         measured = [curve.point(setting) for curve in curves]
         means = [float(np.mean([getattr(point, name) for point in measured])) for name in ("bpp", "bpp", *QUALITIES)]
-        found.append(Point(setting, *means))
-    return found
+        points.append(Point(setting, *means))
+    return points
 
 
 def grid(pairs: Sequence[tuple[str, str]], seed: int, curves: Curves, pictures: Sequence[Picture]) -> Any:

@@ -67,11 +67,11 @@ def reproduce(options: Options) -> Reproduction:
     """Measure all curves on both test sets, draw and judge them."""
     pictures, test_set, missing_sets = test_pictures(options)
     measured, networks, without = measure(options, pictures)
-    found = judged(measured, options.rows)
-    found.notes = [*missing_sets, *not_run(without, options.scale), *found.notes]
-    found.figures = drawn(measured, options.rows, options.scale)
-    found.provenance = {"test_set": test_set, "networks": networks, "points": as_plain(measured)}
-    return found
+    reproduction = judged(measured, options.rows)
+    reproduction.notes = [*missing_sets, *not_run(without, options.scale), *reproduction.notes]
+    reproduction.figures = drawn(measured, options.rows, options.scale)
+    reproduction.provenance = {"test_set": test_set, "networks": networks, "points": as_plain(measured)}
+    return reproduction
 
 
 # --- test pictures -------------------------------------------------------------------------------------------------
@@ -81,15 +81,15 @@ def test_pictures(options: Options) -> tuple[Pictures, dict[str, Any], list[str]
     """Return grey pictures by test set and name, `{name, pictures, digest}` of the first set, and what is missing."""
     named, about, note = table_pictures.pictures_of(options, published.load(options.table))
     names = {f"{i:02d}": name for i, name in enumerate(NAMES, 1)} if about["name"] == SET12 else {}
-    found = {about["name"]: {names.get(stem, stem): grey(image) for stem, image in named}}
+    pictures = {about["name"]: {names.get(stem, stem): grey(image) for stem, image in named}}
     notes = [note] if note else []
     if options.data is None:
         limit = options.images or (table_pictures.SMOKE_IMAGES if options.scale == "smoke" else None)
         try:
-            found[CLASSIC5] = {stem: grey(image) for stem, image in data.images(CLASSIC5, limit)}
+            pictures[CLASSIC5] = {stem: grey(image) for stem, image in data.images(CLASSIC5, limit)}
         except RelicError as error:
             notes.append(f"Nothing is measured on {CLASSIC5}: {error}")
-    return found, about, notes
+    return pictures, about, notes
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -101,9 +101,9 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
     Each network is loaded once, of the first seed. Only scale smoke trains what is missing.
     """
     seeds = {preset: _first_seed(options, preset) for presets in PRESETS.values() for preset in presets}
-    found: Measured = {name: {picture: {} for picture in of_set} for name, of_set in pictures.items()}
-    everything = [(found[name][picture], x) for name, of_set in pictures.items() for picture, x in of_set.items()]
-    named = [(curves, pictures[SET12][name]) for name, curves in of_rows(found, options.rows).items()]
+    measured: Measured = {name: {picture: {} for picture in of_set} for name, of_set in pictures.items()}
+    everything = [(measured[name][picture], x) for name, of_set in pictures.items() for picture, x in of_set.items()]
+    named = [(curves, pictures[SET12][name]) for name, curves in of_rows(measured, options.rows).items()]
     made_by = {}
     with measure_module.progress(
         len(everything) * (1 + len(comparators.COMPARATORS) + sum(map(len, seeds.values())))
@@ -122,7 +122,7 @@ def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, A
             for curves, x in named:
                 further = [points.measure(codec.with_settings(quality=q), x, q) for q in EXTENSIONS.get(preset, ())]
                 curves.setdefault(f"{label}, {EXTENDED}", []).extend(further)
-    return _mapped(found, _as_held), made_by, [preset for preset in seeds if not seeds[preset]]
+    return _mapped(measured, _as_held), made_by, [preset for preset in seeds if not seeds[preset]]
 
 
 def _first_seed(options: Options, preset: str) -> list[int]:
@@ -183,12 +183,12 @@ def drawn(measured: Measured, rows: Mapping[str, Any], scale: str) -> dict[str, 
     first = next(iter(measured.values()))
     named = of_rows(measured, rows) or dict(list(first.items())[: len(rows)])
     overview = {f"PSNR of {n} (dB)": _without_parts(figure2_curves.lines(named[n], PSNR)) for n in named}
-    found = {"": figures.rate_distortion(overview, f"PSNR over rate, scale {scale}", columns=2)}
+    drawings = {"": figures.rate_distortion(overview, f"PSNR over rate, scale {scale}", columns=2)}
     means = {f"mean_{name}": means_of(of_set) for name, of_set in measured.items()}
     for name, curves in {**named, **means}.items():
         panels = {y_label: figure2_curves.lines(curves, quality) for quality, y_label in points.Y_LABELS.items()}
-        found[name] = figures.rate_distortion(panels, f"{name.replace('mean_', 'Mean of ')}, scale {scale}")
-    return found
+        drawings[name] = figures.rate_distortion(panels, f"{name.replace('mean_', 'Mean of ')}, scale {scale}")
+    return drawings
 
 
 def _without_parts(lines: Sequence[Line]) -> list[Line]:
@@ -203,30 +203,30 @@ def means_of(of_set: Mapping[str, Curves]) -> Curves:
 def judged(measured: Measured, rows: Mapping[str, Any]) -> Reproduction:
     """Return cells, further columns, claims and notes, which all follow from the points."""
     named, everything = of_rows(measured, rows), all_curves(measured)
-    found, methods = Reproduction(), published.load(TABLE).columns
+    reproduction, methods = Reproduction(), published.load(TABLE).columns
     for row, curves in everything.items():
         numbers = figure2_curves.further(curves)
         for column, value in numbers.items():
-            found.further.setdefault(column, {})[row] = value
+            reproduction.further.setdefault(column, {})[row] = value
         if row in named:
             columns = {method: f"{method}, {BD_PSNR}" for method in methods}
-            found.values[row] = {method: numbers[name] for method, name in columns.items() if name in numbers}
+            reproduction.values[row] = {method: numbers[name] for method, name in columns.items() if name in numbers}
     reason = "fewer pictures were asked for." if SET12 in measured else f"{SET12} is not here."
-    found.missing = {row: reason.capitalize() for row in rows if row not in named}
-    found.claims = claims(measured, rows)
-    found.notes = [*notes(), *without_value(everything)]
-    if found.missing:
-        found.notes.insert(0, f"{', '.join(found.missing)}: not measured, as {reason}")
-    return found
+    reproduction.missing = {row: reason.capitalize() for row in rows if row not in named}
+    reproduction.claims = claims(measured, rows)
+    reproduction.notes = [*notes(), *without_value(everything)]
+    if reproduction.missing:
+        reproduction.notes.insert(0, f"{', '.join(reproduction.missing)}: not measured, as {reason}")
+    return reproduction
 
 
 def all_curves(measured: Measured) -> dict[str, Curves]:
     """Return the curves of every picture, those of the second set by set and name, and of the means."""
     first = next(iter(measured))
-    found = {}
+    curves = {}
     for name, of_set in measured.items():
-        found.update({picture if name == first else f"{name} {picture}": c for picture, c in of_set.items()})
-    return {**found, **{f"mean of {name}": means_of(of_set) for name, of_set in measured.items()}}
+        curves.update({picture if name == first else f"{name} {picture}": c for picture, c in of_set.items()})
+    return {**curves, **{f"mean of {name}": means_of(of_set) for name, of_set in measured.items()}}
 
 
 # --- claims and notes ----------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def all_curves(measured: Measured) -> dict[str, Curves]:
 def claims(measured: Measured, rows: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what the figure shows of the proposed codec next to JPEG, and of its two resolutions, judged."""
     named, first = of_rows(measured, rows), next(iter(measured.values()))
-    found = [one for name, curves in named.items() for one in low_rate_claim(name, curves)]
+    judgements = [judgement for name, curves in named.items() for judgement in low_rate_claim(name, curves)]
     for quality in (PSNR, SSIM):
         proposed = [figure2_curves.envelope(curves, PROPOSED, quality) for curves in first.values()]
         least = [
@@ -243,9 +243,9 @@ def claims(measured: Measured, rows: Mapping[str, Any]) -> list[dict[str, Any]]:
         ]
         won = sum(value is not None and value > 0 for value in least)
         text = f"{quality.upper()} of {PROPOSED} is above JPEG's at every rate that both have: pictures"
-        found += [claim(text, "equals", len(least), won)] if any(proposed) else []
+        judgements += [claim(text, "equals", len(least), won)] if any(proposed) else []
     meeting = {name: curves for name, curves in named.items() if figure2_curves.share_rates(curves, PROPOSED)}
-    return [*found, crossing_claim(meeting)] if meeting else found
+    return [*judgements, crossing_claim(meeting)] if meeting else judgements
 
 
 def crossing_claim(named: Mapping[str, Curves]) -> dict[str, Any]:

@@ -77,35 +77,35 @@ def bd_changes(curves: Curves) -> dict[str, float | str]:
         compared[f"{method} without header"] = envelope(curves, method, rate="payload_bpp"), "payload_bpp"
         compared[f"{method}, {FULL}"] = curves.get(f"{method}, {FULL}", []), "bpp"
     jpeg = [point.bpp for point in curves[JPEG]], [point.psnr for point in curves[JPEG]]
-    found: dict[str, float | str] = {}
+    changes: dict[str, float | str] = {}
     for label, (curve, rate) in compared.items():
         ours = [getattr(point, rate) for point in curve], [point.psnr for point in curve]
         for name, function in ((BD_RATE, metrics.bd_rate), (BD_PSNR, metrics.bd_psnr)) if curve else ():
             try:
-                found[f"{label}, {name}"] = round(function(*jpeg, *ours), DIGITS)
+                changes[f"{label}, {name}"] = round(function(*jpeg, *ours), DIGITS)
             except RelicError as error:
-                found[f"{label}, {name}"] = str(error)
-    return found
+                changes[f"{label}, {name}"] = str(error)
+    return changes
 
 
 def gains(curves: Curves) -> dict[str, float]:
     """Return what Proposed, the envelope, has over JPEG at its lowest rate, and at the rate where that is least."""
     jpeg = curves[JPEG]
-    found: dict[str, float | None] = {}
+    gained: dict[str, float | None] = {}
     for quality, unit in ((PSNR, ", dB"), (SSIM, "")):
         proposed = envelope(curves, PROPOSED, quality)
         if proposed:
             lowest = proposed[0]
-            found["lowest rate, bpp"] = lowest.bpp
-            found["JPEG's lowest rate, bpp"] = smallest_file(jpeg).bpp
+            gained["lowest rate, bpp"] = lowest.bpp
+            gained["JPEG's lowest rate, bpp"] = smallest_file(jpeg).bpp
             over = f"{quality.upper()} over JPEG {{}}{unit}"
-            found[over.format("at the lowest rate")] = gain(jpeg, lowest.bpp, getattr(lowest, quality), quality)
-            found[over.format("at least")] = least_gain(jpeg, proposed, quality)
-    return _known(found)
+            gained[over.format("at the lowest rate")] = gain(jpeg, lowest.bpp, getattr(lowest, quality), quality)
+            gained[over.format("at least")] = least_gain(jpeg, proposed, quality)
+    return _known(gained)
 
 
-def _known(found: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: round(value, DIGITS) for name, value in found.items() if value is not None}
+def _known(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: round(value, DIGITS) for name, value in values.items() if value is not None}
 
 
 def smallest_file(curve: Sequence[Point]) -> Point:
