@@ -63,7 +63,7 @@ def test_the_psnr_that_is_not_legible_is_what_the_average_leaves():
 
 
 def test_arithmetic_is_judged_by_what_is_printed():
-    judged = audit.of_arithmetic()
+    judged = audit.arithmetic_claims()
     verdicts = [(one["claimed"], one["found"], one["verdict"]) for one in judged]
     assert verdicts == [
         (28.00, 28.45, "does not hold"),
@@ -91,7 +91,7 @@ def test_rows_of_the_text_have_one_kind_of_number_each():
 @stack
 def test_eq_2_as_printed_is_zero_for_any_order_of_the_pixels_and_eq_1_is_not_1():
     x = picture(SIDE, SIDE, 1)
-    of_loss, of_ssim = audit.of_equations(x)
+    of_loss, of_ssim = audit.equation_claims(x)
     assert (of_loss["found"], of_loss["verdict"], of_ssim["verdict"]) == (0, "does not hold", "does not hold")
     shuffled = 2 * x.astype(np.float64).var()  # what two independent draws of the same values differ by
     assert float(of_loss["note"].split()[-5]) == pytest.approx(shuffled, rel=0.05)
@@ -154,7 +154,7 @@ def test_codes_of_noise_take_what_8_bits_take_and_rates_are_of_the_picture():
 def test_printed_values_are_counted_against_plain_bicubic_and_the_worst_filter():
     def entry(row, ours, plain, worst):
         qualities = (Quality(value, value / 100) for value in (ours, plain))
-        return references.Entry("Table 3", row, "", *qualities, {"noise": 0.5}, Quality(worst, worst / 100))
+        return references.PrintedRow("Table 3", row, "", *qualities, {"noise": 0.5}, Quality(worst, worst / 100))
 
     entries = [entry("a", 28.0, 30.0, 27.0), entry("b", 28.0, 27.0, 26.0), entry("c", 28.0, 31.0, 29.0)]
     for measure in (PSNR, SSIM):
@@ -178,7 +178,7 @@ def test_networks_have_the_counts_of_the_text_and_of_the_layers():
     maps = 64 * 64
     assert irm.macs == SIDE**2 * (9 * 64 + 5 * (9 * 64 + maps) + 10 * 9 * maps + 9 * 64)
     assert found["proposed, grey", "icm"].macs == SIDE**2 * (9 * 3) + (SIDE // 2) ** 2 * (9 * 9 + 9 * 3)
-    judged = claims_by_text(audit.of_counts(found))
+    judged = claims_by_text(audit.count_claims(found))
     assert [one["verdict"] for one in judged.values()] == ["holds", *["does not hold"] * 4]
     assert [one["found"] for one in judged.values()] == [37, 17, 396_097, 176.0, 1.4257]
 
@@ -213,7 +213,7 @@ def test_named_pictures_are_compared_as_the_tables_print_them():
     for entry in entries:
         x = scaled(originals[entry.file], references.TABLES[entry.table][0])
         assert entry.plain.psnr == metrics.psnr(x, bicubic(x)[1]) >= entry.hardest.psnr
-    judged = audit.of_named(entries, originals)
+    judged = audit.named_claims(entries, originals)
     assert len(judged) == 10 and {one["verdict"] for one in judged} == {"does not hold"}
     assert [one["found"] for one in judged] == [28.48, 0, 0, 1, 1, 1, 0, 0, 4, 28.23]
     assert judged[0]["claimed"] == pytest.approx(30.05, abs=0.01)

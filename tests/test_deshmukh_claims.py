@@ -18,7 +18,7 @@ from common.tables import test_pictures as table_pictures
 from common.training import shipped
 from papers.deshmukh_irm import config
 from papers.deshmukh_irm.reproduction import claims, claims_learning
-from papers.deshmukh_irm.reproduction.claims import COMPARISONS, PLAIN, PRESETS, Comparison
+from papers.deshmukh_irm.reproduction.claims import COMPARISONS, PLAIN, PRESETS, RowComparison
 from papers.deshmukh_irm.reproduction.test_pictures import bicubic, scaled
 
 stack = pytest.mark.stack
@@ -49,7 +49,7 @@ def judged(one, difference, deviation=0.01):
     ours = spread(30.0 + difference, 0.0) + np.tile(other[:1] - other[:1].mean(), (3, 1)) + spread(0, deviation, seed=4)
     other = np.tile(other[:1] - other[:1].mean() + 30.0, (len(other), 1))
     found = entries_of(one.ours, one.field, ours) + entries_of(one.other, one.field, other)
-    return claims.of_comparison(found, one)
+    return claims.comparison_claim(found, one)
 
 
 def comparison(start, field="psnr"):
@@ -111,9 +111,9 @@ def test_a_sentence_holds_beyond_its_limit_and_not_on_the_other_side(start, fiel
 
 
 def test_a_difference_is_paired_by_picture_and_has_its_interval():
-    one = Comparison("A", "grey", "grey_without_skips")
+    one = RowComparison("A", "grey", "grey_without_skips")
     ours, other = spread(31.0, 0.2), spread(30.5, 0.3, trainings=2, seed=5)
-    found = claims.of_comparison(entries_of("grey", "psnr", ours) + entries_of(one.other, "psnr", other), one)
+    found = claims.comparison_claim(entries_of("grey", "psnr", ours) + entries_of(one.other, "psnr", other), one)
     low, high = intervals.interval_of_difference(ours, other)
     assert found["interval"] == pytest.approx([low, high], rel=1e-5) and found["found"] == pytest.approx(0.5, abs=1e-6)
     assert found["note"].startswith("31 and 30.5; 3 and 2 trainings, 12 pictures. Half the interval, ")
@@ -121,18 +121,18 @@ def test_a_difference_is_paired_by_picture_and_has_its_interval():
 
 
 def test_trainings_that_disagree_decide_nothing_however_many_pictures_agree():
-    one = Comparison("A", "grey", "grey_without_skips")
+    one = RowComparison("A", "grey", "grey_without_skips")
     ours = np.array([[30.3], [29.8], [30.1]]) + spread(0, 0.001)
     measured = entries_of("grey", "psnr", ours) + entries_of(one.other, "psnr", spread(30.0, 0.001))
-    assert claims.of_comparison(measured, one)["verdict"] == UNDECIDED
+    assert claims.comparison_claim(measured, one)["verdict"] == UNDECIDED
 
 
 def test_below_five_pictures_there_is_no_interval_and_nothing_is_judged():
-    one = Comparison("A", "grey", "grey_without_skips")
+    one = RowComparison("A", "grey", "grey_without_skips")
     for pictures, has in ((4, False), (5, True)):
         ours, other = (spread(level, 0.001, pictures=pictures) for level in (33.0, 30.0))
         measured = entries_of("grey", "psnr", ours) + entries_of(one.other, "psnr", other)
-        found = claims.of_comparison(measured, one)
+        found = claims.comparison_claim(measured, one)
         assert ("interval" in found, "Half the interval" in found["note"]) == (has, has)
         assert found["found"] == pytest.approx(3.0, abs=1e-6)
 
@@ -150,7 +150,7 @@ def of_grey(**fields):
 def test_a_file_format_hardly_matters_up_to_a_quarter_of_a_decibel(name, cost, deviation, verdict):
     psnr = spread(30.0, 0.01)
     measured = of_grey(**{"psnr": psnr, name: psnr - spread(cost, deviation, seed=6)})
-    found = claims.of_format(measured, name)
+    found = claims.format_claim(measured, name)
     assert found["verdict"] == verdict and found["found"] == pytest.approx(-cost, abs=1e-6)
     assert name in found["claim"] and found["claimed"] == -0.25
 
@@ -158,7 +158,7 @@ def test_a_file_format_hardly_matters_up_to_a_quarter_of_a_decibel(name, cost, d
 @pytest.mark.parametrize("gain, deviation, verdict", [(0.04, 0.01, HOLDS), (-0.04, 0.01, FAILS), (0.04, 1, UNDECIDED)])
 def test_the_srgan_is_compared_with_bicubic_on_the_same_codes(gain, deviation, verdict):
     psnr = spread(30.0, 0.01)
-    found = claims.of_srgan(of_grey(psnr=psnr, srgan_psnr=psnr + spread(gain, deviation, seed=6)))
+    found = claims.srgan_claim(of_grey(psnr=psnr, srgan_psnr=psnr + spread(gain, deviation, seed=6)))
     assert found["verdict"] == verdict and found["found"] == pytest.approx(gain, abs=1e-6)
     assert "28.48 and 28.44 dB" in found["claim"]
 
@@ -166,11 +166,11 @@ def test_the_srgan_is_compared_with_bicubic_on_the_same_codes(gain, deviation, v
 def test_ways_to_use_the_same_networks_are_paired_by_training_too():
     psnr = np.array([[29.0], [30.0], [32.0]]) + spread(0, 1.0)
     srgan = psnr + spread(0.1, 0.01, seed=6)
-    found = claims.of_srgan(of_grey(psnr=psnr, srgan_psnr=srgan))
+    found = claims.srgan_claim(of_grey(psnr=psnr, srgan_psnr=srgan))
     assert found["interval"] == pytest.approx(intervals.interval_of_mean(srgan - psnr), rel=1e-4)
     assert found["verdict"] == HOLDS and "; 3 trainings, 12 pictures." in found["note"]
     unpaired = entries_of("grey", "psnr", srgan) + entries_of("grey_icm64", "psnr", psnr)
-    assert claims.of_comparison(unpaired, Comparison("A", "grey", "grey_icm64"))["verdict"] == UNDECIDED
+    assert claims.comparison_claim(unpaired, RowComparison("A", "grey", "grey_icm64"))["verdict"] == UNDECIDED
 
 
 # --- codes by closed forms -----------------------------------------------------------------------------------------
@@ -178,15 +178,15 @@ def test_ways_to_use_the_same_networks_are_paired_by_training_too():
 
 def test_a_constant_code_has_no_entropy_and_two_equal_halves_one_bit():
     flat = np.full((6, 8, 1), 77, np.uint8)
-    assert claims.of_code(flat) == {"entropy": 0.0, "deviation": 0.0, "distinct": 1.0}
+    assert claims.code_values(flat) == {"entropy": 0.0, "deviation": 0.0, "distinct": 1.0}
     halves = flat.copy()
     halves[:, 4:] = 97
-    assert claims.of_code(halves) == {"entropy": 1.0, "deviation": 10.0, "distinct": 2.0}
+    assert claims.code_values(halves) == {"entropy": 1.0, "deviation": 10.0, "distinct": 2.0}
     every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     deviation = np.sqrt((256**2 - 1) / 12)
-    assert claims.of_code(every) == pytest.approx({"entropy": 8.0, "deviation": deviation, "distinct": 256.0})
+    assert claims.code_values(every) == pytest.approx({"entropy": 8.0, "deviation": deviation, "distinct": 256.0})
     both = np.concatenate([flat, halves], axis=-1)
-    assert claims.of_code(both) == {"entropy": 0.5, "deviation": 5.0, "distinct": 1.5}
+    assert claims.code_values(both) == {"entropy": 0.5, "deviation": 5.0, "distinct": 1.5}
 
 
 class Shifted:
@@ -223,14 +223,14 @@ class Shifted:
 @pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
 def test_what_is_measured_of_a_codec_that_adds_three_levels_is_known(shape):
     x = np.full(shape, 100, np.uint8)
-    found = claims.of_picture(Shifted(3, shape[2] if len(shape) == 3 else 1, srgan_adds=1), x, "p")
+    found = claims.picture_values(Shifted(3, shape[2] if len(shape) == 3 else 1, srgan_adds=1), x, "p")
     assert found["residual"] == 3.0 and (found["entropy"], found["distinct"]) == (0.0, 1.0)
     assert found["psnr"] == pytest.approx(20 * np.log10(255 / 3))
     assert found["srgan_psnr"] == pytest.approx(20 * np.log10(255))
     assert 20 * np.log10(255 / 5) < found["JPEG quality 95"] < 100
     assert found["ssim"] == pytest.approx(metrics.ssim(x, x + np.uint8(3)))
     for codec in (Shifted(3), Shifted(3, srgan_adds=1, architecture="baseline")):
-        assert "srgan_psnr" not in claims.of_picture(codec, x[..., 0] if len(shape) == 3 else x, "p")
+        assert "srgan_psnr" not in claims.picture_values(codec, x[..., 0] if len(shape) == 3 else x, "p")
 
 
 def test_the_saved_code_is_what_is_restored():
@@ -239,14 +239,14 @@ def test_the_saved_code_is_what_is_restored():
     code = codec.code(x)[..., 0]
     again = saved.decompress(saved.compress(code))
     assert not np.array_equal(again, code)
-    found = claims.of_picture(codec, x, "p")
+    found = claims.picture_values(codec, x, "p")
     assert found["JPEG quality 95"] == metrics.psnr(x, codec.restored(again[..., None], x)) != found["psnr"]
     assert set(found) == {*claims.FIELDS, *claims.PICTURE_FORMATS} - {"srgan_psnr"}
 
 
 def test_plain_bicubic_is_measured_like_a_codec_whose_irm_adds_nothing():
     x = picture(40, 60, 1)
-    found = claims.of_plain(x)
+    found = claims.plain_values(x)
     small, x_hat = bicubic(x)
     assert (found["psnr"], found["ssim"]) == (metrics.psnr(x, x_hat), metrics.ssim(x, x_hat))
     assert found["distinct"] == len(np.unique(small)) and "residual" not in found
@@ -393,7 +393,7 @@ def test_one_dead_start_is_enough_for_the_sentence_not_to_hold(share, verdict, m
         return shares[maps]
 
     monkeypatch.setattr(claims_learning, "dead_share", dead_share)
-    (found,) = claims_learning.of_starts(300, np.zeros((8, 8), np.uint8))
+    (found,) = claims_learning.starts_claims(300, np.zeros((8, 8), np.uint8))
     assert (found["found"], found["verdict"]) == (round(share, 4), verdict) and asked == [(300, 3), (300, 64)]
     assert found["note"] == "Of 300 starts; a code that varies by less than one level. With 64 maps 25%."
 
@@ -420,7 +420,7 @@ def of_no_starts(count, x):
 @pytest.fixture
 def whole(monkeypatch):
     """Return what is judged of fabricated entries and logs."""
-    monkeypatch.setattr(claims_learning, "of_starts", of_no_starts)
+    monkeypatch.setattr(claims_learning, "starts_claims", of_no_starts)
     logs = logs_of((10, 20), others=("grey_without_skips", "baseline_as_written"))
     return claims.judged(everything(), logs, 7, picture(30, 30))
 
@@ -435,7 +435,7 @@ def test_all_that_is_judged_follows_from_the_document(whole):
     document = json.loads(json.dumps(document_of(whole)))
     assert document_module.recompute(document) == document and document["figures"] == ["claims.png"]
     assert len(document["claims"]) == 22 + 1 + 2 + 2 + 1 and document["cells"] == []
-    again = [claims.of_comparison(document["pictures"], one) for one in COMPARISONS]
+    again = [claims.comparison_claim(document["pictures"], one) for one in COMPARISONS]
     assert again == document["claims"][:22]
     changed = json.loads(json.dumps(document))
     changed["claims"][0]["verdict"] = "undecided" if document["claims"][0]["verdict"] == HOLDS else HOLDS
@@ -450,7 +450,7 @@ def test_means_stand_beside_by_row_and_field(whole):
 
 
 def test_what_has_no_weights_is_left_out_of_the_claims(monkeypatch):
-    monkeypatch.setattr(claims_learning, "of_starts", of_no_starts)
+    monkeypatch.setattr(claims_learning, "starts_claims", of_no_starts)
     measured = [entry for entry in everything(("grey", "rgb")) if entry.pop("srgan_psnr", 1)]
     found = claims.judged(measured, {}, 7, picture(30, 30))
     texts = [one["claim"] for one in found.claims]
@@ -459,7 +459,7 @@ def test_what_has_no_weights_is_left_out_of_the_claims(monkeypatch):
 
 
 def test_fewer_than_five_pictures_are_measured_and_not_judged(monkeypatch):
-    monkeypatch.setattr(claims_learning, "of_starts", of_no_starts)
+    monkeypatch.setattr(claims_learning, "starts_claims", of_no_starts)
     first = PICTURES[:4]
     measured = [entry for entry in everything(("grey", "rgb")) if entry["picture"] in first]
     found = claims.judged(measured, {}, 7, picture(30, 30))
@@ -484,7 +484,7 @@ def test_smoke_measures_two_presets_and_says_which_pictures_stand_in(monkeypatch
     monkeypatch.setattr(shipped, "log", lambda preset, scale, seed: FALLING)
     monkeypatch.setattr(networks, "made_by", lambda preset, scale, seeds: {"seeds": str(seeds)})
     monkeypatch.setattr(networks, "how_to_train", lambda preset, scale: f"train at {scale}")
-    monkeypatch.setattr(claims_learning, "of_starts", of_no_starts)
+    monkeypatch.setattr(claims_learning, "starts_claims", of_no_starts)
     found = claims.reproduce(command.Options(TABLE, {}, "smoke"))
     assert found.missing == {"grey_without_skips": "train at smoke"} and found.notes[-1] == "a stand-in"
     assert found.provenance == {"test_set": {"name": "sample"}, "networks": {"grey": {"seeds": "[0]"}}}
@@ -509,9 +509,9 @@ def test_the_committed_claims_follow_from_their_measurements(committed):
     assert document_module.recompute(committed) == committed
     rows = {entry["row"] for entry in committed["pictures"]}
     there = [one for one in COMPARISONS if {one.ours, one.other} <= rows]
-    again = [claims.of_comparison(committed["pictures"], one) for one in there]
-    again += [claims.of_srgan(committed["pictures"])]
-    again += [claims.of_format(committed["pictures"], name) for name in claims.PICTURE_FORMATS]
+    again = [claims.comparison_claim(committed["pictures"], one) for one in there]
+    again += [claims.srgan_claim(committed["pictures"])]
+    again += [claims.format_claim(committed["pictures"], name) for name in claims.PICTURE_FORMATS]
     assert committed["claims"][: len(again)] == again and len(there) == len(COMPARISONS)
     assert committed["further"] == claims.further(committed["pictures"])
     assert {len([e for e in committed["pictures"] if e["row"] == row]) for row in (PLAIN, "grey")} == {24, 72}

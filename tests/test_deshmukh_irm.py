@@ -439,7 +439,7 @@ def test_a_training_takes_six_operations_a_multiplication_and_picture(few_layers
     for preset, budget in BUDGETS.items():
         assert 6 * macs[preset] * images == pytest.approx(0.8 * budget, rel=0.04)  # which has the validated fifth too
     small = config.at_scale(config.GREY, "small")
-    one = sum(complexity.of_compression(small, small.patch_size, small.patch_size).values())
+    one = sum(complexity.compression_macs(small, small.patch_size, small.patch_size).values())
     images_of_small = (small.steps + small.settled_steps) * small.batch_size
     assert complexity.training_flops(config.GREY, "small") == 6.0 * one * images_of_small
     assert small.settled_steps > 0

@@ -162,7 +162,7 @@ def test_every_batch_came_as_asked_but_those_of_32_came_twice_as_large():
 
 
 def test_what_is_plotted_as_psnr_is_above_any_psnr_of_8_bits():
-    (one,) = audit.of_psnr()
+    (one,) = audit.psnr_claims()
     assert one["verdict"] == "does not hold" and one["found"] == pytest.approx(148.0, abs=0.1)
     x, y = np.zeros((2, 32, 32, 3), np.uint8)
     y[0, 0, 0] = 1
@@ -171,7 +171,7 @@ def test_what_is_plotted_as_psnr_is_above_any_psnr_of_8_bits():
 
 
 def test_the_run_with_100_thousand_pictures_failed_and_its_repetitions_did_not():
-    of_batch, of_size = audit.of_runs()
+    of_batch, of_size = audit.run_claims()
     assert (of_batch["claimed"], of_batch["found"], of_batch["verdict"]) == (32, 64, "does not hold")
     assert of_size["verdict"] == "does not hold" and of_size["found"] == 0.9374
     for words in ("3 runs", "ssim_batch_32 0.9382", "ssim_train_100000 0.8133"):

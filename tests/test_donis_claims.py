@@ -163,7 +163,7 @@ def test_what_the_authors_curves_show_is_what_their_text_says_of_half_of_it():
 
 
 def test_the_authors_numbers_decide_accuracy_the_residual_loss_and_the_batch_of_32():
-    plotted, similarity, residual, batch = claims_measured.of_authors()
+    plotted, similarity, residual, batch = claims_measured.author_claims()
     assert (plotted["verdict"], similarity["verdict"]) == ("holds", "does not hold")
     assert plotted["found"] == pytest.approx(1 - (1 - similarity["found"]) ** 2, abs=1e-5)
     assert plotted["note"].endswith("4 of 12 runs end at 95 % or more, none at 98 %.")

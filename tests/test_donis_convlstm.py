@@ -560,13 +560,13 @@ def levels_of(x):
 
 
 def test_two_sets_follow_each_other_and_the_last_twentieth_validates(two_sets):
-    found = patches.Pictures(two_sets)
+    found = patches.TrainingTiles(two_sets)
     assert levels_of(found.x) == [*range(100, 110), *range(200, 209)] and levels_of(found.validation) == [209]
     assert found.x.dtype == np.uint8 and found.x.shape[1:] == (32, 32, 3) and list(found.digests) == ["first", "second"]
 
 
 def test_half_as_many_pictures_are_those_of_the_first_set_alone(two_sets):
-    found = patches.Pictures(dataclasses.replace(two_sets, pictures=10, validation_share=0.2))
+    found = patches.TrainingTiles(dataclasses.replace(two_sets, pictures=10, validation_share=0.2))
     assert levels_of(found.x) == list(range(100, 108)) and levels_of(found.validation) == [108, 109]
     assert list(found.digests) == ["first"]
 
@@ -577,7 +577,7 @@ def test_turned_copies_follow_all_pictures_and_only_they_validate(tmp_path, monk
     for i, image in enumerate(originals):
         data.write_png(tmp_path / "first" / f"{i}.png", image)
     settings = dataclasses.replace(config.SET_200K, pictures=6, training_sets=(("first", 3),), validation_share=0.34)
-    found = patches.Pictures(settings)
+    found = patches.TrainingTiles(settings)
     np.testing.assert_array_equal(found.x[:3], originals)
     turned = np.stack([np.rot90(image) for image in originals])
     np.testing.assert_array_equal(np.concatenate([found.x[3:], found.validation]), turned)
@@ -599,12 +599,12 @@ def test_larger_pictures_are_scaled_from_their_middle_and_grey_ones_have_three_c
 def test_what_results_are_measured_on_is_not_learned_from(name):
     settings = dataclasses.replace(AS_RUN, pictures=4, training_sets=((name, 4),))
     with pytest.raises(RelicError, match="test set"):
-        patches.Pictures(settings)
+        patches.TrainingTiles(settings)
 
 
 def test_too_few_pictures_are_refused(two_sets):
     with pytest.raises(RelicError, match="first, second have 22 pictures, 30 are wanted: add pictures"):
-        patches.Pictures(dataclasses.replace(two_sets, pictures=30, training_sets=(("first", 10), ("second", 20))))
+        patches.TrainingTiles(dataclasses.replace(two_sets, pictures=30, training_sets=(("first", 10), ("second", 20))))
     with pytest.raises(RelicError, match="3 pictures are less than a batch of 4"):
         patches.batches(dataclasses.replace(two_sets, pictures=3), pictures_of(3), 0)
 

@@ -21,8 +21,8 @@ from common.training import checkpoints, weights
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.config import FULL, LOW
 from papers.zhao_mixedres.reproduction import claims, claims_figures, equal_rate, points
-from papers.zhao_mixedres.reproduction.claims import Comparison, Plan
-from papers.zhao_mixedres.reproduction.equal_rate import Curve, Curves
+from papers.zhao_mixedres.reproduction.claims import Plan, PresetComparison
+from papers.zhao_mixedres.reproduction.equal_rate import RateCurve, RateCurves
 
 TABLE = "zhao_mixedres/claims"
 GREY = np.full((32, 32), 100, np.uint8)
@@ -92,7 +92,7 @@ def bpp(num_bytes):
 
 def test_quality_at_a_rate_lies_between_the_two_files_next_to_it_and_no_other_is_measured():
     codec = Known(lambda setting: 160 // setting)
-    curve = Curve(codec.with_settings, (10, 20, 40, 80), GREY)
+    curve = RateCurve(codec.with_settings, (10, 20, 40, 80), GREY)
     found = curve.at_rate(bpp(30))
     share = math.log(30 / 20) / math.log(40 / 20)
     assert found["psnr"] == pytest.approx(psnr(8) + share * (psnr(4) - psnr(8)), rel=1e-12)
@@ -104,7 +104,7 @@ def test_quality_at_a_rate_lies_between_the_two_files_next_to_it_and_no_other_is
 
 @pytest.mark.parametrize("num_bytes", [5, 50])
 def test_beyond_a_curves_files_nothing_is_extrapolated(num_bytes):
-    curve = Curve(Known(lambda setting: 160 // setting).with_settings, (10, 20, 40), GREY)
+    curve = RateCurve(Known(lambda setting: 160 // setting).with_settings, (10, 20, 40), GREY)
     assert not curve.reaches(bpp(num_bytes)) and curve.reaches(bpp(10)) and curve.reaches(bpp(40))
     with pytest.raises(RelicError, match="not between the smallest and the largest file"):
         curve.at_rate(bpp(num_bytes))
@@ -117,7 +117,7 @@ def test_a_network_is_loaded_once_and_describes_a_picture_once_for_all_settings(
         loaded.append((preset, seed, Padded()))
         return loaded[-1][2]
 
-    curves = Curves(load)
+    curves = RateCurves(load)
     for image in SEVERAL[:2]:
         curve = curves.of("half", 1, image)
         assert curve is curves.of("half", 1, image) and len(curve.rates) == len(codecs.family("JPEG").grid)
@@ -136,7 +136,7 @@ def test_a_real_codecs_curve_is_what_its_files_are(tmp_path):
     narrow = dataclasses.replace(config.HALF_WEBP, num_maps=2)
     weights.save(tmp_path / "w", "zhao_mixedres/half_webp", narrow, checkpoints.model_arrays(Networks(narrow)), {})
     codec = Codec(weights.load(tmp_path / "w"))
-    curve = Curves(lambda preset, seed: codec).of("half_webp", 0, SEVERAL[0])
+    curve = RateCurves(lambda preset, seed: codec).of("half_webp", 0, SEVERAL[0])
     assert set(curve.rates) == {*codecs.family("WebP").grid}
     for setting in (10, 50):
         assert curve.point(setting) == points.measure(codec.with_settings(quality=setting), SEVERAL[0][1], setting)
@@ -144,14 +144,14 @@ def test_a_real_codecs_curve_is_what_its_files_are(tmp_path):
 
 @pytest.mark.parametrize("off, sign", [(0, 0), (6, 1), (-6, 1)])
 def test_a_difference_is_positive_where_the_first_codec_is_better(off, sign):
-    curves = Curves(lambda preset, seed: Padded(off=off if preset == "half_l2" else 0))
+    curves = RateCurves(lambda preset, seed: Padded(off=off if preset == "half_l2" else 0))
     entry = equal_rate.difference_entry("L2", ("half", "half_l2"), 0, curves, SEVERAL[0])
     assert [np.sign(entry["psnr"]), np.sign(entry["ssim"])] == [sign, sign]
     assert entry["rate"] == entry["other_rate"] and "nearest_rate" not in entry
 
 
 def test_two_networks_are_compared_at_the_rate_of_either():
-    curves = Curves(lambda preset, seed: Padded(more=20 * (preset == "half_l2"), off=2))
+    curves = RateCurves(lambda preset, seed: Padded(more=20 * (preset == "half_l2"), off=2))
     entry = equal_rate.difference_entry("L2", ("half", "half_l2"), 0, curves, SEVERAL[0])
     back = equal_rate.difference_entry("L2", ("half_l2", "half"), 0, curves, SEVERAL[0])
     assert (entry["rate"], entry["other_rate"]) == (back["other_rate"], back["rate"])
@@ -163,7 +163,7 @@ def test_two_networks_are_compared_at_the_rate_of_either():
 
 
 def test_more_bytes_for_the_same_picture_are_a_loss_at_equal_rate():
-    curves = Curves(lambda preset, seed: Padded(more=20))
+    curves = RateCurves(lambda preset, seed: Padded(more=20))
     entry = equal_rate.difference_entry("JPEG", ("half", "JPEG"), 0, curves, SEVERAL[0])
     jpeg = [points.measure(codecs.Jpeg(quality), SEVERAL[0][1], quality) for quality in range(1, 60)]
     ours = metrics.bits_per_pixel(len(codecs.Jpeg(10).compress(SEVERAL[0][1])) + 20, 64, 48)
@@ -173,7 +173,7 @@ def test_more_bytes_for_the_same_picture_are_a_loss_at_equal_rate():
 
 @pytest.mark.parametrize("quality, more, nearest", [(10, -400, min), (95, 1500, max)])
 def test_where_the_other_codec_has_no_such_file_both_are_compared_at_the_size_of_its_nearest(quality, more, nearest):
-    curves = Curves(lambda preset, seed: Padded(more=more, quality=quality))
+    curves = RateCurves(lambda preset, seed: Padded(more=more, quality=quality))
     entry = equal_rate.difference_entry("JPEG", ("half", "JPEG"), 0, curves, SEVERAL[0])
     ours, jpeg = (curves.of(name, 0, SEVERAL[0]) for name in ("half", "JPEG"))
     last = nearest(jpeg.rates, key=jpeg.rates.__getitem__)
@@ -184,8 +184,8 @@ def test_where_the_other_codec_has_no_such_file_both_are_compared_at_the_size_of
 
 # --- what is judged ---
 
-ONE = Comparison("L2", "L1 is better", (("half", "half_l2"),))
-QUALITIES = Comparison("JPEG, low rate", "It is better", tuple((name, "JPEG") for name in LOW))
+ONE = PresetComparison("L2", "L1 is better", (("half", "half_l2"),))
+QUALITIES = PresetComparison("JPEG, low rate", "It is better", tuple((name, "JPEG") for name in LOW))
 
 
 def entries(one, values, **more):

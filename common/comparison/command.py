@@ -144,7 +144,7 @@ def check_names(wanted: Sequence[str] | None, curves: Mapping[str, Sequence[Plan
     """Raise RelicError that lists the names unless each is a classical codec's, a curve's label or a paper's key."""
     from common.classical import codecs
 
-    labels = [curve.label for of_paper in curves.values() for curve in of_paper]
+    labels = [curve.label for paper_curves in curves.values() for curve in paper_curves]
     known = [*(family.name for family in codecs.FAMILIES), *curves, *labels]
     for name in wanted or ():
         if name.lower() not in [known_name.lower() for known_name in known]:
@@ -314,7 +314,7 @@ def _measure_points(
         for name, image in pictures:
             measured[name].append(evaluate.measure(codec, image, name))
             bar.update()
-    return [_entry(label, name, of_picture) for name, of_picture in measured.items()]
+    return [_entry(label, name, entries) for name, entries in measured.items()]
 
 
 def _entry(codec: str, picture: str, measured: Sequence[Any]) -> dict[str, Any]:

@@ -287,8 +287,8 @@ def _interval(reproduction: Reproduction, *matrices: np.ndarray) -> Any:
     """Return the interval of a row's mean or of the difference of two: over trainings alone for sets as wholes."""
     if any(p["picture"] == WHOLE_SET for p in reproduction.pictures):
         return intervals.interval_over_trainings(*(matrix[:, 0] for matrix in matrices))
-    of_rows = intervals.interval_of_mean if len(matrices) == 1 else intervals.interval_of_difference
-    return of_rows(*matrices)
+    interval_of = intervals.interval_of_mean if len(matrices) == 1 else intervals.interval_of_difference
+    return interval_of(*matrices)
 
 
 # --- the JPEG gate -------------------------------------------------------------------------------------------------

@@ -176,15 +176,15 @@ def _by_row(section: Section, cells: Sequence[Mapping[str, Any]]) -> None:
     columns = list(dict.fromkeys(cell["column"] for cell in cells))
     section.header = ["row", *columns, "verdict"]
     for row in dict.fromkeys(cell["row"] for cell in cells):
-        of_row = {cell["column"]: cell for cell in cells if cell["row"] == row}
-        values = [_ours(of_row[c]) if c in of_row else "" for c in columns]
-        section.rows.append([row, *values, _row_verdict(of_row)])
+        row_cells = {cell["column"]: cell for cell in cells if cell["row"] == row}
+        values = [_ours(row_cells[c]) if c in row_cells else "" for c in columns]
+        section.rows.append([row, *values, _row_verdict(row_cells)])
 
 
-def _row_verdict(of_row: Mapping[str, Mapping[str, Any]]) -> str:
-    counts = Counter(cell["verdict"] for cell in of_row.values())
+def _row_verdict(row_cells: Mapping[str, Mapping[str, Any]]) -> str:
+    counts = Counter(cell["verdict"] for cell in row_cells.values())
     parts = [f"{counts[v]} {v}" for v in verdicts.CELL_VERDICTS if counts[v] and v != verdicts.DIFFERS]
-    differing = [(column, cell) for column, cell in of_row.items() if cell["verdict"] == verdicts.DIFFERS]
+    differing = [(column, cell) for column, cell in row_cells.items() if cell["verdict"] == verdicts.DIFFERS]
     return ", ".join(parts + [f"{column} differs (published {cell['printed']})" for column, cell in differing])
 
 

@@ -36,14 +36,14 @@ def _sides(layer: Any, shape: tuple[int, int]) -> tuple[int, int]:
     return (-(-shape[0] // 2), -(-shape[1] // 2)) if "_decimate" in layer.name else shape
 
 
-def of_compression(config: Compression, height: int, width: int) -> dict[str, int]:
+def compression_macs(config: Compression, height: int, width: int) -> dict[str, int]:
     """Return the multiply-accumulates of `icm` and `irm` for one picture; up-sampling is not counted."""
     from papers.deshmukh_irm import model
 
     return {"icm": macs(model.icm(config), height, width), "irm": macs(model.irm(config), height, width)}
 
 
-def of_generator(config: SuperResolution, height: int, width: int) -> int:
+def generator_macs(config: SuperResolution, height: int, width: int) -> int:
     """Return the multiply-accumulates of the SRGAN's generator for a picture of height x width to be enlarged."""
     from papers.deshmukh_irm.super_resolution import generator
 
@@ -58,8 +58,8 @@ def training_flops(config: Config, scale: str) -> float:
     shortened = at_scale(config, scale)
     size, steps = shortened.patch_size, shortened.steps
     if isinstance(shortened, SuperResolution):
-        macs, steps = of_generator(shortened, size // FACTOR, size // FACTOR), steps + shortened.adversarial_steps
+        macs, steps = generator_macs(shortened, size // FACTOR, size // FACTOR), steps + shortened.adversarial_steps
     else:
         assert isinstance(shortened, Compression)
-        macs, steps = sum(of_compression(shortened, size, size).values()), steps + shortened.settled_steps
+        macs, steps = sum(compression_macs(shortened, size, size).values()), steps + shortened.settled_steps
     return 6.0 * macs * steps * shortened.batch_size

@@ -10,7 +10,7 @@ from common.errors import RelicError
 from papers.donis_convlstm.config import Config
 
 
-class Pictures:
+class TrainingTiles:
     """A config's pictures, in order: `x`, uint8 (N, 32, 32, 3), to learn from; `validation`, the last share of them.
 
     Being the last, the pictures of validation are all of the second set, or of its turned copies. `digests` has one

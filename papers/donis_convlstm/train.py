@@ -15,7 +15,7 @@ from papers.donis_convlstm import config as config_module
 from papers.donis_convlstm import losses
 from papers.donis_convlstm.config import Config, Iterative
 from papers.donis_convlstm.learning import OneIteration, Unrolled, loss_of
-from papers.donis_convlstm.patches import Pictures, batches
+from papers.donis_convlstm.patches import TrainingTiles, batches
 
 VALIDATED = 200  # pictures that are validated at once
 
@@ -37,7 +37,7 @@ def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
 
 def train_one_iteration(config: Config, run: runs.Run) -> tuple[OneIteration, dict[str, Any]] | None:
     """Train one iteration; every row of the log is an epoch, with the values of the validation pictures."""
-    pictures = Pictures(config)
+    pictures = TrainingTiles(config)
     model = build(config, run.seed)
     batch = batches(config, pictures.x, run.seed)
     validate = validation(model, pictures.validation)

@@ -25,7 +25,7 @@ from papers.deshmukh_irm.reproduction.references import (
     TABLES,
     Cost,
     Count,
-    Entry,
+    PrintedRow,
     Quality,
     costs_of,
     counts,
@@ -50,13 +50,13 @@ def reproduce(options: Options) -> Reproduction:
     costs, counted = costs_of(sources.set), counts()
     name = f"{sources.about['set']}, {len(sources.set)} picture{'s' if len(sources.set) > 1 else ''}"
     reproduction.claims = [
-        *(of_headline(floors) if sources.complete else []),
-        *(of_named(entries, sources.named) if entries else []),
-        *of_rate(costs, name),
-        of_filters(floors, name),
-        *of_arithmetic(),
-        *of_equations(scaled(sources.set[-1][1], 1)),
-        *of_counts(counted),
+        *(headline_claims(floors) if sources.complete else []),
+        *(named_claims(entries, sources.named) if entries else []),
+        *rate_claims(costs, name),
+        filter_claim(floors, name),
+        *arithmetic_claims(),
+        *equation_claims(scaled(sources.set[-1][1], 1)),
+        *count_claims(counted),
     ]
     reproduction.further = further(floors, entries, costs, counted, name)
     reproduction.notes += notes(entries, counted)
@@ -68,7 +68,7 @@ def reproduce(options: Options) -> Reproduction:
 # --- claims --------------------------------------------------------------------------------------------------------
 
 
-def of_headline(floors: Mapping[tuple[str, str], Quality]) -> list[dict[str, Any]]:
+def headline_claims(floors: Mapping[tuple[str, str], Quality]) -> list[dict[str, Any]]:
     """Judge whether plain bicubic on all of Kodak, in colour, has the quality of the abstract."""
     plain, grey = floors["colour", AREAS], floors["grey", AREAS]
     text, paper = "Plain bicubic from half the sides has the abstract's {} on Kodak in colour", "Abstract, proposed"
@@ -79,7 +79,7 @@ def of_headline(floors: Mapping[tuple[str, str], Quality]) -> list[dict[str, Any
     ]
 
 
-def of_named(entries: Sequence[Entry], originals: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+def named_claims(entries: Sequence[PrintedRow], originals: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """Judge the values that are printed of the named pictures."""
     judged = []
     for table in TABLES:
@@ -92,7 +92,7 @@ def of_named(entries: Sequence[Entry], originals: Mapping[str, np.ndarray]) -> l
     return [claim(text, "above", _short(five.psnr), printed("Abstract, proposed", PSNR), note), *judged]
 
 
-def _beaten(table: str, measure: str, entries: Sequence[Entry]) -> dict[str, Any]:
+def _beaten(table: str, measure: str, entries: Sequence[PrintedRow]) -> dict[str, Any]:
     """Judge whether all that is printed of a measure is above plain bicubic."""
     values = [[getattr(of, measure.lower()) for of in (e.printed, e.plain, e.hardest)] for e in entries]
     note = ", ".join(f"{e.row} {ours:.4g} ({plain:.4g})" for e, (ours, plain, _) in zip(entries, values, strict=True))
@@ -102,7 +102,7 @@ def _beaten(table: str, measure: str, entries: Sequence[Entry]) -> dict[str, Any
     return claim(text, "equals", len(values), above, note)
 
 
-def _as_low(entries: Sequence[Entry]) -> dict[str, Any]:
+def _as_low(entries: Sequence[PrintedRow]) -> dict[str, Any]:
     """Judge whether Table 1's pictures can have so little SSIM at their PSNR."""
     rows = [entry for entry in entries if entry.table == "Table 1"]
     low = [entry.row for entry in rows if entry.printed.ssim >= min(entry.ways.values())]
@@ -112,7 +112,7 @@ def _as_low(entries: Sequence[Entry]) -> dict[str, Any]:
     return claim(text, "equals", len(rows), len(low), f"{', '.join(spans)}, the least by {' and '.join(least)}.")
 
 
-def _baboon(entries: Sequence[Entry]) -> dict[str, Any]:
+def _baboon(entries: Sequence[PrintedRow]) -> dict[str, Any]:
     """Judge whether Table 3's picture of the highest SSIM is one that is easy to code."""
     rows = [entry for entry in entries if entry.table == "Table 3"]
     best = max(rows, key=lambda entry: entry.printed.ssim)
@@ -132,7 +132,7 @@ def _whichever_parrots(originals: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return claim(text, "above", _short(max(psnrs.values())), table_of("Table 5").value("Parrots", PSNR) or 0, note)
 
 
-def of_rate(costs: Mapping[str, Cost], name: str) -> list[dict[str, Any]]:
+def rate_claims(costs: Mapping[str, Cost], name: str) -> list[dict[str, Any]]:
     """Judge what a code takes against what JPEG takes for the abstract's PSNR."""
     judged = []
     for kind, cost in costs.items():
@@ -142,7 +142,7 @@ def of_rate(costs: Mapping[str, Cost], name: str) -> list[dict[str, Any]]:
     return judged
 
 
-def of_filters(floors: Mapping[tuple[str, str], Quality], name: str) -> dict[str, Any]:
+def filter_claim(floors: Mapping[tuple[str, str], Quality], name: str) -> dict[str, Any]:
     """Judge whether it matters how pictures are re-scaled to 200x200, which the paper does not say."""
     psnrs = {filter_: floors["grey", filter_].psnr for filter_ in (AREAS, *FILTERS)}
     note = ", ".join(f"{filter_} {psnr:.2f} dB" for filter_, psnr in psnrs.items())
@@ -152,7 +152,7 @@ def of_filters(floors: Mapping[tuple[str, str], Quality], name: str) -> dict[str
     return claim(text, "below", limit, span, f"{note}; only that by areas is anti-aliased.")
 
 
-def of_arithmetic() -> list[dict[str, Any]]:
+def arithmetic_claims() -> list[dict[str, Any]]:
     """Judge whether the printed numbers agree with each other."""
     baseline, own = table_of("Table 1"), table_of("Table 3")
     judged = []
@@ -198,7 +198,7 @@ def _said(sentences: Sequence[str]) -> str:
     return f"{'; '.join(sentences)}." if sentences else ""
 
 
-def of_equations(x: np.ndarray) -> list[dict[str, Any]]:
+def equation_claims(x: np.ndarray) -> list[dict[str, Any]]:
     """Judge Eq. 1 and Eq. 2 as they are printed, on a uint8 picture in grey."""
     shuffled = np.random.default_rng(0).permutation(x.ravel()).reshape(x.shape)
     pair = [values[None, ..., None].astype(np.float32) for values in (x, shuffled)]
@@ -219,7 +219,7 @@ def printed_ssim_of_itself(x: np.ndarray, peak: float) -> float:
     return float((mean + variance) / (mean * variance))
 
 
-def of_counts(counts: Mapping[tuple[str, str], Count]) -> list[dict[str, Any]]:
+def count_claims(counts: Mapping[tuple[str, str], Count]) -> list[dict[str, Any]]:
     """Judge what the text says of the networks' sizes."""
     irm, theirs, generator = counts["proposed, grey", "irm"], counts["baseline", "irm"], counts["SRGAN", "generator"]
     added = generator.layers
@@ -254,7 +254,7 @@ def of_counts(counts: Mapping[tuple[str, str], Count]) -> list[dict[str, Any]]:
 
 def further(
     floors: Mapping[tuple[str, str], Quality],
-    entries: Sequence[Entry],
+    entries: Sequence[PrintedRow],
     costs: Mapping[str, Cost],
     counted: Mapping[tuple[str, str], Count],
     name: str,
@@ -278,7 +278,7 @@ def further(
     return {c: {row: _short(values[c]) for row, values in rows.items() if c in values} for c in columns}
 
 
-def _of_entry(entry: Entry) -> dict[str, float]:
+def _of_entry(entry: PrintedRow) -> dict[str, float]:
     ways = entry.ways.values()
     return {
         "printed PSNR": entry.printed.psnr,
@@ -292,7 +292,7 @@ def _of_entry(entry: Entry) -> dict[str, float]:
     }
 
 
-def notes(entries: Sequence[Entry], counted: Mapping[tuple[str, str], Count]) -> list[str]:
+def notes(entries: Sequence[PrintedRow], counted: Mapping[tuple[str, str], Count]) -> list[str]:
     """Return what has to be said of the numbers, and how the printed times stand to the operations."""
     macs = {name: counted[name, "icm"].macs + counted[name, "irm"].macs for name, _ in counted if name != "SRGAN"}
     parameters = [counted["proposed, grey", part].parameters for part in ("icm", "irm")]
@@ -319,7 +319,7 @@ def notes(entries: Sequence[Entry], counted: Mapping[tuple[str, str], Count]) ->
     ]
 
 
-def drawn(entries: Sequence[Entry]) -> Any:
+def drawn(entries: Sequence[PrintedRow]) -> Any:
     """Return the printed values over plain bicubic's: what lies below the line is worse than interpolation."""
     panels = {}
     for measure, unit in ((PSNR, " (dB)"), (SSIM, "")):
@@ -335,7 +335,7 @@ def drawn(entries: Sequence[Entry]) -> Any:
     return figures.comparison(panels, "by plain bicubic interpolation from half the sides", title)
 
 
-def gallery(entries: Sequence[Entry], originals: Mapping[str, np.ndarray]) -> Any:
+def gallery(entries: Sequence[PrintedRow], originals: Mapping[str, np.ndarray]) -> Any:
     """Return each named picture beside plain bicubic, with the printed values below."""
     cells: list[tuple[Any, np.ndarray]] = []
     for file in dict.fromkeys(entry.file for entry in entries):

@@ -56,11 +56,11 @@ FIELDS = {
     "srgan_psnr": "PSNR with the SRGAN, dB",
 }
 
-Entry = Mapping[str, Any]
+PictureEntry = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RowComparison:
     """A sentence that is true if a measure of one preset lies beyond that of another: by `relation` and `limit`."""
 
     sentence: str
@@ -75,27 +75,27 @@ _BETTER = "The proposed model is better than the baseline (Sections 4 and 5)"
 _LOSS = "Eq. 2's second term gives codes of {0} (Section 1), {1}"
 _READINGS = {"towards the output": "grey", "literally": "grey_penalty_literal"}
 COMPARISONS = (
-    Comparison(f"{_BETTER} as the paper describes it", "grey", "baseline_as_written"),
-    Comparison(f"{_BETTER} as the paper describes it", "grey", "baseline_as_written", "ssim"),
-    Comparison(f"{_BETTER} as Jiang et al. have it", "grey", "baseline_jiang"),
-    Comparison(f"{_BETTER} as Jiang et al. have it", "grey", "baseline_jiang", "ssim"),
-    Comparison("Skip connections help (Section 1)", "grey", "grey_without_skips"),
-    Comparison("Separable layers cost no quality", "grey", "grey_without_separable", limit=-LIMIT),
-    Comparison("64 maps in the ICM are no better than three", "grey_icm64", "grey", "psnr", "below", LIMIT),
-    Comparison("Grey pictures are coded better than colour ones (Section 4)", "grey", "rgb"),
-    Comparison("Grey pictures are coded better than colour ones (Section 4)", "grey", "rgb", "ssim"),
-    Comparison("More augmented images are better than 400 (Section 4)", "grey", "grey_images400"),
-    Comparison("COCO is better than STL-10 (Section 4)", "grey", "grey_stl10"),
+    RowComparison(f"{_BETTER} as the paper describes it", "grey", "baseline_as_written"),
+    RowComparison(f"{_BETTER} as the paper describes it", "grey", "baseline_as_written", "ssim"),
+    RowComparison(f"{_BETTER} as Jiang et al. have it", "grey", "baseline_jiang"),
+    RowComparison(f"{_BETTER} as Jiang et al. have it", "grey", "baseline_jiang", "ssim"),
+    RowComparison("Skip connections help (Section 1)", "grey", "grey_without_skips"),
+    RowComparison("Separable layers cost no quality", "grey", "grey_without_separable", limit=-LIMIT),
+    RowComparison("64 maps in the ICM are no better than three", "grey_icm64", "grey", "psnr", "below", LIMIT),
+    RowComparison("Grey pictures are coded better than colour ones (Section 4)", "grey", "rgb"),
+    RowComparison("Grey pictures are coded better than colour ones (Section 4)", "grey", "rgb", "ssim"),
+    RowComparison("More augmented images are better than 400 (Section 4)", "grey", "grey_images400"),
+    RowComparison("COCO is better than STL-10 (Section 4)", "grey", "grey_stl10"),
     *(
-        Comparison(_LOSS.format(what, f"read {how}"), preset, "grey_without_penalty", field, "below")
+        RowComparison(_LOSS.format(what, f"read {how}"), preset, "grey_without_penalty", field, "below")
         for how, preset in _READINGS.items()
         for what, field in (("lower variance", "deviation"), ("fewer values", "distinct"), ("less entropy", "entropy"))
     ),
-    Comparison("The second term costs no quality, read literally", "grey_penalty_literal", "grey", limit=-LIMIT),
-    Comparison("On pixels from 0 to 1 the loss lets the IRM add as much", "grey_peak1", "grey", "residual"),
-    Comparison("On pixels from 0 to 1 the loss gives as good pictures", "grey_peak1", "grey", limit=-LIMIT),
-    Comparison("Trained on pixels from 0 to 1 they are better than plain bicubic", "grey_peak1", PLAIN, limit=LIMIT),
-    Comparison("The networks are better than plain bicubic", "grey", PLAIN),
+    RowComparison("The second term costs no quality, read literally", "grey_penalty_literal", "grey", limit=-LIMIT),
+    RowComparison("On pixels from 0 to 1 the loss lets the IRM add as much", "grey_peak1", "grey", "residual"),
+    RowComparison("On pixels from 0 to 1 the loss gives as good pictures", "grey_peak1", "grey", limit=-LIMIT),
+    RowComparison("Trained on pixels from 0 to 1 they are better than plain bicubic", "grey_peak1", PLAIN, limit=LIMIT),
+    RowComparison("The networks are better than plain bicubic", "grey", PLAIN),
 )
 
 
@@ -131,7 +131,7 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Return one entry a preset, seed and picture, with those of plain bicubic."""
     grey = [(name, scaled(image, 1)) for name, image in pictures]
-    entries = [{"row": PLAIN, "seed": 0, "picture": name, **of_plain(x)} for name, x in grey]
+    entries = [{"row": PLAIN, "seed": 0, "picture": name, **plain_values(x)} for name, x in grey]
     every = [(preset, seed) for preset, of in seeds.items() for seed in of]
     with measure_module.progress(len(every), "network") as bar:
         for preset, seed in every:
@@ -139,19 +139,19 @@ def measure(
             codec = codec_module.load(preset, scale, seed).with_settings(srgan=srgan)
             channels = codec.config.channels
             for name, image in pictures:
-                measured = of_picture(codec, scaled(image, channels), name)
+                measured = picture_values(codec, scaled(image, channels), name)
                 entries.append({"row": preset, "seed": seed, "picture": name, **measured})
             bar.update()
     return [rounded(entry) for entry in entries]
 
 
-def of_picture(codec: Codec, x: np.ndarray, name: str) -> dict[str, float]:
+def picture_values(codec: Codec, x: np.ndarray, name: str) -> dict[str, float]:
     """Return the FIELDS of a codec on a uint8 picture, and its PSNR with the code saved in other formats."""
     whole, x_hat = evaluate.round_trip(codec.with_settings(), x, name, ("ssim",))
     code = codec.code(x)
     u = to_uint8(codec.upsampled(code / np.float32(255))).reshape(x.shape)
     added = float(np.abs(u.astype(np.float64) - x_hat).mean())
-    measured = {**_quality(whole), **of_code(code), "residual": added}
+    measured = {**_quality(whole), **code_values(code), "residual": added}
     if codec.srgan and codec.config.architecture == "proposed":
         measured["srgan_psnr"] = evaluate.measure(codec, x, name, ()).psnr
     picture = code if code.shape[2] == 3 else code[..., 0]
@@ -161,17 +161,17 @@ def of_picture(codec: Codec, x: np.ndarray, name: str) -> dict[str, float]:
     return measured
 
 
-def of_plain(x: np.ndarray) -> dict[str, float]:
+def plain_values(x: np.ndarray) -> dict[str, float]:
     """Return the FIELDS of plain bicubic on a grey uint8 picture."""
     small, x_hat = bicubic(x)
-    return {**_quality(quality(x, x_hat)), **of_code(small[..., None])}
+    return {**_quality(quality(x, x_hat)), **code_values(small[..., None])}
 
 
 def _quality(measured: Any) -> dict[str, float]:
     return {"psnr": measured.psnr, "ssim": measured.ssim}
 
 
-def of_code(code: np.ndarray) -> dict[str, float]:
+def code_values(code: np.ndarray) -> dict[str, float]:
     """Return entropy (bits a value), standard deviation and distinct values of a code, (h, w, c): means of channels."""
     planes = [np.ascontiguousarray(code[..., i]) for i in range(code.shape[2])]
     return {
@@ -190,14 +190,14 @@ def judged(
     """Return claims, means and notes, which follow from measurements and logs, and from untrained networks."""
     reproduction = Reproduction(pictures=entries)
     rows = {entry["row"] for entry in entries}
-    claims = [of_comparison(entries, each) for each in COMPARISONS if {each.ours, each.other} <= rows]
+    claims = [comparison_claim(entries, each) for each in COMPARISONS if {each.ours, each.other} <= rows]
     if any("srgan_psnr" in entry for entry in entries):
-        claims.append(of_srgan(entries))
-    claims += [of_format(entries, name) for name in PICTURE_FORMATS]
+        claims.append(srgan_claim(entries))
+    claims += [format_claim(entries, name) for name in PICTURE_FORMATS]
     reproduction.claims = [each for each in claims if "interval" in each]
     reproduction.claims += [
         *claims_learning.claims(logs),
-        *claims_learning.of_starts(initialisations, scaled(picture, 1)),
+        *claims_learning.starts_claims(initialisations, scaled(picture, 1)),
     ]
     reproduction.further = further(entries)
     reproduction.notes = notes(entries, logs)
@@ -206,14 +206,14 @@ def judged(
     return reproduction
 
 
-def matrix(entries: Sequence[Entry], row: str, field: str) -> np.ndarray:
+def matrix(entries: Sequence[PictureEntry], row: str, field: str) -> np.ndarray:
     """Return the measurements of a row as float (seeds, pictures)."""
     own = [entry for entry in entries if entry["row"] == row]
     seeds = dict.fromkeys(entry["seed"] for entry in own)
     return np.array([[entry[field] for entry in own if entry["seed"] == seed] for seed in seeds], np.float64)
 
 
-def of_comparison(entries: Sequence[Entry], comparison: Comparison) -> dict[str, Any]:
+def comparison_claim(entries: Sequence[PictureEntry], comparison: RowComparison) -> dict[str, Any]:
     """Judge a comparison by the mean difference over trainings and pictures, with its interval."""
     ours, other = (matrix(entries, row, comparison.field) for row in (comparison.ours, comparison.other))
     text = f"{comparison.sentence}: {comparison.ours} - {comparison.other}, {FIELDS[comparison.field]}"
@@ -221,7 +221,7 @@ def of_comparison(entries: Sequence[Entry], comparison: Comparison) -> dict[str,
     return _judged(text, comparison, ours, other, trainings, intervals.interval_of_difference(ours, other))
 
 
-def of_same_networks(entries: Sequence[Entry], comparison: Comparison) -> dict[str, Any]:
+def same_networks_claim(entries: Sequence[PictureEntry], comparison: RowComparison) -> dict[str, Any]:
     """Judge two ways to use the same networks, `one.field` and PSNR, by the mean difference, paired by training too."""
     ours, other = (matrix(entries, comparison.ours, field) for field in (comparison.field, "psnr"))
     text = f"{comparison.sentence}: {comparison.ours}, PSNR, dB"
@@ -229,7 +229,7 @@ def of_same_networks(entries: Sequence[Entry], comparison: Comparison) -> dict[s
 
 
 def _judged(
-    text: str, comparison: Comparison, ours: np.ndarray, other: np.ndarray, trainings: str, interval: Any
+    text: str, comparison: RowComparison, ours: np.ndarray, other: np.ndarray, trainings: str, interval: Any
 ) -> dict[str, Any]:
     difference = round(float(ours.mean() - other.mean()), DIGITS)
     note = f"{ours.mean():.4g} and {other.mean():.4g}; {trainings}, {ours.shape[1]} pictures."
@@ -238,21 +238,21 @@ def _judged(
     return claim(text, comparison.relation, comparison.limit, difference, note, interval)
 
 
-def of_srgan(entries: Sequence[Entry]) -> dict[str, Any]:
+def srgan_claim(entries: Sequence[PictureEntry]) -> dict[str, Any]:
     """Judge whether up-sampling by the SRGAN is better than by interpolation, on the same networks and codes."""
     rows = ("Abstract, proposed", "Section 4, proposed with bicubic")
     gain = " and ".join(str(printed(row, "PSNR")) for row in rows)
     sentence = f"The SRGAN is better than bicubic up-sampling (Section 4, {gain} dB)"
-    return of_same_networks(entries, Comparison(sentence, "grey", "grey", "srgan_psnr"))
+    return same_networks_claim(entries, RowComparison(sentence, "grey", "grey", "srgan_psnr"))
 
 
-def of_format(entries: Sequence[Entry], name: str) -> dict[str, Any]:
+def format_claim(entries: Sequence[PictureEntry], name: str) -> dict[str, Any]:
     """Judge whether it does not matter in which format the code is saved as a picture (Section 4)."""
     sentence = f"It hardly matters in which file format the code is saved (Section 4), {name}"
-    return of_same_networks(entries, Comparison(sentence, "grey", "grey", name, limit=-LIMIT))
+    return same_networks_claim(entries, RowComparison(sentence, "grey", "grey", name, limit=-LIMIT))
 
 
-def further(entries: Sequence[Entry]) -> dict[str, dict[str, float]]:
+def further(entries: Sequence[PictureEntry]) -> dict[str, dict[str, float]]:
     """Return the means of every row and field that it has."""
     rows = list(dict.fromkeys(entry["row"] for entry in entries))
     table: dict[str, dict[str, float]] = {}
@@ -262,7 +262,7 @@ def further(entries: Sequence[Entry]) -> dict[str, dict[str, float]]:
     return {title: of for title, of in table.items() if of}
 
 
-def notes(entries: Sequence[Entry], logs: claims_learning.Logs) -> list[str]:
+def notes(entries: Sequence[PictureEntry], logs: claims_learning.Logs) -> list[str]:
     """Return what explains the numbers."""
     said = [
         "Differences are paired by picture; intervals are over pictures and trainings. With three trainings they are "
@@ -282,7 +282,7 @@ def notes(entries: Sequence[Entry], logs: claims_learning.Logs) -> list[str]:
 # --- drawing -------------------------------------------------------------------------------------------------------
 
 
-def drawn(entries: Sequence[Entry]) -> Any:
+def drawn(entries: Sequence[PictureEntry]) -> Any:
     """Return PSNR of all rows, a point a training."""
     rows = list(dict.fromkeys(entry["row"] for entry in entries))
     points = {row: matrix(entries, row, "psnr").mean(axis=1) for row in rows}

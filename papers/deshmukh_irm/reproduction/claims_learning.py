@@ -23,10 +23,10 @@ Logs = Mapping[Any, Sequence[Mapping[str, Any]]]  # by preset and seed
 def claims(logs: Logs) -> list[dict[str, Any]]:
     """Judge whether the proposed networks need fewer steps than others to the loss that those end with."""
     there = [other for other in OTHERS if set(_seeds(logs, other)) & set(_seeds(logs, "grey"))]
-    return [of_steps(logs, other, OTHERS[other]) for other in there]
+    return [steps_claim(logs, other, OTHERS[other]) for other in there]
 
 
-def of_steps(logs: Logs, other: str, name: str) -> dict[str, Any]:
+def steps_claim(logs: Logs, other: str, name: str) -> dict[str, Any]:
     """Judge the share of the steps saved until the squared error is the last one of another preset, seed by seed."""
     seeds = [seed for seed in _seeds(logs, "grey") if seed in _seeds(logs, other)]
     saved = [share_saved(logs["grey", seed], logs[other, seed]) for seed in seeds]
@@ -66,7 +66,7 @@ def smoothed(log: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
 # --- starts --------------------------------------------------------------------------------------------------------
 
 
-def of_starts(count: int, x: np.ndarray) -> list[dict[str, Any]]:
+def starts_claims(count: int, x: np.ndarray) -> list[dict[str, Any]]:
     """Judge how often a Glorot start leaves a code that does not depend on the picture, by maps of the ICM."""
     shares = {maps: dead_share(count, maps, x) for maps in (config.GREY.icm_maps, config.GREY_ICM64.icm_maps)}
     note = f"Of {count} starts; a code that varies by less than one level. With 64 maps {shares[64]:.0%}."

@@ -55,7 +55,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Entry:
+class PrintedRow:
     """A row of Table 1, 3 or 5: its file, as printed, interpolated, and what else its picture can have.
 
     ways: SSIM at the printed PSNR by how the picture is degraded; hardest: plain bicubic's least PSNR and SSIM
@@ -179,7 +179,7 @@ def degraded(x: np.ndarray, psnr: float, way: str) -> Quality:
     return quality(x, change(x, settings[low]))
 
 
-def entries_of(originals: Mapping[str, np.ndarray]) -> list[Entry]:
+def entries_of(originals: Mapping[str, np.ndarray]) -> list[PrintedRow]:
     """Return the rows of Tables 1, 3 and 5, none without the named pictures."""
     entries = []
     for table, (channels, rows) in TABLES.items() if originals else ():
@@ -191,7 +191,7 @@ def entries_of(originals: Mapping[str, np.ndarray]) -> list[Entry]:
             small = [_scaled_by(name, originals[file], channels) for name in (AREAS, *FILTERS)]
             floors = [quality(each, bicubic(each)[1]) for each in small]
             hardest = Quality(min(q.psnr for q in floors), min(q.ssim for q in floors))
-            entries.append(Entry(table, row, file, values[row], floors[0], ways, hardest, row in legible))
+            entries.append(PrintedRow(table, row, file, values[row], floors[0], ways, hardest, row in legible))
     return entries
 
 

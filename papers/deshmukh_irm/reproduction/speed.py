@@ -126,7 +126,7 @@ def interval_of_median(values: np.ndarray) -> tuple[float, float] | None:
 
 def operations(scale: str) -> dict[tuple[str, str], float]:
     """Return the multiply-accumulates for one picture of 200x200, by what is timed and its work."""
-    counted = {n: complexity.of_compression(settings_of(p, scale), SIDE, SIDE) for n, p in PRESETS.items()}
+    counted = {n: complexity.compression_macs(settings_of(p, scale), SIDE, SIDE) for n, p in PRESETS.items()}
     macs: dict[tuple[str, str], float] = {(TRAINING, name): sum(both.values()) for name, both in counted.items()}
     for name, both in counted.items():
         macs[COMPRESSING, name] = macs[ALONE, name] = both["icm"]
@@ -134,7 +134,7 @@ def operations(scale: str) -> dict[tuple[str, str], float]:
     enlarging = at_scale(config.SRGAN, "smoke" if scale == "smoke" else "paper")
     assert isinstance(enlarging, config.SuperResolution)
     side = SIDE // config.GREY.stride
-    more = complexity.of_generator(enlarging, side, side)
+    more = complexity.generator_macs(enlarging, side, side)
     macs[DECOMPRESSING, SRGAN] = macs[DECOMPRESSING, PROPOSED] + more
     return macs
 

@@ -27,7 +27,7 @@ from papers.deshmukh_irm.reproduction.test_pictures import (
     PLAIN,
     PSNR,
     SSIM,
-    Pictures,
+    NamedPictures,
     bicubic,
     named,
     scaled,
@@ -36,7 +36,7 @@ from papers.deshmukh_irm.reproduction.test_pictures import (
 
 BICUBIC, SRGAN = "bicubic up-sampling", "SRGAN up-sampling"
 
-Entry = Mapping[str, Any]
+PictureEntry = Mapping[str, Any]
 
 
 # --- networks ------------------------------------------------------------------------------------------------------
@@ -110,7 +110,9 @@ def reproduce(options: Options, preset: Compression, others: Mapping[str, Compre
     return reproduction
 
 
-def _beside(reproduction: Reproduction, name: str, preset: Compression, options: Options, pictures: Pictures) -> None:
+def _beside(
+    reproduction: Reproduction, name: str, preset: Compression, options: Options, pictures: NamedPictures
+) -> None:
     """Add PSNR and SSIM of another preset's codec to what a table has further."""
     codec, about = networks.one_codec(preset, options)
     if codec is None:
@@ -123,7 +125,7 @@ def _beside(reproduction: Reproduction, name: str, preset: Compression, options:
     reproduction.provenance["networks"][preset_of(preset)[1]] = about
 
 
-def _begun(options: Options, preset: Compression) -> tuple[Pictures, Reproduction, Codec | None]:
+def _begun(options: Options, preset: Compression) -> tuple[NamedPictures, Reproduction, Codec | None]:
     """Return the pictures, a reproduction that knows them and the networks, and the codec, None without weights."""
     pictures = test_pictures(options, preset.channels)
     reproduction, codec = networks.begun(options, preset, pictures.about, pictures.note)
@@ -206,8 +208,11 @@ def notes(codec: Codec) -> list[str]:
     ]
     if codec.config.architecture == "baseline":
         return said
-    of_paper = "The paper's cells are of the SRGAN, which takes no part in training: it stands beside"
-    return [*said, f"{of_paper}." if codec.srgan else f"{of_paper} where there are weights of it, and here are none."]
+    cells_note = "The paper's cells are of the SRGAN, which takes no part in training: it stands beside"
+    return [
+        *said,
+        f"{cells_note}." if codec.srgan else f"{cells_note} where there are weights of it, and here are none.",
+    ]
 
 
 # --- pictures ------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ GREY = {
 
 
 @dataclass(frozen=True)
-class Pictures:
+class NamedPictures:
     """Pictures by row, uint8 200x200x3 or 200x200; their names, what a table says of them, a note on stand-ins."""
 
     x: dict[str, np.ndarray]
@@ -40,7 +40,7 @@ class Pictures:
     note: str = ""
 
 
-def test_pictures(options: Options, channels: int) -> Pictures:
+def test_pictures(options: Options, channels: int) -> NamedPictures:
     """Return the pictures of `options.rows`, whose values are set and stem (the average has None), scaled to 200x200.
 
     `--data` and the embedded pictures, where a set is not here, stand in: their first ones take the rows in order.
@@ -69,7 +69,7 @@ def named(names: Iterable[str]) -> dict[str, np.ndarray]:
 
 def _standing_in(
     wanted: Mapping[str, str], others: list[tuple[str, np.ndarray]], name: str, channels: int, note: str = ""
-) -> Pictures:
+) -> NamedPictures:
     pairs = list(zip(wanted, others, strict=False))
     rows = {row: image for row, (_, image) in pairs}
     stand_ins = ", ".join(f"{stem} as {row}" for row, (stem, _) in pairs)
@@ -79,10 +79,10 @@ def _standing_in(
 
 def _scaled(
     pictures: Mapping[str, np.ndarray], names: Mapping[str, str], of: str, channels: int, note: str = ""
-) -> Pictures:
+) -> NamedPictures:
     about = {"name": of, "pictures": len(pictures), "digest": data.pixel_digest(list(pictures.items()))}
     x = {row: scaled(image, channels) for row, image in pictures.items()}
-    return Pictures(x, {row: names[row] for row in x}, about, note)
+    return NamedPictures(x, {row: names[row] for row in x}, about, note)
 
 
 def scaled(image: np.ndarray, channels: int) -> np.ndarray:

@@ -47,7 +47,7 @@ def reproduce(options: Options) -> Reproduction:
     stand_ins = crude_codecs.all_of(pictures.x)
     table = crude_codecs.table(pictures.x, stand_ins)
     reproduction = Reproduction(notes=[pictures.note] if pictures.note else [])
-    reproduction.claims = [*of_psnr(), *of_ms_ssim(table), *of_rate(table), *of_runs()]
+    reproduction.claims = [*psnr_claims(), *ms_ssim_claims(table), *rate_claims(table), *run_claims()]
     reproduction.further = by_column({**table, **runs_table()})
     reproduction.notes += [*notes(table), *further_notes()]
     reproduction.figures = drawn(pictures.x, stand_ins, table)
@@ -82,7 +82,7 @@ def logged_psnr() -> np.ndarray:
     return np.array([authors_logs.logged(run, column) for run in authors_logs.RUNS.values() for column in columns])
 
 
-def of_psnr() -> list[dict[str, Any]]:
+def psnr_claims() -> list[dict[str, Any]]:
     """Judge whether what Figs. 3 and 5 plot can be decibels."""
     values, most = logged_psnr(), 20 * math.log10(255) + 10 * math.log10(VALUES)
     low, high = values.min(), values.max()
@@ -91,7 +91,7 @@ def of_psnr() -> list[dict[str, Any]]:
     return [claim("Figs. 3 and 5 show PSNR: the least value plotted", "below", round(most, 2), round(low, 2), note)]
 
 
-def of_ms_ssim(table: Table) -> list[dict[str, Any]]:
+def ms_ssim_claims(table: Table) -> list[dict[str, Any]]:
     """Judge what a plotted value at the lower end of Section IV-B's range says of the pictures."""
     claimed = authors_logs.claimed_accuracy()[0] / 100
     finals = {run: plotted(run, "val_SSIMLoss")[-1] for run in batch_sizes.RUNS}
@@ -125,7 +125,7 @@ def code_bpp(bits: int) -> float:
     return config.AS_RUN.code_channels * bits / STRIDE**2
 
 
-def of_rate(table: Table) -> list[dict[str, Any]]:
+def rate_claims(table: Table) -> list[dict[str, Any]]:
     """Judge the code of the program, which has no binarizer, as the compressed picture that it is taken for."""
     rate, one_bit = code_bpp(FLOAT_BITS), code_bpp(1)
     numbers = f"{config.AS_RUN.code_channels * 4} numbers of {FLOAT_BITS} bits, {PIXEL_BITS / rate:g} times less than "
@@ -171,7 +171,7 @@ def runs_table() -> dict[str, dict[str, float]]:
     return rows
 
 
-def of_runs() -> list[dict[str, Any]]:
+def run_claims() -> list[dict[str, Any]]:
     """Judge batch sizes by what the logs divide by, and the size study by a second run of the same setting."""
     settings = batch_sizes.settings()
     came = batch_sizes.batch_size(("ssim_batch_32",), config.AS_RUN.pictures)
@@ -200,7 +200,7 @@ def notes(table: Table) -> list[str]:
     nothing, eight, grey = (table[name] for name in (SAME, "8x8 pixels, bicubic", "luma alone"))
     finals = [plotted(run, "val_SSIMLoss")[-1] for run in authors_logs.RUNS.values()]
     best, settings = max(finals), batch_sizes.settings()
-    of_study = " or ".join(str(size) for size in sorted({settings[run][1] for run in batch_sizes.PICTURES}))
+    study_sizes = " or ".join(str(size) for size in sorted({settings[run][1] for run in batch_sizes.PICTURES}))
     rate, similarity, level = (interpolated(table, PLOTTED, name, best) for name in (BPP, SSIM, PSNR))
     return [
         "What is plotted as MS-SSIM is 1 - (1 - SSIM)^2 with range 2 on pictures of range 1: both raise it. One "
@@ -217,8 +217,8 @@ def notes(table: Table) -> list[str]:
         "The two metrics of batches: residual_loss divides by the batch asked for and counts every batch alike, mae is "
         "a mean over pictures. Their quotient in validation over that in training depends on how full the last batches "
         "are: on pictures over batch size. One of both is a run's name, the other follows.",
-        f"So the runs of the size study had batches of {of_study}, where the program's default is {DEFAULT_BATCH}, and "
-        "the one with 100 thousand pictures has the setting of batch 64.",
+        f"So the runs of the size study had batches of {study_sizes}, where the program's default is {DEFAULT_BATCH}, "
+        "and the one with 100 thousand pictures has the setting of batch 64.",
     ]
 
 

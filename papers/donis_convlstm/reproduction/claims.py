@@ -108,7 +108,7 @@ def judged(mine: Source, theirs: Source) -> Reproduction:
     sentences = [*claims_logged.SENTENCES, *claims_measured.SENTENCES]
     claims = [training_spread.judged(sentence, source) for sentence in sentences for source in (theirs, mine)]
     reproduction = Reproduction(claims=[judgement for judgement in claims if judgement])
-    reproduction.claims += [*claims_measured.of_authors(), *claims_measured.counted()]
+    reproduction.claims += [*claims_measured.author_claims(), *claims_measured.counted()]
     reproduction.notes = [*central(mine, theirs), *the_same(mine), *not_judged(mine)]
     reproduction.further = further(mine, theirs)
     reproduction.figures = drawn(mine, theirs)
@@ -166,7 +166,7 @@ def further(mine: Source, theirs: Source) -> dict[str, dict[str, Any]]:
     rows[f"{AUTHORS}: {AGAIN}"] = theirs.trainings[AGAIN]
     columns: dict[str, dict[str, Any]] = {name: {} for name in SPREAD}
     for row, of in rows.items():
-        known = of_setting(of)
+        known = setting_columns(of)
         if row in mine.repeats and row not in _with_ssim(mine):
             del known[LEFT]  # other losses have other plateaus
         for name, value in known.items():
@@ -174,7 +174,7 @@ def further(mine: Source, theirs: Source) -> dict[str, dict[str, Any]]:
     return {name: column for name, column in columns.items() if column}
 
 
-def of_setting(trainings: Sequence[Training]) -> dict[str, Any]:
+def setting_columns(trainings: Sequence[Training]) -> dict[str, Any]:
     """Return what is known of one setting's trainings, by column."""
     finals = np.array([last(training) for training in trainings])
     known: dict[str, Any] = dict(zip(SPREAD, (len(finals), float(finals.mean())), strict=False))

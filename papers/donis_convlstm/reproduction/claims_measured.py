@@ -78,7 +78,7 @@ SENTENCES = (
 # --- the authors' own numbers --------------------------------------------------------------------------------------
 
 
-def of_authors() -> list[dict[str, Any]]:
+def author_claims() -> list[dict[str, Any]]:
     """Judge what the authors' logs alone decide."""
     return [*accuracy(), residual_loss(), batch_of_32()]
 

@@ -120,33 +120,33 @@ def measurements(quantity: Quantity, logs: Logs) -> list[dict[str, Any]]:
     names = dict(zip(("training", "validation"), quantity.plotted[2:], strict=True))
     return [
         {"row": row, "seed": seed, "picture": WHOLE_SET, **{name: curve(p, log)[-1] for name, p in names.items()}}
-        for row, of_row in logs.items()
-        for seed, log in of_row.items()
+        for row, row_logs in logs.items()
+        for seed, log in row_logs.items()
     ]
 
 
 def further(quantity: Quantity, logs: Logs, options: Options) -> dict[str, dict[str, float]]:
     """Return what else is known of each row; of several seeds the mean."""
     columns: dict[str, dict[str, float]] = {}
-    for row, of_row in logs.items():
-        for column, value in _of_row(quantity, row, list(of_row.values()), options).items():
+    for row, row_logs in logs.items():
+        for column, value in _row_columns(quantity, row, list(row_logs.values()), options).items():
             columns.setdefault(column, {})[row] = value
     return columns
 
 
-def _of_row(quantity: Quantity, row: str, of_row: Sequence[Log], options: Options) -> dict[str, float]:
+def _row_columns(quantity: Quantity, row: str, row_logs: Sequence[Log], options: Options) -> dict[str, float]:
     shortened = at_scale(options.rows[row], options.scale)
-    lasts = [log[-1] for log in of_row]
+    lasts = [log[-1] for log in row_logs]
     steps = lasts[0]["step"]
     known: dict[str, float] = {"pictures learned from": shortened.training_pictures}
     known.update({"epochs": steps / shortened.epoch_steps, "steps": int(steps), "seeds": len(lasts)})
     known["training seconds"] = mean([last["seconds"] for last in lasts])
     for panel in quantity.plotted:
         theirs = panel.whose == AUTHORS
-        curves = [authors_curve(panel, row)] if theirs else [curve(panel, log) for log in of_row]
+        curves = [authors_curve(panel, row)] if theirs else [curve(panel, log) for log in row_logs]
         what = f"{panel.label.partition(':')[0]} after 1 epoch{', authors' if theirs else ''}"
         known[what] = mean([values[0] for values in curves])
-    validation = [curve(quantity.plotted[3], log)[-1] for log in of_row]
+    validation = [curve(quantity.plotted[3], log)[-1] for log in row_logs]
     known.update({"validation, lowest seed": min(validation), "validation, highest seed": max(validation)})
     known["validation SSIM, range 1"] = mean([last["validation_ssim"] for last in lasts])
     known["validation PSNR, dB"] = mean([last["validation_psnr"] for last in lasts])
@@ -177,14 +177,14 @@ def lines(panel: Panel, logs: Logs, rows: Mapping[str, Any]) -> list[Line]:
     if panel.whose == AUTHORS:
         curves = [(row, authors_curve(panel, row)) for row in rows]
     else:
-        curves = [(row, curve(panel, log)) for row, of_row in logs.items() for log in of_row.values()]
+        curves = [(row, curve(panel, log)) for row, row_logs in logs.items() for log in row_logs.values()]
     return [Line(row, range(1, len(values) + 1), values) for row, values in curves]
 
 
 def spread(quantity: Quantity, logs: Logs, rows: Mapping[str, Any], title: str) -> Any:
     """Draw the last values of validation of every training of the rows, and of the settings the authors repeated."""
     theirs, ours = quantity.plotted[1], quantity.plotted[3]
-    points = [(row, curve(ours, log)[-1]) for row, of_row in logs.items() for log in of_row.values()]
+    points = [(row, curve(ours, log)[-1]) for row, row_logs in logs.items() for log in row_logs.values()]
     again = [(name.replace(", ", ",\n"), value) for name, of in authors_repeated(theirs).items() for value in of]
     all_lines = [
         Line("authors", list(rows), [authors_curve(theirs, row)[-1] for row in rows], joined=False),
@@ -243,7 +243,7 @@ def validation_note(options: Options) -> str:
 
 def axes_note(quantity: Quantity, logs: Logs) -> str:
     """Say what the derived values are worth, from our logs, which have both."""
-    rows = [row for of_row in logs.values() for log in of_row.values() for row in log]
+    rows = [row for row_logs in logs.values() for log in row_logs.values() for row in log]
     if not rows:
         return ""
     if quantity is MS_SSIM:
@@ -299,7 +299,7 @@ def authors_repeated(panel: Panel) -> dict[str, list[float]]:
 def seeds_note(quantity: Quantity, logs: Logs) -> str:
     """Compare our trainings that differ in the seed alone with the differences between rows."""
     panel = quantity.plotted[3]
-    lasts = {row: [curve(panel, log)[-1] for log in of_row.values()] for row, of_row in logs.items()}
+    lasts = {row: [curve(panel, log)[-1] for log in row_logs.values()] for row, row_logs in logs.items()}
     repeated = [f"{row} {_range(values)} ({len(values)} seeds)" for row, values in lasts.items() if len(values) > 1]
     single = [row for row, values in lasts.items() if len(values) == 1]
     said = []

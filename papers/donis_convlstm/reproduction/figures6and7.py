@@ -38,7 +38,7 @@ Values = Mapping[str, np.ndarray]  # of each picture: ssim, ssim_range_2, psnr
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Tiles:
     """Test pictures: names, `x`, uint8 (N, 32, 32, 3), what a table says of them, and a note where they stand in."""
 
     names: list[str]
@@ -50,7 +50,7 @@ class Pictures:
 # --- pictures and networks -----------------------------------------------------------------------------------------
 
 
-def test_pictures(options: Options) -> Pictures:
+def test_pictures(options: Options) -> Tiles:
     """Return the test pictures: `--data`, else the first of TEST_SETS that is here, else tiles of a stand-in."""
     limit = options.images or (SMOKE_PICTURES if options.scale == "smoke" else None)
     if options.data is not None:
@@ -68,7 +68,7 @@ def test_pictures(options: Options) -> Pictures:
     return _pictures(f"tiles of {STAND_IN}", tiles, limit, note)
 
 
-def _pictures(name: str, candidates: list[tuple[str, np.ndarray]], limit: int | None, note: str = "") -> Pictures:
+def _pictures(name: str, candidates: list[tuple[str, np.ndarray]], limit: int | None, note: str = "") -> Tiles:
     # Evenly from all of them, as a set's first ones are of one kind.
     chosen = (
         candidates
@@ -77,7 +77,7 @@ def _pictures(name: str, candidates: list[tuple[str, np.ndarray]], limit: int | 
     )
     squares = [(stem, as_tile(image, SIDE)) for stem, image in chosen]
     about = {"name": name, "pictures": len(squares), "digest": data.pixel_digest(squares)}
-    return Pictures([stem for stem, _ in squares], np.stack([image for _, image in squares]), about, note)
+    return Tiles([stem for stem, _ in squares], np.stack([image for _, image in squares]), about, note)
 
 
 def _tiles(name: str, picture: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -262,12 +262,12 @@ def drawn(
     """Set pictures beside their reconstructions, every pixel enlarged."""
     cells: list[list[figures.Cell]] = []
     for index in chosen:
-        of_picture: list[figures.Cell] = [("input", enlarged(x[index]))]
+        picture_cells: list[figures.Cell] = [("input", enlarged(x[index]))]
         for network, x_hat in outputs.items():
             ssim, ssim_2, psnr = (values[network][key][index] for key in ("ssim", "ssim_range_2", "psnr"))
             caption = [name_of(network), f"SSIM {ssim:.3f}", f"range 2: {ssim_2:.3f}", f"PSNR {psnr:.2f} dB"]
-            of_picture.append((caption, enlarged(x_hat[index])))
-        cells.append(of_picture)
+            picture_cells.append((caption, enlarged(x_hat[index])))
+        cells.append(picture_cells)
     rows = [sum(cells[i : i + PER_ROW], []) for i in range(0, len(cells), PER_ROW)]
     return figures.picture_grid(rows, heading)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from common import evaluate, metrics
 from common.classical import operating_points
+from common.data import Picture
 from common.tables import figures, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction
@@ -24,7 +25,6 @@ from papers.paka_autoencoder.reproduction.published_codecs import (
 )
 from papers.paka_autoencoder.reproduction.table1 import (
     BITS,
-    Picture,
     lowest,
     test_pictures,
 )
@@ -161,12 +161,12 @@ def _here(reproduction: Reproduction, pictures: Sequence[Picture], worst: Sequen
     names = [name for name, _ in pictures]
     values = list(reproduction.values.values())
     lines = []
-    if all(PROPOSED in of_row for of_row in values):
-        lines.append(Line("Proposed, not coded", names, [of_row[PROPOSED] for of_row in values]))
+    if all(PROPOSED in row_values for row_values in values):
+        lines.append(Line("Proposed, not coded", names, [row_values[PROPOSED] for row_values in values]))
     for column in CODECS:
         name = family_of(column).name
-        lines.append(Line(f"{name}, {SAME_BPP:g} bpp", names, [of_row[column] for of_row in values]))
+        lines.append(Line(f"{name}, {SAME_BPP:g} bpp", names, [row_values[column] for row_values in values]))
     for column in CODECS:
         name = family_of(column).name
-        lines.append(Line(f"{name}, coarsest", names, [of_row[f"{column}_lowest"] for of_row in worst]))
+        lines.append(Line(f"{name}, coarsest", names, [row_values[f"{column}_lowest"] for row_values in worst]))
     return figures.line_plot(lines, "test picture", "PSNR (dB)", "Our test pictures, each compared with itself")

@@ -10,6 +10,7 @@ import numpy as np
 from common import data, evaluate, metrics
 from common.classical import codecs, operating_points
 from common.config import Setting
+from common.data import Picture
 from common.errors import RelicError
 from common.tables import figures, measure, networks, published
 from common.tables import test_pictures as table_pictures
@@ -37,8 +38,6 @@ BITS: Setting = config.CODING["bits"]
 CURVE_STEP = 3  # every third setting of a codec's grid is enough for a mean curve
 MEAN = "mean"
 UNKNOWN_ORDER = "The paper does not say which picture has which number: only the mean over the seven can be compared."
-
-Picture = tuple[str, np.ndarray]
 
 
 # --- pictures and networks -----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.config import find_preset
+from common.data import Picture
 from common.tables import intervals, networks, published
 from common.tables import measure as measure_module
 from common.tables import test_pictures as table_pictures
@@ -23,9 +24,8 @@ from papers.zhao_mixedres.patches import grey
 from papers.zhao_mixedres.reproduction import claims_figures, points
 from papers.zhao_mixedres.reproduction.equal_rate import (
     STANDARD,
-    Curves,
-    Entry,
-    Picture,
+    PictureEntry,
+    RateCurves,
     curve_of,
     difference_entry,
     differences,
@@ -46,7 +46,7 @@ HOW = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class PresetComparison:
     """A sentence that is true if the first codec of each pair, a preset, is better than the second, any codec.
 
     Several pairs are trainings for several qualities, which stand in place of seeds.
@@ -70,7 +70,7 @@ class Plan:
     full: tuple[str, ...] = FULL
 
     @property
-    def comparisons(self) -> list[Comparison]:
+    def comparisons(self) -> list[PresetComparison]:
         """Return all comparisons, whether their networks have weights or not."""
         return [*_at("low rate", self.low), *_at("high rate", self.full), *_ablations()]
 
@@ -85,13 +85,15 @@ class Plan:
         return {self.low[-1]: points.ABOVE_LOW, self.full[0]: points.BELOW_FULL}
 
 
-def _at(rate: str, names: Sequence[str]) -> list[Comparison]:
+def _at(rate: str, names: Sequence[str]) -> list[PresetComparison]:
     jiang = [f"jiang_{name}" for name in names]
     better = f"At {rate} the proposed codec is better than"
     return [
-        Comparison(f"Jiang, {rate}", f"{better} Jiang's (Section 3.2)", tuple(zip(names, jiang, strict=True))),
-        Comparison(f"JPEG, {rate}", f"{better} JPEG (Section 3.2)", _alone(names)),
-        Comparison(f"Jiang to JPEG, {rate}", f"At {rate} Jiang's codec is better than JPEG (Fig. 2)", _alone(jiang)),
+        PresetComparison(f"Jiang, {rate}", f"{better} Jiang's (Section 3.2)", tuple(zip(names, jiang, strict=True))),
+        PresetComparison(f"JPEG, {rate}", f"{better} JPEG (Section 3.2)", _alone(names)),
+        PresetComparison(
+            f"Jiang to JPEG, {rate}", f"At {rate} Jiang's codec is better than JPEG (Fig. 2)", _alone(jiang)
+        ),
     ]
 
 
@@ -99,7 +101,7 @@ def _alone(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, "JPEG") for name in names)
 
 
-def _ablations() -> list[Comparison]:
+def _ablations() -> list[PresetComparison]:
     around = "The networks around {0} are better than {0} alone (Section 3.2)"
     rows = (
         ("Jiang", "half_jiang", "The proposed codec is better than Jiang's at one quality (Section 3.2)"),
@@ -110,9 +112,9 @@ def _ablations() -> list[Comparison]:
         ("interpolation", "half_interpolated", "A learned representation is better than interpolation (Section 1)"),
         ("JPEG", "JPEG", around.format("JPEG")),
     )
-    comparisons = [Comparison(name, sentence, (("half", other),)) for name, other, sentence in rows]
+    comparisons = [PresetComparison(name, sentence, (("half", other),)) for name, other, sentence in rows]
     for name in ("JPEG2000", "WebP"):
-        comparisons.append(Comparison(name, around.format(name), ((f"half_{name.lower()}", name),)))
+        comparisons.append(PresetComparison(name, around.format(name), ((f"half_{name.lower()}", name),)))
     return comparisons
 
 
@@ -122,7 +124,7 @@ def reproduce(options: Options) -> Reproduction:
     pictures = [(name, grey(image)) for name, image in named]
     plan = Plan(LOW[:1], FULL[:1]) if options.scale == "smoke" else Plan()
     seeds = {preset: seeds_of(options, preset) for preset in plan.presets}
-    curves = Curves(lambda preset, seed: codec_module.load(preset, options.scale, seed))
+    curves = RateCurves(lambda preset, seed: codec_module.load(preset, options.scale, seed))
     reproduction = judged(measure(plan, seeds, curves, pictures), plan)
     reproduction.notes += [note] if note else []
     reproduction.missing = not_run(plan, seeds, options.scale)
@@ -142,7 +144,9 @@ def seeds_of(options: Options, preset: str) -> list[int]:
     return networks.seeds_of(find_preset(config, preset), chosen.scale, chosen.seeds)
 
 
-def measure(plan: Plan, seeds: Mapping[str, Sequence[int]], curves: Curves, pictures: Sequence[Picture]) -> list[Entry]:
+def measure(
+    plan: Plan, seeds: Mapping[str, Sequence[int]], curves: RateCurves, pictures: Sequence[Picture]
+) -> list[PictureEntry]:
     """Return the points of all networks, then the differences of all comparisons whose networks have weights."""
     trainings = [(preset, seed) for preset in seeds for seed in seeds[preset]]
     pairs = [
@@ -165,7 +169,7 @@ def measure(plan: Plan, seeds: Mapping[str, Sequence[int]], curves: Curves, pict
     return entries
 
 
-def shared(comparison: Comparison, pair: tuple[str, str], seeds: Mapping[str, Sequence[int]]) -> list[int]:
+def shared(comparison: PresetComparison, pair: tuple[str, str], seeds: Mapping[str, Sequence[int]]) -> list[int]:
     """Return the seeds that both codecs of a pair have; none where some network of the comparison has no weights."""
     if not all(seeds[preset] for preset in comparison.presets):
         return []
@@ -189,7 +193,7 @@ def not_run(plan: Plan, seeds: Mapping[str, Sequence[int]], scale: str) -> dict[
 # --- judging -------------------------------------------------------------------------------------------------------
 
 
-def judged(entries: list[Entry], plan: Plan) -> Reproduction:
+def judged(entries: list[PictureEntry], plan: Plan) -> Reproduction:
     """Return claims, further columns and notes, which follow from the measurements alone."""
     reproduction, measured = Reproduction(pictures=entries, notes=[*HOW]), {entry["row"] for entry in entries}
     for comparison in plan.comparisons:
@@ -206,7 +210,7 @@ def judged(entries: list[Entry], plan: Plan) -> Reproduction:
     return reproduction
 
 
-def comparison_claims(comparison: Comparison, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def comparison_claims(comparison: PresetComparison, entries: Sequence[PictureEntry]) -> list[dict[str, Any]]:
     """Judge a comparison by the mean difference over trainings and pictures; nothing with too few of either."""
     claims = []
     for quality, name in NAMES.items():
@@ -222,7 +226,7 @@ def comparison_claims(comparison: Comparison, entries: Sequence[Entry]) -> list[
     return claims
 
 
-def _about(comparison: Comparison, entries: Sequence[Entry]) -> str:
+def _about(comparison: PresetComparison, entries: Sequence[PictureEntry]) -> str:
     """Say what a comparison's mean is taken over."""
     trainings = list(dict.fromkeys((entry["codec"], entry["seed"]) for entry in entries))
     count = len({entry["picture"] for entry in entries})
@@ -232,7 +236,7 @@ def _about(comparison: Comparison, entries: Sequence[Entry]) -> str:
     return f"{len(trainings)} trainings ({which}) on {count} pictures."
 
 
-def _of_other_size(entries: Sequence[Entry], quality: str) -> str:
+def _of_other_size(entries: Sequence[PictureEntry], quality: str) -> str:
     """Say how often the second codec has no file of the first one's size, and what compares its nearest file to it."""
     apart = [entry for entry in entries if "nearest_rate" in entry]
     if not apart:
@@ -245,7 +249,7 @@ def _of_other_size(entries: Sequence[Entry], quality: str) -> str:
     return f"{said}{mean:.3g}{UNITS[quality]}."
 
 
-def crossing_claims(entries: Sequence[Entry], plan: Plan) -> list[dict[str, Any]]:
+def crossing_claims(entries: Sequence[PictureEntry], plan: Plan) -> list[dict[str, Any]]:
     """Judge whether low resolution is better at the least rate of both curves and full resolution at the greatest."""
     if {*plan.low, *plan.full} - {entry["row"] for entry in entries}:
         return []
@@ -260,7 +264,7 @@ def crossing_claims(entries: Sequence[Entry], plan: Plan) -> list[dict[str, Any]
     return claims
 
 
-def _where(entries: Sequence[Entry], plan: Plan, quality: str, pictures: Sequence[str]) -> str:
+def _where(entries: Sequence[PictureEntry], plan: Plan, quality: str, pictures: Sequence[str]) -> str:
     """Say how the two resolutions are compared, and where they cross."""
     rates = [points.crossing(*resolutions(entries, plan, picture), quality) for picture in pictures]
     known, mean = [rate for rate in rates if rate is not None], points.crossing(*resolutions(entries, plan), quality)
@@ -273,7 +277,7 @@ def _where(entries: Sequence[Entry], plan: Plan, quality: str, pictures: Sequenc
 
 
 def resolutions(
-    entries: Sequence[Entry], plan: Plan, picture: str | None = None
+    entries: Sequence[PictureEntry], plan: Plan, picture: str | None = None
 ) -> tuple[list[points.Point], list[points.Point]]:
     """Return the curves in low and in full resolution of a picture, or of the mean of all."""
     return curve_of(entries, plan.low, picture), curve_of(entries, plan.full, picture)
@@ -295,7 +299,7 @@ def complexity_claim() -> dict[str, Any]:
     return claim(text, "above", 1, round(full / low, DIGITS), note)
 
 
-def further(entries: Sequence[Entry], plan: Plan) -> dict[str, dict[str, Any]]:
+def further(entries: Sequence[PictureEntry], plan: Plan) -> dict[str, dict[str, Any]]:
     """Return rate and quality of the networks at the setting they were trained for, and where the curves cross."""
     columns: dict[str, dict[str, Any]] = {"rate, bpp": {}, "PSNR, dB": {}, "SSIM": {}}
     for preset in dict.fromkeys(entry["row"] for entry in entries if "setting" in entry):

@@ -5,9 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from common.data import Picture
 from common.tables import figures
 from common.tables.figures import Line
-from papers.zhao_mixedres.reproduction.equal_rate import QUALITIES, Curve, Curves, Entry, Picture, curve_of, differences
+from papers.zhao_mixedres.reproduction.equal_rate import (
+    QUALITIES,
+    PictureEntry,
+    RateCurve,
+    RateCurves,
+    curve_of,
+    differences,
+)
 from papers.zhao_mixedres.reproduction.points import Y_LABELS, Point
 
 BETWEEN_NETWORKS = ("Jiang", "no VCNN", "VCNN on z", "L2", "no SSIM loss", "interpolation")
@@ -18,7 +26,11 @@ SIDE, ENLARGED = 128, 3
 
 
 def figures_of(
-    entries: Sequence[Entry], low: Sequence[str], full: Sequence[str], curves: Curves, pictures: Sequence[Picture]
+    entries: Sequence[PictureEntry],
+    low: Sequence[str],
+    full: Sequence[str],
+    curves: RateCurves,
+    pictures: Sequence[Picture],
 ) -> dict[str, Any]:
     """Return what can be drawn of the measurements: figures by the suffix of their names."""
     have = {entry["row"] for entry in entries}
@@ -35,13 +47,13 @@ def figures_of(
     return drawings
 
 
-def strips(entries: Sequence[Entry], names: Sequence[str]) -> Any:
+def strips(entries: Sequence[PictureEntry], names: Sequence[str]) -> Any:
     """Draw the PSNR differences of comparisons: a point for each picture and seed, and the means."""
     own = [entry for entry in entries if entry["row"] in names]
     lines = []
     for seed in sorted({entry["seed"] for entry in own}):
-        of_seed = [entry for entry in own if entry["seed"] == seed]
-        x, y = [entry["row"] for entry in of_seed], [entry["psnr"] for entry in of_seed]
+        seed_entries = [entry for entry in own if entry["seed"] == seed]
+        x, y = [entry["row"] for entry in seed_entries], [entry["psnr"] for entry in seed_entries]
         lines.append(Line(f"seed {seed}, a point a picture", x, y, joined=False))
     means = [float(differences(own, name, "psnr").mean()) for name in names]
     lines.append(Line("mean", names, means, joined=False))
@@ -50,7 +62,11 @@ def strips(entries: Sequence[Entry], names: Sequence[str]) -> Any:
 
 
 def crossing(
-    entries: Sequence[Entry], low: Sequence[str], full: Sequence[str], curves: Curves, pictures: Sequence[Picture]
+    entries: Sequence[PictureEntry],
+    low: Sequence[str],
+    full: Sequence[str],
+    curves: RateCurves,
+    pictures: Sequence[Picture],
 ) -> Any:
     """Draw the mean curves of both resolutions and of JPEG."""
     drawn = {"low resolution": curve_of(entries, low), "full resolution": curve_of(entries, full)}
@@ -65,7 +81,7 @@ def crossing(
     return figures.rate_distortion(panels, "Mean of the test pictures, around JPEG", log_x=True)
 
 
-def mean_curve(curves: Sequence[Curve], settings: Iterable[int]) -> list[Point]:
+def mean_curve(curves: Sequence[RateCurve], settings: Iterable[int]) -> list[Point]:
     """Return the means of several pictures at each setting."""
     points = []
     for setting in settings:
@@ -75,7 +91,7 @@ def mean_curve(curves: Sequence[Curve], settings: Iterable[int]) -> list[Point]:
     return points
 
 
-def grid(pairs: Sequence[tuple[str, str]], seed: int, curves: Curves, pictures: Sequence[Picture]) -> Any:
+def grid(pairs: Sequence[tuple[str, str]], seed: int, curves: RateCurves, pictures: Sequence[Picture]) -> Any:
     """Set a part of a picture beside JPEG's smallest file of it and the files of both codecs that are nearest in size.
 
     Of `pairs` of presets, ours and Jiang's, those are used whose setting gives our codec about JPEG's rate.

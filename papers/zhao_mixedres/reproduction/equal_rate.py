@@ -14,6 +14,7 @@ import numpy as np
 
 from common import evaluate
 from common.classical import codecs
+from common.data import Picture
 from common.errors import RelicError
 from common.tables.numbers import DIGITS
 from papers.zhao_mixedres.reproduction import points
@@ -22,11 +23,10 @@ from papers.zhao_mixedres.reproduction.points import Point
 QUALITIES = ("psnr", "ssim")
 STANDARD = ("JPEG", "JPEG2000", "WebP")
 
-Picture = tuple[str, np.ndarray]  # name, uint8 HxW
-Entry = dict[str, Any]  # a measurement as json holds it
+PictureEntry = dict[str, Any]  # a measurement as json holds it
 
 
-class Curve:
+class RateCurve:
     """What a codec makes of one uint8 picture HxW at some settings; each is measured once, when it is asked for.
 
     `make(setting)` is the codec. The files of all settings are made at once: their sizes, `rates` in bits per pixel by
@@ -67,15 +67,15 @@ class Curve:
         return {quality: level for quality, level in levels.items() if level is not None}
 
 
-class Curves:
+class RateCurves:
     """The curves of trained codecs and of standard ones; `load(preset, seed)` is called once for each network."""
 
     def __init__(self, load: Callable[[str, int], Any]) -> None:
         self._load = load
         self._networks: dict[tuple[str, int], Any] = {}
-        self._curves: dict[tuple[str, int, str], Curve] = {}
+        self._curves: dict[tuple[str, int, str], RateCurve] = {}
 
-    def of(self, name: str, seed: int, picture: Picture) -> Curve:
+    def of(self, name: str, seed: int, picture: Picture) -> RateCurve:
         """Return the curve of a preset's network or of a standard codec, which has no seeds."""
         is_standard = name in STANDARD
         key = (name, 0 if is_standard else seed, picture[0])
@@ -92,10 +92,10 @@ class Curves:
             self._networks[preset, seed] = self._load(preset, seed)
         return self._networks[preset, seed]
 
-    def _trained(self, preset: str, seed: int, image: np.ndarray) -> Curve:
+    def _trained(self, preset: str, seed: int, image: np.ndarray) -> RateCurve:
         codec = self._network(preset, seed)
         settings = {*codecs.family(codec.config.standard_codec).grid, codec.config.quality}
-        return Curve(_Described(codec, codec.representation(image)).with_settings, sorted(settings), image)
+        return RateCurve(_Described(codec, codec.representation(image)).with_settings, sorted(settings), image)
 
 
 @dataclass(frozen=True)
@@ -115,20 +115,20 @@ class _Described:
         return self.codec.decompress(data)
 
 
-def standard(name: str, image: np.ndarray) -> Curve:
+def standard(name: str, image: np.ndarray) -> RateCurve:
     """Return the curve of a standard codec over the grid of its settings."""
     family = codecs.family(name)
-    return Curve(family.make, family.grid, image)
+    return RateCurve(family.make, family.grid, image)
 
 
-def point_entry(preset: str, seed: int, setting: int, curves: Curves, picture: Picture) -> Entry:
+def point_entry(preset: str, seed: int, setting: int, curves: RateCurves, picture: Picture) -> PictureEntry:
     """Return what a network gives around its standard codec at a setting."""
     point = curves.of(preset, seed, picture).point(setting)
     measured = {"rate": point.bpp, "psnr": point.psnr, "ssim": point.ssim}
     return {"row": preset, "seed": seed, "picture": picture[0], "setting": setting, **_rounded(measured)}
 
 
-def difference_entry(row: str, pair: tuple[str, str], seed: int, curves: Curves, picture: Picture) -> Entry:
+def difference_entry(row: str, pair: tuple[str, str], seed: int, curves: RateCurves, picture: Picture) -> PictureEntry:
     """Return by how much the first codec of a pair, a preset, is better than the second one at equal rate.
 
     `rate` and, of a preset, `other_rate` are those of the settings they were trained for; the differences are means of
@@ -153,17 +153,17 @@ def difference_entry(row: str, pair: tuple[str, str], seed: int, curves: Curves,
     return {**names, **_rounded(measured)}
 
 
-def differences(entries: Iterable[Entry], row: str, quality: str) -> np.ndarray:
+def differences(entries: Iterable[PictureEntry], row: str, quality: str) -> np.ndarray:
     """Return the differences of a row, float64 (trainings, pictures): a training is a codec and its seed."""
     values = {((e["codec"], e["seed"]), e["picture"]): e[quality] for e in entries if e["row"] == row}
     trainings, pictures = (list(dict.fromkeys(names)) for names in zip(*values, strict=True)) if values else ([], [])
     return np.array([[values[training, picture] for picture in pictures] for training in trainings], np.float64)
 
 
-def curve_of(entries: Iterable[Entry], presets: Iterable[str], picture: str | None = None) -> list[Point]:
+def curve_of(entries: Iterable[PictureEntry], presets: Iterable[str], picture: str | None = None) -> list[Point]:
     """Return the points of some presets, by preset and setting: means over seeds and, unless one is named, pictures."""
     names = set(presets)
-    groups: dict[tuple[str, int], list[Entry]] = {}
+    groups: dict[tuple[str, int], list[PictureEntry]] = {}
     for e in entries:
         if e["row"] in names and picture in (None, e["picture"]):
             groups.setdefault((e["row"], e["setting"]), []).append(e)

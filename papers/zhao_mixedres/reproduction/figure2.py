@@ -60,7 +60,7 @@ NAMES = [
 EXTENSIONS = {config.LOW[-1]: points.ABOVE_LOW, config.FULL[0]: points.BELOW_FULL}
 
 Measured = dict[str, dict[str, Curves]]
-Pictures = dict[str, dict[str, np.ndarray]]
+PicturesBySet = dict[str, dict[str, np.ndarray]]
 
 
 def reproduce(options: Options) -> Reproduction:
@@ -77,7 +77,7 @@ def reproduce(options: Options) -> Reproduction:
 # --- test pictures -------------------------------------------------------------------------------------------------
 
 
-def test_pictures(options: Options) -> tuple[Pictures, dict[str, Any], list[str]]:
+def test_pictures(options: Options) -> tuple[PicturesBySet, dict[str, Any], list[str]]:
     """Return grey pictures by test set and name, `{name, pictures, digest}` of the first set, and what is missing."""
     named, about, note = table_pictures.pictures_of(options, published.load(options.table))
     names = {f"{i:02d}": name for i, name in enumerate(NAMES, 1)} if about["name"] == SET12 else {}
@@ -95,15 +95,15 @@ def test_pictures(options: Options) -> tuple[Pictures, dict[str, Any], list[str]
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
-def measure(options: Options, pictures: Pictures) -> tuple[Measured, dict[str, Any], list[str]]:
+def measure(options: Options, pictures: PicturesBySet) -> tuple[Measured, dict[str, Any], list[str]]:
     """Return points of JPEG, the comparators and the networks that have weights, what made them, and who has none.
 
     Each network is loaded once, of the first seed. Only scale smoke trains what is missing.
     """
     seeds = {preset: _first_seed(options, preset) for presets in PRESETS.values() for preset in presets}
-    measured: Measured = {name: {picture: {} for picture in of_set} for name, of_set in pictures.items()}
-    everything = [(measured[name][picture], x) for name, of_set in pictures.items() for picture, x in of_set.items()]
-    named = [(curves, pictures[SET12][name]) for name, curves in of_rows(measured, options.rows).items()]
+    measured: Measured = {name: {picture: {} for picture in members} for name, members in pictures.items()}
+    everything = [(measured[name][picture], x) for name, members in pictures.items() for picture, x in members.items()]
+    named = [(curves, pictures[SET12][name]) for name, curves in row_curves(measured, options.rows).items()]
     made_by = {}
     with measure_module.progress(
         len(everything) * (1 + len(comparators.COMPARATORS) + sum(map(len, seeds.values())))
@@ -139,7 +139,7 @@ def _classical() -> dict[str, Callable[[np.ndarray], list[Point]]]:
     return {JPEG: points.jpeg, **there}
 
 
-def of_rows(measured: Measured, rows: Mapping[str, Any]) -> dict[str, Curves]:
+def row_curves(measured: Measured, rows: Mapping[str, Any]) -> dict[str, Curves]:
     """Return the curves of the figure's pictures, of those that are here."""
     there = measured.get(SET12, {})
     return {row: there[row] for row in rows if row in there}
@@ -150,8 +150,8 @@ def of_rows(measured: Measured, rows: Mapping[str, Any]) -> dict[str, Curves]:
 
 def _mapped(measured: Any, of_curve: Callable[[Any], Any]) -> Any:
     return {
-        name: {picture: {label: of_curve(c) for label, c in curves.items()} for picture, curves in of_set.items()}
-        for name, of_set in measured.items()
+        name: {picture: {label: of_curve(c) for label, c in curves.items()} for picture, curves in members.items()}
+        for name, members in measured.items()
     }
 
 
@@ -181,10 +181,10 @@ def read_points(document: Document) -> Measured:
 def drawn(measured: Measured, rows: Mapping[str, Any], scale: str) -> dict[str, Any]:
     """Return the figures: the named pictures (the first ones of a set that stands in), then the mean of each set."""
     first = next(iter(measured.values()))
-    named = of_rows(measured, rows) or dict(list(first.items())[: len(rows)])
+    named = row_curves(measured, rows) or dict(list(first.items())[: len(rows)])
     overview = {f"PSNR of {n} (dB)": _without_parts(figure2_curves.lines(named[n], PSNR)) for n in named}
     drawings = {"": figures.rate_distortion(overview, f"PSNR over rate, scale {scale}", columns=2)}
-    means = {f"mean_{name}": means_of(of_set) for name, of_set in measured.items()}
+    means = {f"mean_{name}": means_of(members) for name, members in measured.items()}
     for name, curves in {**named, **means}.items():
         panels = {y_label: figure2_curves.lines(curves, quality) for quality, y_label in points.Y_LABELS.items()}
         drawings[name] = figures.rate_distortion(panels, f"{name.replace('mean_', 'Mean of ')}, scale {scale}")
@@ -195,14 +195,14 @@ def _without_parts(lines: Sequence[Line]) -> list[Line]:
     return [line for line in lines if line.label not in PRESETS]
 
 
-def means_of(of_set: Mapping[str, Curves]) -> Curves:
+def means_of(members: Mapping[str, Curves]) -> Curves:
     """Return the mean curves of a test set."""
-    return figure2_curves.mean_curves(list(of_set.values()))
+    return figure2_curves.mean_curves(list(members.values()))
 
 
 def judged(measured: Measured, rows: Mapping[str, Any]) -> Reproduction:
     """Return cells, further columns, claims and notes, which all follow from the points."""
-    named, everything = of_rows(measured, rows), all_curves(measured)
+    named, everything = row_curves(measured, rows), all_curves(measured)
     reproduction, methods = Reproduction(), published.load(TABLE).columns
     for row, curves in everything.items():
         numbers = figure2_curves.further(curves)
@@ -224,9 +224,9 @@ def all_curves(measured: Measured) -> dict[str, Curves]:
     """Return the curves of every picture, those of the second set by set and name, and of the means."""
     first = next(iter(measured))
     curves = {}
-    for name, of_set in measured.items():
-        curves.update({picture if name == first else f"{name} {picture}": c for picture, c in of_set.items()})
-    return {**curves, **{f"mean of {name}": means_of(of_set) for name, of_set in measured.items()}}
+    for name, members in measured.items():
+        curves.update({picture if name == first else f"{name} {picture}": c for picture, c in members.items()})
+    return {**curves, **{f"mean of {name}": means_of(members) for name, members in measured.items()}}
 
 
 # --- claims and notes ----------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def all_curves(measured: Measured) -> dict[str, Curves]:
 
 def claims(measured: Measured, rows: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what the figure shows of the proposed codec next to JPEG, and of its two resolutions, judged."""
-    named, first = of_rows(measured, rows), next(iter(measured.values()))
+    named, first = row_curves(measured, rows), next(iter(measured.values()))
     judgements = [judgement for name, curves in named.items() for judgement in low_rate_claim(name, curves)]
     for quality in (PSNR, SSIM):
         proposed = [figure2_curves.envelope(curves, PROPOSED, quality) for curves in first.values()]

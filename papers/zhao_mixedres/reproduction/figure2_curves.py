@@ -42,8 +42,8 @@ def mean_curves(pictures: Sequence[Curves]) -> Curves:
 
 def _mean_curve(curves: Sequence[Sequence[Point]]) -> list[Point]:
     by_setting = [{point.setting: dataclasses.astuple(point)[1:] for point in curve} for curve in curves]
-    shared = [setting for setting in by_setting[0] if all(setting in of_picture for of_picture in by_setting)]
-    return [rounded(Point(s, *np.mean([of_picture[s] for of_picture in by_setting], axis=0))) for s in shared]
+    shared = [setting for setting in by_setting[0] if all(setting in curve_points for curve_points in by_setting)]
+    return [rounded(Point(s, *np.mean([curve_points[s] for curve_points in by_setting], axis=0))) for s in shared]
 
 
 def envelope(curves: Curves, method: str, quality: str = PSNR, rate: str = "bpp") -> list[Point]:
