@@ -9,8 +9,8 @@ When the networks of an entry are all there, its experiment is run, which writes
 
 from common.tables import campaign
 
-# In order: experiment, scale, seeds. Seeds of one entry advance together, so that a cut finds them equal. The pilots of
-# recipes_cheng have done their work and are not shipped: `python -m experiments.recipes_cheng --train` trains them anew.
+# In order: experiment, scale, seeds. Seeds of one entry advance together, so that a cut finds them equal. Pilots of
+# recipes_cheng are not among them: they have done their work, and `--train` of that experiment trains them anew.
 PLAN = (
     ("table1_paka", "paper", (0,)),
     ("figure5_paka", "paper", (0,)),
