@@ -5,6 +5,7 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart; l
 hide no data.
 """
 
+import io
 import math
 import textwrap
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from common.errors import RelicError
 
@@ -167,9 +169,21 @@ def save(figure: Figure, stem: Path, svg: bool = False) -> list[Path]:
     paths = []
     for kind in ["png", "svg"] if svg and not figure.images else ["png"]:
         paths.append(stem.with_name(f"{stem.name}.{kind}"))
-        with _style(), files.atomic_file(paths[-1]) as file:
-            figure.savefig(file, format=kind, metadata=nothing[kind])
+        drawn = io.BytesIO()
+        with _style():
+            figure.savefig(drawn, format=kind, metadata=nothing[kind])
+        with files.atomic_file(paths[-1]) as file:
+            file.write(small_png(drawn.getvalue()) if kind == "png" else drawn.getvalue())
     return paths
+
+
+def small_png(data: bytes) -> bytes:
+    """Return a PNG file with the same pixels, without an alpha channel that is opaque everywhere, packed tightly."""
+    packed = io.BytesIO()
+    with Image.open(io.BytesIO(data)) as image:
+        is_opaque = image.mode == "RGBA" and image.getchannel("A").getextrema()[0] == 255
+        (image.convert("RGB") if is_opaque else image).save(packed, "PNG", optimize=True)
+    return packed.getvalue()
 
 
 # --- figures and axes ----------------------------------------------------------------------------------------------
