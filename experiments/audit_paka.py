@@ -3,6 +3,8 @@
     python -m experiments.audit_paka                # a minute or two: nothing is trained, Kodak is needed
     python -m experiments.audit_paka --images 8     # the same with fewer pictures
 
+Expect at scale exact: 9 claims do not hold.
+
 Every codec's worst quality, a flat picture, different pictures compared with each other, and fourteen other mistakes,
 on Kodak, next to the printed values.
 """

@@ -2,6 +2,8 @@
 
     python -m experiments.figure4_paka    # seconds: nothing is trained
 
+Expect at scale exact: 45 cells exact.
+
 Every cell is met to its last digit. Beside the printed columns: how many values every output has, as a multiple of the
 input's, and multiply-accumulates. The code is larger than the picture.
 """

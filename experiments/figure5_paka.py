@@ -2,6 +2,8 @@
 
 python -m experiments.figure5_paka                  # shipped weights: a minute at most
 python -m experiments.figure5_paka --scale smoke    # the same with a training of two steps
+
+Expect at scale paper: PSNR from 28.06 dB (kodim24) to 35.69 dB (kodim09); published as pictures.
 """
 
 from common.tables.command import Options, main

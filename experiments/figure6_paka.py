@@ -1,6 +1,8 @@
 """Figure 6 of Paka and Khatter: training and validation loss over the epochs, from the log of our training.
 
 python -m experiments.figure6_paka    # seconds: reads the log that is shipped with the weights
+
+Expect at scale paper: after 1000 epochs the loss is 0.0002394 in training, 0.0005571 in validation; published as curves.
 """
 
 from common.tables.command import Options, main

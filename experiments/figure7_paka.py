@@ -3,6 +3,8 @@
     python -m experiments.figure7_paka                  # shipped weights: a minute
     python -m experiments.figure7_paka --scale smoke    # the same with a training of two steps
 
+Expect at scale paper: kodim09 has 35.68 dB at 20.94 bpp, and JPEG 35.69 dB at 0.5976 bpp; published as pictures.
+
 The paper gives neither rates nor settings. Here every codec has the coarsest setting that reaches the PSNR of the
 autoencoder in 8 bits a value; bits per pixel and PSNR stand under each picture.
 """

@@ -3,6 +3,8 @@
     python -m experiments.figure8_paka                  # shipped weights: a minute or two
     python -m experiments.figure8_paka --scale smoke    # the same with a training of two steps
 
+Expect at scale paper: 34.07 dB on picture 1, and JPEG 34.39 dB; published as curves.
+
 The printed curves are those of Table 1. Ours are of our test pictures: the autoencoder without coding, and each codec
 at 1 bit per pixel and at its coarsest setting.
 """
