@@ -1,9 +1,9 @@
 """Recipes for trainings shorter than Cheng et al.'s: what each part of them gives, on held-out pictures of BSDS500.
 
-    python -m experiments.recipes_cheng                  # shipped weights of half the steps of scale small: minutes
+    python -m experiments.recipes_cheng --train          # trains what is not here, an hour on two cores, and measures
     python -m experiments.recipes_cheng --scale smoke    # a minute: trains for one step, checks the plumbing
-    python -m experiments.recipes_cheng --train          # trains them: about an hour on two cores
 
+The trainings are pilots, half as long as those of scale small, and not shipped: their table is what is kept of them.
 Each recipe differs in one thing from another one, which the claims name. The paper's own schedule is none of them.
 """
 
