@@ -18,6 +18,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # of several processes, as with `pytest
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
+pytest.register_assert_rewrite("codec_contract")  # for it to say what differs, as a test module does
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that rewrites golden files."""
     parser.addoption("--update-golden", action="store_true", help="write what is measured to tests/golden")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,16 @@ def run_steps_eagerly(patch: pytest.MonkeyPatch) -> None:
         model.run_eagerly = backend.BACKEND == "tensorflow"
 
     patch.setattr(backend, "compile_model", compile_to_run_eagerly)
+
+
+def as_it_is(function: Callable[..., Any], networks: Sequence[Any] = ()) -> Callable[..., Any]:
+    """Stand in for `backend.compiled` and compute layer by layer: a graph for each size of a picture takes longer."""
+
+    def call(*arrays: np.ndarray) -> Any:
+        result = function(*map(ops.convert_to_tensor, arrays))
+        return tuple(map(backend.to_numpy, result)) if isinstance(result, (tuple, list)) else backend.to_numpy(result)
+
+    return call
 
 
 # --- a model that trains in milliseconds --------------------------------------------------------------------------

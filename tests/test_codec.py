@@ -1,7 +1,6 @@
-"""The codec: exact round trips of any size, counted rates near the estimate, damage refused, stacks that agree."""
+"""Cheng's codec: latents return exactly, counted rates are near the estimate. Shipped codecs: stacks agree."""
 
 import base64
-import dataclasses
 import time
 from functools import cache
 
@@ -12,7 +11,7 @@ from narrow import narrow_model, picture, save
 
 from common import backend, metrics
 from common.coding import container
-from common.coding.container import ContainerError, Header
+from common.coding.container import Header
 from common.errors import RelicError
 from common.training import weights
 from papers.cheng_resnet.codec import Codec, _padded
@@ -34,35 +33,16 @@ def codec(tmp_path_factory):
     return codec
 
 
-@pytest.fixture(scope="module")
-def file(codec):
-    return codec("hyperprior_3").compress(picture(60, 50))
-
-
 # --- round trips ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize(
-    "height, width, channels", [(1, 1, 3), (1, 1, 1), (1, 100, 3), (65, 3, 3), (65, 3, 1), (64, 64, 3)]
-)
-def test_a_picture_of_any_size_comes_back_in_its_shape_and_always_the_same(preset, height, width, channels, codec):
-    image = picture(height, width, channels)
-    data = codec(preset).compress(image)
-    decoded = codec(preset).decompress(data)
-    assert isinstance(data, bytes) and data == codec(preset).compress(image.copy())
-    assert decoded.dtype == np.uint8 and decoded.shape == image.shape == ((height, width, 3)[: 2 + (channels == 3)])
-    np.testing.assert_array_equal(decoded, codec(preset).decompress(data))
-    header, sections = container.unpack(data)
-    assert (header.height, header.width, header.channels) == (height, width, channels)
-    assert header.model == f"cheng_resnet/{preset}" and len(sections) == (1 if preset == "baseline_3" else 2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", [*PRESETS, "resnet4_subpixel"])
 def test_the_decoder_finds_the_latents_that_the_encoder_rounded(preset, codec):
     coder, image = codec(preset), picture(100, 130)
-    _, sections = container.unpack(coder.compress(image))
+    file = coder.compress(image)
+    _, sections = container.unpack(file)
+    assert len(sections) == (1 if preset == "baseline_3" else 2)
     y, z = (latent[0] for latent in coder._analyse(_padded(image)))
     mu = coder._mean_and_index(np.rint(z).astype(np.int32))[0] if coder.config.has_hyperprior else 0
     y_hat = np.rint(y - mu) + mu
@@ -70,8 +50,9 @@ def test_the_decoder_finds_the_latents_that_the_encoder_rounded(preset, codec):
     assert np.abs(y - y_hat).max() <= 0.5 + 1e-4 and np.unique(y_hat).size > 20
     x_hat = coder._synthesise(y_hat.astype(np.float32)[None])[0, :100, :130]
     expected = np.clip(np.rint(255 * x_hat), 0, 255)
-    np.testing.assert_array_equal(coder.decompress(coder.compress(image)), expected)
-    assert np.unique(expected).size > 5
+    assert coder.compress(image.copy()) == file and np.unique(expected).size > 5
+    for _ in range(2):
+        np.testing.assert_array_equal(coder.decompress(file), expected)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -101,74 +82,17 @@ def test_pictures_are_continued_by_their_edges_to_multiples_of_64(codec):
     np.testing.assert_array_equal(coder.decompress(data), coder.decompress(whole_data)[:65, :3])
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((8, 8, 3), np.float32),
-        np.zeros((8, 8, 4), np.uint8),
-        np.zeros((8, 8, 1), np.uint8),
-        np.zeros((0, 8, 3), np.uint8),
-        np.zeros(8, np.uint8),
-    ],
-)
-def test_what_is_no_picture_is_refused(image, codec):
-    with pytest.raises(RelicError, match="a picture is a uint8 array HxWx3 or HxW"):
-        codec("hyperprior_3").compress(image)
-
-
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
-def test_a_file_of_another_model_or_of_other_weights_is_refused_by_what_it_needs(file, codec):
-    header, sections = container.unpack(file)
-    for change in ({"model": "cheng_resnet/hyperprior_5"}, {"weights_digest": bytes(8)}):
-        other = dataclasses.replace(header, **change)
-        with pytest.raises(ContainerError, match=f"coded by {other.model} with other weights"):
-            codec("hyperprior_3").decompress(container.pack(other, sections))
-    with pytest.raises(ContainerError, match="other weights"):
-        codec("baseline_3").decompress(file)
-
-
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_a_file_with_another_number_of_sections_is_refused(count, file, codec):
-    header, sections = container.unpack(file)
-    with pytest.raises(ContainerError, match=f"has 2 sections, not {count}"):
-        codec("hyperprior_3").decompress(container.pack(header, (sections * 2)[:count]))
-
-
-def test_a_truncated_file_is_refused_wherever_it_was_cut(file, codec):
-    for length in range(len(file)):
-        with pytest.raises(ContainerError):
-            codec("hyperprior_3").decompress(file[:length])
-
-
-def test_every_flipped_bit_is_refused(file, codec):
-    rng = np.random.RandomState(0)
-    for position in rng.choice(8 * len(file), 200, replace=False):
-        damaged = bytearray(file)
-        damaged[position // 8] ^= 1 << position % 8
-        with pytest.raises(ContainerError):
-            codec("hyperprior_3").decompress(bytes(damaged))
-
-
 @pytest.mark.parametrize("sections", [[b"", b""], [b"\x00" * 40, b""], [b"\xff" * 40, b"\x12\x34"]])
-def test_a_header_that_promises_a_huge_picture_costs_neither_time_nor_memory(sections, file, codec):
+def test_a_header_that_promises_a_huge_picture_costs_neither_time_nor_memory(sections, codec):
     coder = codec("hyperprior_3")
     header = Header(coder.model_id, coder.digest, 16384, 16384, 3)
     started = time.process_time()
     with pytest.raises(RelicError):
         coder.decompress(container.pack(header, sections))
     assert time.process_time() - started < 5
-
-
-def test_sections_in_the_wrong_order_do_not_give_the_picture(file, codec):
-    header, sections = container.unpack(file)
-    swapped = container.pack(header, sections[::-1])
-    try:
-        decoded = codec("hyperprior_3").decompress(swapped)
-    except RelicError:
-        return
-    assert not np.array_equal(decoded, codec("hyperprior_3").decompress(file))
 
 
 # --- shipped weights -----------------------------------------------------------------------------------------------

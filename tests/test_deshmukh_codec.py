@@ -1,11 +1,12 @@
-"""The codec of Deshmukh and Pollett: pictures of any size, both entropy coders, decoding by the SRGAN, damage."""
+"""The codec of Deshmukh and Pollett: what returns, both entropy coders, decoding by the SRGAN, damage."""
 
 import dataclasses
 import functools
 
 import numpy as np
 import pytest
-from narrow import known_arrays, picture
+from codec_contract import refuse_flipped_bits
+from narrow import as_it_is, known_arrays, picture
 
 from common import backend
 from common.coding import container, range_coder
@@ -19,7 +20,7 @@ from papers.deshmukh_irm.entropy_coders import HUFFMAN, RANGE_CODER
 from papers.deshmukh_irm.scaling import Bicubic, quarter, scaled_down
 
 stack = pytest.mark.stack
-SIZES = [(1, 1), (3, 2), (17, 31), (64, 48)]
+SIZES = [(1, 1), (17, 31)]
 PRESETS = ["rgb", "grey", "srgan"]
 
 
@@ -27,10 +28,6 @@ PRESETS = ["rgb", "grey", "srgan"]
 def without_compiling(monkeypatch):
     """Compute layer by layer: a graph for each size of a picture takes far longer. One test below compiles."""
     monkeypatch.setattr(backend, "compiled", as_it_is)
-
-
-def as_it_is(function, networks=()):
-    return lambda *x: backend.to_numpy(function(*x))
 
 
 def narrow(preset, **changes):
@@ -106,7 +103,7 @@ def codec_of(stored_of):
 @pytest.mark.slow
 @stack
 @pytest.mark.parametrize("preset", PRESETS)
-def test_pictures_of_any_size_return_as_the_networks_restore_their_code(preset, codec_of):
+def test_pictures_return_from_either_coder_as_the_networks_restore_their_code(preset, codec_of):
     codec = codec_of(preset)
     for height, width in SIZES:
         for channels in (1, 3):
@@ -137,16 +134,14 @@ def test_around_networks_of_interpolation_it_is_averaging_and_bicubic(preset, co
 
 
 @stack
-def test_coding_is_deterministic_and_compiled_networks_give_the_same_picture(codec_of, stored_of, monkeypatch):
+def test_compiled_networks_give_the_same_picture(codec_of, stored_of, monkeypatch):
     codec, image = codec_of("rgb"), picture(20, 24)
     monkeypatch.undo()
     monkeypatch.setattr(model, "DEPTH", 1)
-    first, second = (Codec(stored_of("rgb")) for _ in range(2))
-    assert first.compress(image) == first.compress(image) == second.compress(image)
-    x_hat = first.decompress(first.compress(image))
-    np.testing.assert_array_equal(x_hat, second.decompress(first.compress(image)))
-    assert np.abs(first.code(image).astype(int) - codec.code(image)).max() <= 1
-    assert np.abs(x_hat.astype(int) - codec.restored(first.code(image), image)).max() <= 1
+    compiled = Codec(stored_of("rgb"))
+    x_hat = compiled.decompress(compiled.compress(image))
+    assert np.abs(compiled.code(image).astype(int) - codec.code(image)).max() <= 1
+    assert np.abs(x_hat.astype(int) - codec.restored(compiled.code(image), image)).max() <= 1
 
 
 @stack
@@ -198,11 +193,6 @@ def test_values_of_the_code_are_rounded_and_those_beyond_its_range_are_clipped(c
     assert (code[..., 0] == 0).all() and (code[..., 2] == 255).all() and np.ptp(code[..., 1]) > 50
     for file in files:  # of values that the frequencies were not made for
         np.testing.assert_array_equal(codec.decompress(file), codec.restored(code, image))
-
-
-def test_what_is_no_picture_is_refused(codec_of):
-    with pytest.raises(RelicError, match="a picture is a uint8 array"):
-        codec_of("rgb").compress(np.zeros((8, 8), np.float32))
 
 
 # --- strips --------------------------------------------------------------------------------------------------------
@@ -399,6 +389,12 @@ def test_a_file_finds_the_srgan_that_it_was_made_for_or_says_that_it_is_not_here
 
 
 @stack
+def test_a_flipped_bit_of_what_names_the_srgan_is_refused(codec_of):
+    codec = codec_of("grey").with_settings(RANGE_CODER, codec_of("srgan"))
+    refuse_flipped_bits(codec, codec.compress(picture(12, 10, channels=1)))
+
+
+@stack
 def test_as_a_codec_of_its_own_the_srgan_codes_a_quarter_of_the_size(codec_of):
     srgan, image = codec_of("srgan"), picture(40, 24)
     np.testing.assert_array_equal(srgan.code(image), quarter(image))
@@ -411,51 +407,12 @@ def test_as_a_codec_of_its_own_the_srgan_codes_a_quarter_of_the_size(codec_of):
 # --- damage --------------------------------------------------------------------------------------------------------
 
 
-@stack
-@pytest.mark.parametrize("coder", [HUFFMAN, RANGE_CODER])
-def test_every_flipped_bit_and_every_cut_is_refused(coder, codec_of):
-    codec = codec_of("grey").with_settings(coder)
-    file = codec.with_settings(coder, codec_of("srgan")).compress(picture(12, 10, channels=1))
-    for position in range(len(file)):
-        flipped = bytearray(file)
-        flipped[position] ^= 1 << position % 8
-        with pytest.raises(ContainerError):
-            codec.decompress(bytes(flipped))
-        with pytest.raises(ContainerError):
-            codec.decompress(file[:position])
-    with pytest.raises(ContainerError):
-        codec.decompress(file + b"\0")
-
-
-@pytest.mark.parametrize("coder", [HUFFMAN, RANGE_CODER])
-def test_forged_sections_give_a_picture_or_one_clear_error(coder, codec_of):
-    """Of damage that the checksums do not show, since they were made anew."""
-    codec, image = codec_of("grey").with_settings(coder), picture(12, 10, channels=1)
-    header, (settings, plane) = container.unpack(codec.compress(image))
-    outcomes = set()
-    rng = np.random.default_rng(0)
-    for _ in range(60):
-        forged = bytearray(plane)
-        forged[rng.integers(len(forged))] ^= 1 << rng.integers(8)
-        forged = bytes(forged[: rng.integers(len(forged) // 2, 2 * len(forged))])
-        try:
-            assert codec.decompress(container.pack(header, [settings, forged])).shape == image.shape
-            outcomes.add("picture")
-        except ContainerError as error:
-            assert "the code inside this file is damaged" in str(error)
-            outcomes.add("error")
-    assert "error" in outcomes
-
-
-def test_other_settings_and_other_numbers_of_sections_are_refused(codec_of):
+def test_other_settings_and_the_code_of_another_size_are_refused(codec_of):
     codec = codec_of("rgb")
     header, sections = container.unpack(codec.compress(picture(12, 10)))
-    wrong = [[], sections[:1], sections[:-1], [*sections, b""], sections[1:]]
-    settings = (b"", b"\4", b"\xff", b"\0\0", b"\2", b"\2short", b"\1" + bytes(8), b"\3" + bytes(9))
-    wrong += [[each, *sections[1:]] for each in settings]
-    for each in wrong:
+    for settings in (b"", b"\4", b"\xff", b"\0\0", b"\2", b"\2short", b"\1" + bytes(8), b"\3" + bytes(9)):
         with pytest.raises(ContainerError, match="no file of deshmukh_irm/rgb, or a newer one's"):
-            codec.decompress(container.pack(header, each))
+            codec.decompress(container.pack(header, [settings, *sections[1:]]))
     grey = dataclasses.replace(header, channels=1)  # networks of colour have three channels of a code all the same
     assert codec.decompress(container.pack(grey, sections)).shape == (12, 10)
     small = dataclasses.replace(header, height=2)
@@ -464,15 +421,6 @@ def test_other_settings_and_other_numbers_of_sections_are_refused(codec_of):
     large = dataclasses.replace(header, height=60_000, width=4_000)
     with pytest.raises(ContainerError, match="the code inside this file is damaged"):
         codec.decompress(container.pack(large, sections))
-
-
-@stack
-def test_files_of_other_weights_are_refused(codec_of):
-    codec, image = codec_of("rgb"), picture(12, 10)
-    file = codec.compress(image)
-    for decoder in (codec_of("rgb", deviation=0.0), codec_of("rgb_stride4"), codec_of("grey")):
-        with pytest.raises(ContainerError, match="coded by deshmukh_irm/rgb with other weights"):
-            decoder.decompress(file)
 
 
 @stack

@@ -1,4 +1,4 @@
-"""Donis and Brown's codecs: bits to bytes, files that may be cut after any iteration, pictures of any size, tiles."""
+"""Donis and Brown's codecs: bits to bytes, files that may be cut after any iteration, tiles."""
 
 import dataclasses
 import hashlib
@@ -221,39 +221,18 @@ def stored(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def codec_of(stored):
-    """Return a function from a preset's name and iterations to a codec, each made once as it compiles its networks."""
-
-    @cache
-    def make(preset, iterations=8):
-        return Codec(stored(preset)).with_settings(iterations)
-
-    return make
+    """Return a function from a preset's name and iterations to a codec; the networks are compiled once."""
+    made = cache(lambda preset: Codec(stored(preset)))
+    return lambda preset, iterations=8: made(preset).with_settings(iterations)
 
 
 @pytest.mark.slow
 @stack
-@pytest.mark.parametrize("preset", ["iterative", "iterative_one_shot", "as_run", "as_written"])
-@pytest.mark.parametrize("shape", [(1, 1), (1, 17, 3), (15, 33, 3), (31, 64)])
-def test_pictures_of_any_size_and_of_grey_and_colour_return_in_their_shape(preset, shape, codec_of):
-    image = picture(*shape[:2], channels=3 if len(shape) == 3 else 1)
-    codec = codec_of(preset)
-    file = codec.compress(image)
-    decoded = codec.decompress(file)
-    assert decoded.shape == image.shape and decoded.dtype == np.uint8
-    assert len(container.unpack(file)[1]) == codec.iterations == (8 if preset.startswith("iterative") else 1)
-
-
-@pytest.mark.slow
-@stack
-def test_coding_is_deterministic_and_the_networks_are_no_constants(stored, codec_of):
-    image = picture(48, 64)
-    again = Codec(stored("iterative"))
-    file = codec_of("iterative").compress(image)
-    assert again.compress(image) == file
-    np.testing.assert_array_equal(again.decompress(file), codec_of("iterative").decompress(file))
+def test_the_networks_of_these_tests_are_no_constants(codec_of):
+    file = codec_of("iterative").compress(picture(48, 64))
     maps = maps_of(file)
     assert 0.1 < maps.mean() < 0.9 and (maps.std(axis=(1, 2)) > 0).any()
-    assert again.decompress(file).std() > 2
+    assert codec_of("iterative").decompress(file).std() > 2
 
 
 def maps_of(file):
@@ -447,50 +426,34 @@ def test_floats_too_large_for_the_networks_are_an_error_or_a_picture(codec_of):
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("preset", ["iterative", "as_run", "as_written"])
-def test_every_flipped_byte_is_refused(preset, codec_of):
-    codec = codec_of(preset)
-    file = codec.compress(picture(24, 24))
-    for position in range(0, len(file), 3):
-        flipped = bytearray(file)
-        flipped[position] ^= 0x10
-        with pytest.raises(ContainerError):
-            codec.decompress(bytes(flipped))
-
-
-def test_files_of_other_weights_are_refused(codec_of):
+def test_files_of_other_weights_have_no_progress(codec_of):
     file = codec_of("iterative", 4).compress(picture(20, 20))
-    with pytest.raises(ContainerError, match="other weights"):
-        codec_of("iterative_one_shot").decompress(file)
     with pytest.raises(ContainerError, match="other weights"):
         codec_of("as_run").progressive(file)
 
 
 @pytest.mark.parametrize("preset, most", [("iterative", 16), ("as_run", 1), ("as_written", 1)])
-def test_too_many_sections_none_and_those_of_another_picture_are_refused(preset, most, codec_of):
+def test_more_iterations_than_there_are_and_sections_of_another_picture_are_refused(preset, most, codec_of):
     codec = codec_of(preset)
     header, sections = container.unpack(codec.compress(picture(32, 32)))
     with pytest.raises(ContainerError, match=f"no file of donis_convlstm/{preset}"):
         codec.decompress(container.pack(header, sections[:1] * (most + 1)))
-    with pytest.raises(ContainerError, match="cut before the end of its first iteration"):
-        codec.decompress(container.pack(header, []))
     for wrong in (b"", sections[0][:-1], sections[0] + b"\0", container.unpack(codec.compress(picture(32, 70)))[1][0]):
         with pytest.raises(ContainerError, match="damaged"):
             codec.decompress(container.pack(header, [wrong]))
 
 
-def test_iterations_that_there_are_not_are_refused(stored):
+def test_iterations_that_there_are_not_are_refused(stored, codec_of):
     for iterations in (0, 17):
         with pytest.raises(RelicError, match=f"iterations {iterations} is not from 1 to 16"):
-            Codec(stored("iterative")).with_settings(iterations)
+            codec_of("iterative", iterations)
     with pytest.raises(RelicError, match="donis_convlstm/as_run has one iteration, not 3"):
-        Codec(stored("as_run")).with_settings(3)
-    assert Codec(stored("as_run")).with_settings(1).iterations == Codec(stored("as_run")).iterations == 1
+        codec_of("as_run", 3)
+    assert [Codec(stored(preset)).iterations for preset in ("iterative", "as_run")] == [8, 1]
+    assert codec_of("as_run", 1).iterations == 1
 
 
-def test_what_is_no_picture_is_refused(codec_of):
-    with pytest.raises(RelicError, match="a picture is a uint8 array"):
-        codec_of("iterative").compress(np.zeros((8, 8), np.float32))
+def test_what_are_no_tiles_and_an_iterative_networks_single_iteration_are_refused(codec_of):
     with pytest.raises(RelicError, match=r"pictures are uint8 \(N, 32, 32, 3\), not uint8 \(32, 32, 3\)"):
         codec_of("as_run").reconstructed(picture(32, 32))
     with pytest.raises(RelicError, match="no single iteration"):
