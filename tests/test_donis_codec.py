@@ -347,16 +347,6 @@ def test_tiles_are_few_equal_and_cover_every_position_once(height, width):
     assert np.max(sizes) <= 96 and (np.ptp(sizes, axis=0) <= 1).all()
 
 
-def test_the_nominal_rate_is_an_eighth_of_a_bit_for_an_iteration(codec_of):
-    assert codec_of("iterative", 4).nominal_bpp(512, 768) == 0.5
-    assert codec_of("iterative").nominal_bpp(512, 768) == 1.0
-    assert codec_of("iterative").nominal_bpp(1, 1) == 8 * 32
-    assert codec_of("iterative").nominal_bpp(17, 16) == pytest.approx(1.0 * 32 / 17)
-    assert codec_of("as_run").nominal_bpp(64, 32) == 4.0
-    assert codec_of("as_written").nominal_bpp(64, 32) == 0.125
-    assert codec_of("as_written").nominal_bpp(16, 32) == 0.25  # tiles are whole
-
-
 # --- one iteration -------------------------------------------------------------------------------------------------
 
 

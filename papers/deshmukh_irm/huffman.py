@@ -16,7 +16,6 @@ Sources: D. E. Knuth, "Dynamic Huffman Coding", Journal of Algorithms 6, 1985, r
 file format's version.
 """
 
-import heapq
 from collections.abc import Callable
 from typing import Any
 
@@ -87,21 +86,6 @@ def decode(data: bytes, count: int) -> np.ndarray:
     if 8 * coded.size - end >= 8 or bits[end:].any():
         raise HuffmanError(f"the coded data go on after {count} values: {_REMEDY}")
     return values
-
-
-def static_size(data: bytes | np.ndarray) -> int:
-    """Return the bits of the best static Huffman code of bytes or a uint8 array, without its table.
-
-    A single distinct byte costs nothing: the table would say it all. Raises ValueError for other dtypes.
-    """
-    weights = [int(count) for count in np.bincount(_as_values(data)) if count]
-    heapq.heapify(weights)
-    bits = 0
-    while len(weights) > 1:
-        merged = heapq.heappop(weights) + weights[0]
-        heapq.heapreplace(weights, merged)
-        bits += merged
-    return bits
 
 
 def entropy_bits(data: bytes | np.ndarray) -> float:

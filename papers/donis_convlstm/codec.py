@@ -89,12 +89,6 @@ class Codec:
             raise RelicError(f"pictures are uint8 (N, {size}, {size}, 3), not {pictures.dtype} {pictures.shape}")
         return self.code.decoded(self.code.encoded(pictures))
 
-    def nominal_bpp(self, height: int, width: int) -> float:
-        """Return the bits per pixel that a picture's code has by design, before any entropy coding or header."""
-        multiple = self.code.multiple
-        pixels = (height + -height % multiple) * (width + -width % multiple)
-        return self.iterations * self.code.bits_per_position * pixels / STRIDE**2 / (height * width)
-
     def _unpacked(self, data: bytes) -> tuple[container.Header, list[bytes]]:
         """Return a file's header and its complete sections, of which there is at least one."""
         header, sections = container.unpack(data, allow_missing_sections=True)
@@ -121,7 +115,6 @@ class IterativeCode:
 
     def __init__(self, networks: Unrolled) -> None:
         self.config, self.networks = networks.config, networks
-        self.bits_per_position = self.config.code_channels
 
     def sections(self, x: np.ndarray, iterations: int) -> list[bytes]:
         """Return the sections of a uint8 picture (H, W, 3) of whole positions."""
@@ -196,7 +189,6 @@ class TiledCode:
         self.config, self.networks = networks.config, networks
         self.multiple = self.config.patch_size
         self.is_binary = self.config.binarizer != "none"
-        self.bits_per_position = self.config.code_channels * (1 if self.is_binary else 32)
 
     def sections(self, x: np.ndarray, iterations: int = 1) -> list[bytes]:
         """Return the one section of a uint8 picture (H, W, 3) of whole tiles."""
