@@ -53,7 +53,7 @@ COMPILED = (
     "zhao_mixedres/low_qf10",
 )
 TWO = {"iterations": 2}  # eight take as long as all else
-CODING = {"donis_convlstm/iterative": TWO, "donis_convlstm/iterative_one_shot": TWO}
+CODING = {"donis_convlstm/iterative": TWO}
 
 
 @dataclass(frozen=True)
