@@ -534,6 +534,13 @@ def test_a_look_at_fewer_pictures_never_replaces_the_complete_table(tiny):
     assert table_files.place(document_of("smoke", partial)) == files.results_dir() / "smoke/p/table1.json"
 
 
+def test_a_table_without_a_published_set_is_not_replaced_by_one_of_certain_pictures(tiny, monkeypatch):
+    document = document_of()
+    monkeypatch.setattr(published, "load", lambda table: types.SimpleNamespace(test_set=""))
+    assert table_files.place(document) == files.results_dir() / "small/p/table1.json"
+    assert table_files.place(document, limited=True) == files.results_dir() / "runs/small/p/table1.json"
+
+
 def test_a_damaged_table_file_is_one_sentence(tmp_path):
     (tmp_path / "table1.json").write_text("{", encoding="utf-8")
     with pytest.raises(RelicError, match="run its experiment again"):

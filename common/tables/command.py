@@ -72,7 +72,8 @@ def _main(
     seconds = round(time.monotonic() - started, 1)
     reproduction.provenance = {"scale": scale, **reproduction.provenance, "seconds": seconds, **provenance()}
     document = join(table, scale, reference, reproduction)
-    path = table_files.write(document, reproduction.figures, arguments.svg)
+    limited = options.images is not None or options.data is not None
+    path = table_files.write(document, reproduction.figures, arguments.svg, limited)
     if arguments.json:
         write_json(arguments.json, document)
     print(table_text.as_text(document))

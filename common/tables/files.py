@@ -15,13 +15,15 @@ from common.tables.document import Document, figure_name, is_published_set
 from common.tables.numbers import mean_of_known
 
 
-def write(document: Document, figures: Mapping[str, Any] | None = None, svg: bool = False) -> Path:
+def write(
+    document: Document, figures: Mapping[str, Any] | None = None, svg: bool = False, limited: bool = False
+) -> Path:
     """Write `<table>.json`, `.csv`, `.md`, figures, and `<table>_curves.json` of measured rows; return the json's path.
 
     `figures[suffix]` are those that the document names: `<table>.png` for "", else `<table>_<suffix>.png`, and with
-    `svg` as svg too what is not made of pixels.
+    `svg` as svg too what is not made of pixels. `limited` as of `place`.
     """
-    path = place(document)
+    path = place(document, limited)
     _write_figures(path, figures or {}, svg)
     write_json(path, document)
     _write_text(path.with_suffix(".csv"), as_csv(document))
@@ -31,15 +33,17 @@ def write(document: Document, figures: Mapping[str, Any] | None = None, svg: boo
     return path
 
 
-def place(document: Document) -> Path:
+def place(document: Document, limited: bool = False) -> Path:
     """Return where a document's json belongs: `results/<scale>/<paper>/<table>.json`.
 
-    A table measured on other or fewer pictures than the published ones goes below `results/runs`, so that a quick look
-    never replaces a complete table; smoke results stay in `results/smoke`.
+    A table measured on other or fewer pictures than the published ones, and where no set is published a `limited` one,
+    for which certain pictures were asked, goes below `results/runs`, so that a quick look never replaces a complete
+    table; smoke results stay in `results/smoke`.
     """
     paper = published.load(document["table"])
     base = results_dir()
-    partial = paper.test_set and not is_published_set(paper, document["provenance"].get("test_set") or {})
+    measured_on = document["provenance"].get("test_set") or {}
+    partial = not is_published_set(paper, measured_on) if paper.test_set else limited
     if partial and document["scale"] != "smoke":
         base = base / "runs"
     return base / document["scale"] / f"{document['table']}.json"
