@@ -1,6 +1,6 @@
 """Recipes for trainings shorter than Cheng et al.'s: what each part of them gives, on held-out pictures of BSDS500.
 
-    python -m experiments.recipes_cheng --train          # trains what is not here, an hour on two cores, and measures
+    python -m experiments.recipes_cheng --train          # trains what is not here, two hours on one core, and measures
     python -m experiments.recipes_cheng --scale smoke    # a minute: trains for one step, checks the plumbing
 
 The trainings are pilots, half as long as those of scale small, and not shipped: their table is what is kept of them.

@@ -124,7 +124,7 @@ def test_without_weights_one_sentence_says_what_is_missing_and_how_long_it_takes
     with pytest.raises(RelicError) as caught:
         schedule.require_weights(configs, "paper", "python -m it --train")
     assert "no weights at scale paper of toy_paper for b, c: `python -m it --train` trains them" in str(caught.value)
-    assert "3.6e+14 FLOP, about 1 minutes on a large GPU or 60 minutes on two CPU cores" in str(caught.value)
+    assert "3.6e+14 FLOP, about a minute on a large GPU or 60 minutes on two CPU cores" in str(caught.value)
     ship(wanted("C", seeds=(4,), scale="paper")[0].run, configs[1])
     schedule.require_weights(configs, "paper", "")
 

@@ -130,6 +130,8 @@ def _complexity(config: Any) -> Any:
 
 
 def _hours(seconds: float) -> str:
+    if seconds < 90:
+        return "a minute"
     if seconds < 5400:
-        return f"{max(1, round(seconds / 60))} minutes"
+        return f"{round(seconds / 60)} minutes"
     return f"{seconds / 3600:,.0f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:,.0f} days"

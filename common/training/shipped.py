@@ -47,7 +47,8 @@ def choose(paper: str, preset: str, scale: str | None = None, seed: int | None =
     there = ", ".join(f"{its_scale} seed {its_seed}" for its_scale, its_seed, _ in files) or "nothing"
     wanted = f"{paper}/{preset}{f' at scale {scale}' if scale else ''}{'' if seed is None else f' seed {seed}'}"
     raise RelicError(
-        f"no weights for {wanted} (there is: {there}): run `relic train {paper}/{preset} --scale {scale or 'small'}`"
+        f"no weights for {wanted} (there is: {there}): run `relic train {paper}/{preset} --scale {scale or 'small'}"
+        f"{'' if seed is None else f' --seed {seed}'}`"
     )
 
 
