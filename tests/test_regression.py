@@ -39,7 +39,7 @@ LAST_LAYERS = {
 
 @pytest.mark.parametrize("transform", LAST_LAYERS)
 def test_changing_one_weight_fails_the_comparison(transform):
-    """The largest weight of a transform's last layer becomes eight times as large, of the other sign: two wrong bits."""
+    """The largest weight of a transform's last layer becomes eight times as large, of the other sign: wrong bits."""
     key = shipped.smallest(MODELS[0])
     path = shipped.shipped(MODELS[0])[key]
     expected = shipped.golden_of(MODELS[0])[key]["pictures"]
