@@ -39,6 +39,13 @@ def at_least(least: int) -> Callable[[str], int]:
     return convert
 
 
+def seed(text: str) -> int:
+    """Return a seed, 0 to 2^32 - 1; raises ArgumentTypeError for anything else."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed: give a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
 def minutes(text: str) -> float:
     """Return a number of minutes above 0; raises ArgumentTypeError for anything else."""
     try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,11 @@ def run_main(main: Callable[[], object]) -> None:
 
     Exits with 1 after `RelicError` and operating-system errors (no space, no permission, no such file), with 130
     after Ctrl-C, with 0 when the reader of a pipe has gone. Everything else is a defect and keeps its traceback.
+    What a terminal cannot show, as a name that is not UTF-8, is printed with backslashes.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
     except RelicError as error:
@@ -28,6 +33,8 @@ def run_main(main: Callable[[], object]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         sys.exit(f"error: {describe_os_error(error)}")
+    except MemoryError:
+        sys.exit("error: not enough memory: take a smaller picture, or a machine that has more")
 
 
 @contextlib.contextmanager

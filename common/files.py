@@ -1,35 +1,66 @@
 """Where results lie, and files that appear whole or not at all."""
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+TEMPORARY = ".relic-"  # how the names of files that are being written begin
+
 
 def results_dir() -> Path:
-    """Return the folder of results: `RELIC_RESULTS`, else `results/` of the checkout."""
-    return Path(os.environ.get("RELIC_RESULTS") or Path(__file__).resolve().parent.parent / "results")
+    """Return the folder of results: `RELIC_RESULTS`, where ~ is the home folder, else `results/` of the checkout."""
+    named = os.environ.get("RELIC_RESULTS")
+    return Path(named).expanduser() if named else Path(__file__).resolve().parent.parent / "results"
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Any]:
-    """Open a binary file that appears at `path` whole or not at all, with the permissions that the umask leaves."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    file = temporary.open("xb")
+    """Open a binary file that appears at `path` whole or not at all.
+
+    A new file has the permissions that the umask leaves, one that is replaced keeps its own. A symbolic link is written
+    through to its target, a device or FIFO written into. Missing folders are made; what a killed process left behind in
+    the folder is removed. Errors name `path`.
+    """
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            yield file
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_behind(target.parent)
+    temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
     try:
-        with file:
+        with temporary.open("xb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # as long as it is held, the file is being written
+            if target.exists():
+                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+            os.replace(temporary, target)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename, error.filename2 = str(path), None
         raise
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Remove the temporary files that no process is writing any more."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+        except OSError:  # another process writes or has removed it, or may and this one may not
+            continue
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,6 +1,7 @@
 """The command `relic`: list presets, train them, and code pictures with them."""
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import papers
-from common.command_line import Parser, minutes
+from common.command_line import Parser, minutes, seed
 from common.config import SCALES, Setting, check_scale
 from common.errors import RelicError, run_main
 
@@ -28,7 +29,7 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     command = commands.add_parser("train", help="train one preset")
     command.add_argument("preset", help="paper/preset, e.g. cheng_resnet/resnet4_subpixel")
     command.add_argument("--scale", default="small", help=f"{', '.join(SCALES)} (default: small)")
-    command.add_argument("--seed", type=int, default=0, help="of weights, patches and noise (default: 0)")
+    command.add_argument("--seed", type=seed, default=0, help="of weights, patches and noise (default: 0)")
     command.add_argument("--minutes", type=minutes, help="stop after so many minutes; --resume goes on")
     command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     command.add_argument("--restart", action="store_true", help="start anew although there is a checkpoint")
@@ -37,14 +38,14 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     command = commands.add_parser("compress", help="picture -> .rlic file", epilog=CODING_HELP)
     command.add_argument("picture", type=Path)
     command.add_argument("-m", "--model", required=True, help="paper/preset")
-    command.add_argument("-o", "--output", type=Path, help="default: the picture's name with .rlic")
+    _output_options(command, "the picture's name with .rlic, if there is none")
     _weights_options(command)
     _coding_options(command, coding)
     command.set_defaults(run=_compress)
 
     command = commands.add_parser("decompress", help=".rlic file -> PNG")
     command.add_argument("file", type=Path)
-    command.add_argument("-o", "--output", type=Path, help="default: the file's name with .png, if there is none")
+    _output_options(command, "the file's name with .png, if there is none")
     command.set_defaults(run=_decompress)
 
     shows = "code every picture of a set or folder; print rate, PSNR, MS-SSIM"
@@ -58,9 +59,14 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     return parser
 
 
+def _output_options(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument("-o", "--output", help=f"a file, a folder that ends in /, or - for stdout; default: {default}")
+    command.add_argument("-f", "--force", action="store_true", help="replace a file of the default name")
+
+
 def _weights_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scale", help="of the weights (default: the best that is here)")
-    command.add_argument("--seed", type=int, help="of the weights (default: the lowest that is here)")
+    command.add_argument("--seed", type=seed, help="of the weights (default: the lowest that is here)")
 
 
 def _coding_options(command: argparse.ArgumentParser, coding: Mapping[str, Setting]) -> None:
@@ -127,26 +133,24 @@ def _codec(arguments: argparse.Namespace) -> Any:
 
 def _compress(arguments: argparse.Namespace) -> None:
     from common.data import read_image
-    from common.files import atomic_file
     from common.metrics import bits_per_pixel
 
+    output = _output(arguments, arguments.picture, ".rlic")
     image = read_image(arguments.picture)
     data = _codec(arguments).compress(image)
-    output = arguments.output or arguments.picture.with_suffix(".rlic")
-    with atomic_file(output) as file:
-        file.write(data)
-    print(f"{output}: {len(data)} bytes, {bits_per_pixel(len(data), *image.shape[:2]):.4f} bpp")
+    _write(output, data, f"{len(data)} bytes, {bits_per_pixel(len(data), *image.shape[:2]):.4f} bpp")
 
 
 def _decompress(arguments: argparse.Namespace) -> None:
-    from common.data.pictures import read_file, write_png
+    from common.data.pictures import png, read_file
 
     data = read_file(arguments.file)
     codec = papers.load_for(data)
-    output = _decoded_name(arguments.file, arguments.output)
+    output = _output(arguments, arguments.file, ".png")
+    if output and output.suffix.lower() not in ("", ".png"):
+        raise RelicError(f"the picture is written as PNG: name it {output.with_suffix('.png')}")
     image = codec.decompress(data)
-    write_png(output, image)
-    print(f"{output}: {image.shape[1]} x {image.shape[0]} pixels{_what_is_missing(data)}")
+    _write(output, png(image), f"{image.shape[1]} x {image.shape[0]} pixels{_what_is_missing(data)}")
 
 
 def _what_is_missing(data: bytes) -> str:
@@ -157,14 +161,37 @@ def _what_is_missing(data: bytes) -> str:
     return "" if complete == total else f", from {complete} of {total} sections: the file was cut"
 
 
-def _decoded_name(file: Path, wanted: Path | None) -> Path:
-    """Return where the picture of a file goes; raises RelicError for no PNG's name, and to keep what is there."""
-    output = wanted or file.with_suffix(".png")
-    if output.suffix.lower() not in ("", ".png"):
-        raise RelicError(f"the picture is written as PNG: name it {output.with_suffix('.png')}")
-    if wanted is None and output.exists():  # it may be the very picture that was compressed
-        raise RelicError(f"{output} exists: name another file with -o, or the same one to overwrite it")
+def _output(arguments: argparse.Namespace, source: Path, suffix: str) -> Path | None:
+    """Return where what is made of a source goes, None for stdout; RelicError where it would replace what is there.
+
+    A file that `-o` names may be replaced, but for the source itself; one of the default name only with `--force`.
+    """
+    wanted = arguments.output
+    if wanted == "-":
+        return None
+    is_folder = wanted is not None and (wanted.endswith(os.sep) or Path(wanted).is_dir())
+    is_named = wanted is not None and not is_folder
+    folder = Path(wanted) if is_folder else source.parent
+    output = Path(wanted) if is_named else folder / source.with_suffix(suffix).name
+    if output.exists() and source.exists() and output.samefile(source):
+        raise RelicError(f"{output} is the file that is read: name another one with -o")
+    if output.is_file() and not is_named and not arguments.force:
+        raise RelicError(f"{output} exists: name another file with -o, or overwrite it with --force")
     return output
+
+
+def _write(output: Path | None, data: bytes, about: str) -> None:
+    """Write a file, or to stdout, and print what it holds: to stderr where stdout has the file."""
+    from common.files import atomic_file
+
+    if output is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        print(about, file=sys.stderr)
+        return
+    with atomic_file(output) as file:
+        file.write(data)
+    print(f"{output}: {about}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -137,7 +137,7 @@ def test_the_settings_of_a_preset_come_with_their_sources(here, capsys):
         ([], ["the following arguments are required: command"]),
         (["paint"], ["invalid choice: 'paint'"]),
         (["compress", "picture.png"], ["-m/--model"]),
-        (["train", MODEL, "--seed", "first"], ["invalid int value: 'first'"]),
+        (["train", MODEL, "--seed", "first"], ["'first' is not a seed"]),
         (["train", MODEL, "--minutes", "0"], ["minutes"]),
         (["train", MODEL, "--minutes", "soon"], ["minutes"]),
         (["train", "resnet4"], ["'resnet4' is not a preset", "relic list"]),
@@ -216,7 +216,7 @@ def loaded(here, monkeypatch):
 )
 def test_the_coding_settings_of_a_paper_are_options_of_coding(options, coding, loaded):
     assert relic("compress", *options, "picture.png", "-m", MODEL, "--seed", "3") is None
-    assert relic("compress", "picture.png", "--model", MODEL, *options) is None
+    assert relic("compress", "picture.png", "--force", "--model", MODEL, *options) is None
     assert relic("evaluate", ".", f"-m{MODEL}", *options) is None
     _paper, preset = MODEL.split("/")
     assert loaded == [(preset, None, 3, coding), (preset, None, None, coding), (preset, None, None, coding)]
@@ -364,9 +364,8 @@ def test_evaluate_prints_what_every_picture_costs_and_the_mean(with_weights, cap
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("output", ["picture.png/coded.rlic", "folder"])
+@pytest.mark.parametrize("output", ["picture.png/coded.rlic", "picture.png/"])
 def test_an_output_that_cannot_be_written_is_refused_and_nothing_is_left(output, with_weights):
-    (with_weights / "folder").mkdir()
     named = f": {output.split('/')[0]}"
     assert_refused(["compress", "picture.png", "-m", MODEL, "-o", output], named)
     assert relic("compress", "picture.png", "-m", MODEL, "-o", "good.rlic") is None
@@ -382,6 +381,45 @@ def test_decompress_keeps_the_picture_that_is_there_unless_it_is_named(with_weig
     assert (with_weights / "picture.png").read_bytes() == original and not (with_weights / "decoded.jpg").exists()
     assert relic("decompress", "picture.rlic", "-o", "picture.png") is None
     assert (with_weights / "picture.png").read_bytes() != original
+
+
+@pytest.mark.stack
+def test_compress_replaces_neither_the_picture_nor_a_file_that_is_there(with_weights):
+    original = (with_weights / "picture.png").read_bytes()
+    assert_refused(["compress", "picture.png", "-m", MODEL, "-o", "picture.png"], "is the file that is read")
+    assert (with_weights / "picture.png").read_bytes() == original
+    (with_weights / "picture.jpg").write_bytes((with_weights / "picture.png").read_bytes())
+    assert relic("compress", "picture.png", "-m", MODEL) is None
+    assert_refused(["compress", "picture.jpg", "-m", MODEL], "picture.rlic exists", "--force")
+    assert relic("compress", "picture.jpg", "-m", MODEL, "--force") is None
+    assert relic("compress", "picture.jpg", "-m", MODEL, "-o", "picture.rlic") is None
+
+
+@pytest.mark.stack
+def test_an_output_may_be_a_folder_or_stdout(with_weights, capfdbinary):
+    (with_weights / "there").mkdir()
+    for folder in ("new/", "there"):
+        assert relic("compress", "picture.png", "-m", MODEL, "-o", folder) is None
+        assert (with_weights / folder / "picture.rlic").exists()
+    capfdbinary.readouterr()
+    assert relic("compress", "picture.png", "-m", MODEL, "-o", "-") is None
+    printed = capfdbinary.readouterr()
+    assert printed.out == (with_weights / "new" / "picture.rlic").read_bytes() and b"bpp" in printed.err
+    assert relic("decompress", "new/picture.rlic", "-o", "-") is None
+    assert capfdbinary.readouterr().out.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**32), "1.5", "one"])
+def test_a_seed_is_a_whole_number_of_32_bits(seed, here):
+    assert_refused(["train", MODEL, "--scale", "smoke", f"--seed={seed}"], "is not a seed", str(2**32 - 1))
+
+
+def test_names_that_a_terminal_cannot_show_are_printed_with_backslashes(here):
+    (here / os.fsdecode(b"caf\xe9.png")).write_bytes(b"no picture")
+    for encoding in ("utf-8:strict", "ascii:strict"):
+        result = process("compress", os.fsdecode(b"caf\xe9.png"), "-m", MODEL, PYTHONIOENCODING=encoding)
+        assert result.returncode == 1 and result.stderr.count("\n") == 1 and "caf\\udce9.png" in result.stderr
+    assert "…" not in process("evaluate", "--help", PYTHONIOENCODING="ascii:strict").stdout
 
 
 @pytest.mark.stack

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import zipfile
@@ -343,6 +344,55 @@ def test_a_file_has_the_permissions_that_the_umask_leaves(mask, mode, tmp_path):
     assert [path.stat().st_mode & 0o777 for path in (tmp_path / "file", tmp_path / "a.png")] == [mode, mode]
 
 
+def write(path, content):
+    with files.atomic_file(path) as file:
+        file.write(content)
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "file").chmod(0o600)
+    write(tmp_path / "file", b"new")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_is_written_through_to_its_target_and_a_fifo_into(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/target")
+    for content in (b"new target", b"old target"):
+        write(tmp_path / "link", content)
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "target").read_bytes() == content
+    os.mkfifo(tmp_path / "fifo")
+    with subprocess.Popen(["cat", str(tmp_path / "fifo")], stdout=subprocess.PIPE) as reader:
+        write(tmp_path / "fifo", b"content")
+        assert reader.stdout.read() == b"content"
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
+
+
+def test_the_longest_legal_name_can_be_written_and_errors_name_the_wanted_file(tmp_path):
+    write(tmp_path / ("n" * 255), b"content")
+    with pytest.raises(OSError, match="too long") as caught:
+        write(tmp_path / ("n" * 256), b"content")
+    assert caught.value.filename == str(tmp_path / ("n" * 256)) or caught.value.filename2 == str(tmp_path / ("n" * 256))
+    assert len(os.listdir(tmp_path)) == 1
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_one_writes_is_not(tmp_path):
+    code = "import os, pathlib, sys; from common.files import atomic_file\n"
+    code += "with atomic_file(pathlib.Path(sys.argv[1])) as file: print('open', flush=True); input()"
+    line = [sys.executable, "-c", code, str(tmp_path / "other")]
+    with subprocess.Popen(
+        line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]
+    ) as process:
+        assert process.stdout.readline() == b"open\n"
+        write(tmp_path / "file", b"content")
+        assert len(os.listdir(tmp_path)) == 2
+        process.kill()
+    assert len(os.listdir(tmp_path)) == 2
+    write(tmp_path / "file", b"content")
+    assert os.listdir(tmp_path) == ["file"]
+
+
 @pytest.mark.parametrize("where", ["write", "fsync", "replace"])
 def test_a_full_disk_leaves_nothing_behind_and_keeps_the_old_file(where, tmp_path, monkeypatch):
     path = tmp_path / "file"
@@ -424,6 +474,16 @@ def test_a_log_has_the_columns_of_its_first_row_and_seconds_last():
         "step,loss,content,network,seconds\n50,0.123457,2,ppnn,1.5\n100,1e-09,0.5,fdnn,3\n"
     )
     assert ship_module.log_csv([]) == "step,loss,seconds\n"
+
+
+@pytest.mark.parametrize("git", ["missing", "failing"])
+def test_without_git_the_commit_is_unknown_and_nothing_fails(git, tmp_path, monkeypatch):
+    if git == "failing":
+        (tmp_path / "git").write_text("#!/bin/sh\nexit 128\n")
+        (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = provenance.provenance()
+    assert said["commit"] == "unknown" and said["dirty"] is None and said["command"]
 
 
 def test_the_commit_and_whether_files_differ_from_it_are_gits(tmp_path, monkeypatch):

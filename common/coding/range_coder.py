@@ -124,6 +124,11 @@ class FrequencyTables:
         return first, first + int(self.lengths[table]) - 2
 
     @functools.cached_property
+    def least_bits(self) -> float:
+        """What the cheapest symbol of any table takes, in bits."""
+        return math.log2(TOTAL / int(self.frequencies.max()))
+
+    @functools.cached_property
     def _models(self) -> dict[int, Any]:
         return {}
 
@@ -190,10 +195,14 @@ def encode(symbols: np.ndarray, indexes: np.ndarray, tables: FrequencyTables) ->
 def decode(data: bytes, indexes: np.ndarray, tables: FrequencyTables) -> np.ndarray:
     """Return the int32 symbols, of the shape of `indexes`, that `encode` turned into `data`.
 
-    Time and memory are bounded by the number of indexes. Raises RangeCoderError if no symbols encode to `data`: that
+    Time and memory are bounded by the number of indexes, which is refused where `data` are too few for so many symbols,
+    whatever they are. Raises RangeCoderError if no symbols encode to `data`: that
     shows nearly all cuts and continuations, but other damage mostly gives other symbols, which only a checksum of
     `data` can show. Raises ValueError for indexes of no table.
     """
+    # Before anything is allocated or looked at: a small file may claim a large picture.
+    if tables.least_bits * np.size(indexes) > 8 * len(data) + 64:
+        raise _damaged()
     data, indexes = bytes(data), _checked_indexes(indexes, tables)
     # No symbol takes more than 64 bits: 16 each for the escape and the bit length, 32 for the bits.
     if len(data) > 16 * indexes.size:

@@ -120,6 +120,17 @@ def _as_rgb_or_grey(image: Image.Image, where: str) -> Image.Image:
     return image.convert("RGB")
 
 
+def size_of(data: bytes) -> tuple[int, int] | None:
+    """Return (height, width) of a picture file by its header, None where it is none; no pixel is decoded."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                return image.height, image.width
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
 def padded(image: np.ndarray, multiple: int) -> np.ndarray:
     """Return a uint8 picture HxWx3 or HxW as H'xW'x3, its edges repeated until the sides are multiples.
 
@@ -151,9 +162,20 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
 
     Missing folders are made. Raises RelicError for other shapes and types.
     """
+    data = png(image, str(path))
+    with atomic_file(Path(path)) as file:
+        file.write(data)
+
+
+def png(image: np.ndarray, name: str = "a picture") -> bytes:
+    """Return a uint8 picture, (height, width, 3) RGB or (height, width) grey, as a PNG file.
+
+    Raises RelicError, which says `name`, for other shapes and types.
+    """
     is_picture_shape = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
     if image.dtype != np.uint8 or not is_picture_shape or 0 in image.shape:
         kind = f"{image.dtype} {image.shape}"
-        raise RelicError(f"cannot write {path}: a picture is uint8 (height, width[, 3]), not {kind}")
-    with atomic_file(Path(path)) as file:
-        Image.fromarray(image).save(file, format="PNG")
+        raise RelicError(f"cannot write {name}: a picture is uint8 (height, width[, 3]), not {kind}")
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format="PNG")
+    return file.getvalue()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.command_line import at_least, minutes, parser_of_module
+from common.command_line import at_least, minutes, parser_of_module, seed
 from common.config import SCALES, check_scale
 from common.errors import RelicError, goes_on, run_main
 from common.files import write_json
@@ -110,7 +110,7 @@ def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
     parser.add_argument("--scale", type=_scale, metavar="SCALE", help=f"{', '.join(SCALES)} (default: {default})")
     parser.add_argument("--images", type=at_least(1), metavar="N", help="use only the first N test pictures")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of test pictures (default: found by name)")
-    parser.add_argument("--seeds", type=at_least(0), nargs="+", metavar="SEED", help="seeds (default: all shipped)")
+    parser.add_argument("--seeds", type=seed, nargs="+", metavar="SEED", help="seeds (default: all shipped)")
     if trained:
         parser.add_argument("--train", action="store_true", help="first train what is missing of --seeds (default: 0)")
         parser.add_argument("--minutes", type=minutes, metavar="M", help="of training; the same command goes on later")

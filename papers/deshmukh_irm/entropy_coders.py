@@ -36,7 +36,7 @@ def decode(coder: int, data: bytes, shape: Sequence[int], tables: FrequencyTable
 
 def _indexes(shape: Sequence[int], tables: FrequencyTables, channel: int) -> np.ndarray:
     # Channels of a grey network that codes colour have its one table.
-    return np.full(shape, min(channel, len(tables) - 1), np.int32)
+    return np.broadcast_to(np.int32(min(channel, len(tables) - 1)), shape)
 
 
 def _damaged() -> ContainerError:

@@ -5,6 +5,7 @@ chroma goes through the same standard codec without them, both planes in one gre
 the representation as JPEG's 4:2:0 does. Sections of a file: the representation, then the chroma of a colour picture.
 """
 
+import contextlib
 import copy
 from typing import Any
 
@@ -15,6 +16,7 @@ from common import backend
 from common.coding import container
 from common.coding.container import ContainerError
 from common.config import restored
+from common.data import pictures
 from common.data.pictures import to_uint8
 from common.errors import RelicError
 from common.metrics import check_picture
@@ -109,11 +111,11 @@ class Codec:
     def _decoded(self, section: bytes, shape: tuple[int, int]) -> np.ndarray:
         """Return a section's picture; raises ContainerError for a damaged file and one of another size."""
         name = self.config.standard_codec
-        try:
-            picture = self.standard.decompress(section)
-        except RelicError:
-            picture = np.zeros(0, np.uint8)
-        if picture.shape != shape:
+        picture = np.zeros(0, np.uint8)
+        if pictures.size_of(section) == shape:  # before the pixels take memory and time
+            with contextlib.suppress(RelicError):
+                picture = self.standard.decompress(section)
+        if picture.shape != shape or picture.dtype != np.uint8:
             raise ContainerError(f"the {name} file inside this file is damaged: compress the picture again")
         return picture
 
