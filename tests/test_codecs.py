@@ -20,8 +20,8 @@ from common.errors import RelicError
 from common.metrics import psnr
 
 SHAPES = [(1, 1), (1, 1, 3), (1, 7), (1, 7, 3), (9, 1, 3), (17, 33), (17, 33, 3)]
-IN_MEMORY = ["JPEG", "JPEG2000", "WebP", "AVIF", "HEVC intra"]
-FINE = {"JPEG": 95, "JPEG2000": 900, "WebP": 95, "AVIF": 95, "HEVC intra": 80}
+IN_MEMORY = ["JPEG", "JPEG, optimised tables", "JPEG2000", "WebP", "AVIF", "HEVC intra"]
+FINE = {"JPEG": 95, "JPEG, optimised tables": 95, "JPEG2000": 900, "WebP": 95, "AVIF": 95, "HEVC intra": 80}
 
 # Stands for both programs: keeps the picture as it is behind the head of a BPG file, and says how it was called.
 FAKE_BPG = """#!{python}
@@ -228,6 +228,14 @@ def test_chroma_has_the_resolution_that_was_asked_for(sampling, factor):
     assert sampling_factors(Jpeg(95, sampling).compress(photograph())) == [factor, 0x11, 0x11]
 
 
+@pytest.mark.parametrize("quality, share", [(1, 0.7), (5, 0.8), (20, 0.95), (95, 1.0)])
+def test_optimised_tables_give_the_same_pixels_in_a_smaller_file(quality, share):
+    for image in (photograph(), photograph()[..., 1].copy()):
+        standard, optimised = Jpeg(quality), Jpeg(quality, optimised=True)
+        assert len(optimised.compress(image)) < share * len(standard.compress(image))
+        assert (coded(optimised, image) == coded(standard, image)).all()
+
+
 def test_jpeg_subsamples_both_ways_unless_told_otherwise():
     assert Jpeg(30) == Jpeg(30, "4:2:0")
 
@@ -316,7 +324,12 @@ def test_opencv_codes_no_small_pictures_with_jpeg2000():
 @pytest.mark.parametrize(
     "name, codec, start, library",
     [
-        ("JPEG", Jpeg(30), "JPEG 4:2:0 quality 30, ", rf"OpenCV {cv2.__version__} \(libjpeg\S* \d\S+\)"),
+        (
+            "JPEG",
+            Jpeg(30),
+            "JPEG 4:2:0 quality 30, standard Huffman tables, ",
+            rf"OpenCV {cv2.__version__} \(libjpeg\S* \d\S+\)",
+        ),
         ("JPEG2000", Jpeg2000(30), "JPEG2000 9/7, 4:4:4, rate 30/1000, ", r"Pillow \S+ \(OpenJPEG \d\S+\)"),
         (
             "JPEG2000",
@@ -326,9 +339,14 @@ def test_opencv_codes_no_small_pictures_with_jpeg2000():
         ),
         ("WebP", WebP(30), "WebP 4:2:0 quality 30, ", rf"OpenCV {cv2.__version__} \(libwebp, encoder 0x\w+\)"),
         ("WebP", WebP(101), "WebP lossless, ", "OpenCV"),
-        ("AVIF", Avif(30), "AVIF 4:4:4 quality 30, speed 6, tune PSNR, ", r"\(libavif \d\S+, aom \d\S+\)"),
+        ("AVIF", Avif(30), "AVIF 4:4:4 quality 30, speed 3, tune PSNR, ", r"\(libavif \d\S+, aom \d\S+\)"),
         ("AVIF", Avif(30, "4:2:0"), "AVIF 4:2:0 quality 30, ", f"Pillow {PIL.__version__}"),
-        ("HEVC intra", HevcIntra(30), "HEVC intra 4:4:4 quality 30, tune PSNR, ", r"\(libheif \d\S+, x265 \d\S+\)"),
+        (
+            "HEVC intra",
+            HevcIntra(30),
+            "HEVC intra 4:4:4 quality 30, preset veryslow, tune PSNR, ",
+            r"\(libheif \d\S+, x265 \d\S+\)",
+        ),
     ],
 )
 def test_a_label_says_codec_sampling_setting_library_and_version(name, codec, start, library):
@@ -429,11 +447,13 @@ def test_a_program_of_bpg_that_cannot_run_is_one_error(monkeypatch, tmp_path):
 # --- families --------------------------------------------------------------------------------------------------------
 
 
-def test_there_are_six_families_and_each_is_found_by_name():
-    names = ["JPEG", "JPEG2000", "WebP", "AVIF", "HEVC intra", "BPG"]
+def test_there_are_seven_families_and_each_is_found_by_name():
+    names = ["JPEG", "JPEG, optimised tables", "JPEG2000", "WebP", "AVIF", "HEVC intra", "BPG"]
     assert [family.name for family in codecs.FAMILIES] == names
     assert [codecs.family(name).name for name in names] == names
-    with pytest.raises(RelicError, match="choose one of JPEG, JPEG2000, WebP, AVIF, HEVC intra, BPG"):
+    with pytest.raises(
+        RelicError, match="choose one of JPEG, JPEG, optimised tables, JPEG2000, WebP, AVIF, HEVC intra, BPG"
+    ):
         codecs.family("VVC")
 
 

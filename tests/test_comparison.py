@@ -1,6 +1,7 @@
 """Comparisons of codecs: changes of rate in closed form, what is measured on which pictures, files, the command."""
 
 import csv
+import functools
 import io
 import json
 import math
@@ -26,6 +27,7 @@ from experiments import rd_kodak
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "results" / "suite" / "rd_kodak.json"
 NAMES = [f"p{i}" for i in range(6)]
+JPEGS = ["JPEG", "JPEG, optimised tables"]
 RATES = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
 
 
@@ -43,13 +45,26 @@ def entry(codec, picture, rates=RATES, like=None, seconds=0.01):
     return {"codec": codec, "picture": picture, "bpp": bpp, "psnr": psnr, "ms_ssim": ms_ssim, **times}
 
 
-def judged(*groups):
-    """Judge groups of points, one a codec, next to JPEG's; return changes and times by codec."""
-    groups = [[entry("JPEG", name) for name in NAMES], *groups]
+def judged(*groups, anchor=None):
+    """Judge groups of points, one a codec, next to JPEG's; return changes against JPEG and times by codec.
+
+    With optimised tables JPEG needs half of its bytes.
+    """
+    optimised = [entry("JPEG, optimised tables", name, 0.5 * RATES, RATES) for name in NAMES]
+    groups = [[entry("JPEG", name) for name in NAMES], optimised, *groups]
     curves = [{"codec": group[0]["codec"], "settings": list(map(str, group[0]["bpp"]))} for group in groups]
     document = {"curves": curves, "points": [one for group in groups for one in group]}
     found = changes_module.judge(document)
-    return {c["codec"]: c for c in found["changes"]}, {t["codec"]: t for t in found["times"]}
+    by_anchor = {}
+    for change in found["changes"]:
+        by_anchor.setdefault(change["anchor"], {})[change["codec"]] = change
+    assert list(by_anchor) == ["JPEG, optimised tables", "JPEG"] and len({len(of) for of in by_anchor.values()}) == 1
+    return (by_anchor["JPEG"] if anchor is None else by_anchor[anchor]), {t["codec"]: t for t in found["times"]}
+
+
+def rates(change, measure="psnr"):
+    """Return what a change says of the rate."""
+    return {name: change[measure][name] for name in ("percent", "interval", "pictures")}
 
 
 # --- changes of rate -----------------------------------------------------------------------------------------------
@@ -59,9 +74,27 @@ def judged(*groups):
 def test_a_codec_with_a_share_of_jpegs_bytes_for_its_picture_changes_the_rate_by_that_share(share, percent):
     changes, _ = judged([entry("ours", name, share * RATES, RATES) for name in NAMES])
     change = changes["ours"]
-    assert (change["method"], change["setting"], change["pictures"]) == ("BD-rate", "", 6)
-    for measure in ("psnr", "ms_ssim"):
-        assert change[measure] == {"percent": percent, "interval": [percent, percent], "pictures": 6}
+    assert (change["method"], change["setting"], change["pictures"]) == ("BD", "", 6)
+    for measure, slope in (("psnr", 5), ("ms_ssim", 4)):
+        assert rates(change, measure) == {"percent": percent, "interval": [percent, percent], "pictures": 6}
+        assert change[measure]["db"] == pytest.approx(-slope * math.log10(share), abs=1e-3)
+        assert change[measure]["db_pictures"] == 6
+
+
+def test_the_stronger_jpeg_is_an_anchor_of_its_own_and_each_is_compared_with_the_other():
+    half = [entry("half", name, 0.5 * RATES, RATES) for name in NAMES]
+    against, _ = judged(half, anchor="JPEG, optimised tables")
+    assert (against["half"]["psnr"]["percent"], against["half"]["psnr"]["db"]) == (0, 0)
+    assert against["JPEG"]["psnr"]["percent"] == pytest.approx(100)
+    assert judged(half)[0]["JPEG, optimised tables"]["ms_ssim"]["percent"] == pytest.approx(-50)
+
+
+def test_a_curve_that_saturates_may_save_bits_and_lose_quality():
+    """Ours has JPEG's qualities up to 30 dB at half its rate, and hardly a better one after that."""
+    psnr = [*qualities(RATES[:4])[0], 29.6]
+    ours = [{**entry("ours", name, [*(0.5 * RATES[:4]), 1.6]), "psnr": psnr} for name in NAMES]
+    found = judged(ours)[0]["ours"]["psnr"]
+    assert found["percent"] < -20 and found["db"] < 1.0
 
 
 def test_pictures_count_equally_and_the_interval_lies_around_their_mean():
@@ -75,15 +108,16 @@ def test_pictures_count_equally_and_the_interval_lies_around_their_mean():
 def test_a_picture_on_which_the_curves_do_not_overlap_is_left_out_and_counted():
     low = [entry("ours", name, 0.5 * RATES, RATES) for name in NAMES[:5]]
     changes, _ = judged([*low, entry("ours", NAMES[5], RATES, 100 * RATES)])
-    assert changes["ours"]["psnr"] == {"percent": -50, "interval": [-50, -50], "pictures": 5}
+    assert rates(changes["ours"]) == {"percent": -50, "interval": [-50, -50], "pictures": 5}
     assert changes["ours"]["pictures"] == 6
     changes, _ = judged([entry("ours", name, RATES, 100 * RATES) for name in NAMES])
-    assert changes["ours"]["ms_ssim"] == {"percent": None, "interval": None, "pictures": 0}
+    assert rates(changes["ours"], "ms_ssim") == {"percent": None, "interval": None, "pictures": 0}
 
 
 def test_four_pictures_give_no_interval():
     changes, _ = judged([entry("ours", name, 0.5 * RATES, RATES) for name in NAMES[:4]])
-    assert changes["ours"]["psnr"] == {"percent": -50, "interval": None, "pictures": 4}
+    assert rates(changes["ours"]) == {"percent": -50, "interval": None, "pictures": 4}
+    assert changes["ours"]["psnr"]["db_interval"] is None
 
 
 def test_a_codec_with_some_pictures_is_compared_with_jpeg_on_those_alone():
@@ -91,25 +125,41 @@ def test_a_codec_with_some_pictures_is_compared_with_jpeg_on_those_alone():
     others = [entry("JPEG", name) for name in NAMES[:5]] + [entry("JPEG", NAMES[5], 4 * RATES, RATES)]
     few = [entry("few", name, 0.5 * RATES, RATES) for name in NAMES[:5]]
     every = [entry("every", name, 0.5 * RATES, RATES) for name in NAMES]
-    curves = [{"codec": c, "settings": list(RATES)} for c in ("JPEG", "few", "every")]
-    found = changes_module.judge({"curves": curves, "points": others + few + every})["changes"]
-    assert found[0]["psnr"] == {"percent": -50, "interval": [-50, -50], "pictures": 5}
-    assert found[1]["psnr"]["percent"] == pytest.approx((5 * -50 - 87.5) / 6, abs=1e-3)
+    optimised = [{**one, "codec": "JPEG, optimised tables"} for one in others]
+    curves = [{"codec": c, "settings": list(RATES)} for c in ("JPEG", "JPEG, optimised tables", "few", "every")]
+    found = changes_module.judge({"curves": curves, "points": others + optimised + few + every})["changes"]
+    assert rates(found[1]) == {"percent": -50, "interval": [-50, -50], "pictures": 5}
+    assert found[2]["psnr"]["percent"] == pytest.approx((5 * -50 - 87.5) / 6, abs=1e-3)
 
 
 @pytest.mark.parametrize("like, percent", [(0.2, 100), (0.4, 0), (math.sqrt(0.4 * 0.8), 100 * (math.sqrt(0.5) - 1))])
 def test_a_single_point_is_compared_at_its_quality_and_that_is_no_bd_rate(like, percent):
     changes, _ = judged([entry("one", name, [0.4], [like]) for name in NAMES])
     change = changes["one"]
-    assert (change["method"], change["setting"]) == ("rate at equal quality", "0.4")
-    for measure in ("psnr", "ms_ssim"):
+    assert (change["method"], change["setting"]) == ("at equal quality or rate", "0.4")
+    for measure, slope in (("psnr", 5), ("ms_ssim", 4)):
         assert change[measure]["percent"] == pytest.approx(percent, abs=1e-3) and change[measure]["pictures"] == 6
+        assert change[measure]["db"] == pytest.approx(slope * math.log10(like / 0.4), abs=1e-3)
+        assert change[measure]["db_pictures"] == 6
 
 
 def test_a_single_point_beyond_jpegs_qualities_is_not_extrapolated():
     for like in (0.09, 1.7):
         changes, _ = judged([entry("one", name, [0.4], [like]) for name in NAMES])
-        assert changes["one"]["psnr"] == {"percent": None, "interval": None, "pictures": 0}
+        assert rates(changes["one"]) == {"percent": None, "interval": None, "pictures": 0}
+        assert changes["one"]["psnr"]["db_pictures"] == 6
+    for bpp in (0.09, 1.7):
+        changes, _ = judged([entry("one", name, [bpp], [0.4]) for name in NAMES])
+        assert changes["one"]["psnr"]["db"] is None and changes["one"]["psnr"]["pictures"] == 6
+
+
+def test_the_other_average_of_psnr_is_that_of_the_mean_squared_error():
+    points = [{**entry("ours", name, [0.4]), "psnr": [psnr]} for name, psnr in zip("ab", (20.0, 30.0), strict=True)]
+    points += [{**entry("lossless", "a", [0.4]), "psnr": [None]}]
+    curves = [{"codec": name, "settings": ["0.4"]} for name in ("ours", "lossless")]
+    ours, lossless = changes_module.mean_curves({"curves": curves, "points": points})
+    assert ours["psnr"] == [25] and ours["psnr_of_mean"] == [pytest.approx(-10 * math.log10((0.01 + 0.001) / 2))]
+    assert lossless["psnr"] == lossless["psnr_of_mean"] == [None]
 
 
 def test_a_point_that_another_one_beats_is_left_out_of_its_curve():
@@ -158,11 +208,13 @@ CURVES = {
 
 @pytest.fixture
 def suite(tmp_path, monkeypatch):
-    """Only JPEG and an absent codec are classical, `half/net` and `more/net` have weights of small and smoke."""
+    """Only JPEG of both kinds and an absent codec are classical, `half/net` and `more/net` have weights of small and smoke."""
     jpeg = SimpleNamespace(name="JPEG", grid=QUALITIES, missing=lambda: "", make=codecs.Jpeg)
+    make = functools.partial(codecs.Jpeg, optimised=True)
+    optimised = SimpleNamespace(name="JPEG, optimised tables", grid=QUALITIES, missing=lambda: "", make=make)
     absent = SimpleNamespace(name="BPG", grid=(30,), missing=lambda: "bpgenc is not installed.")
-    monkeypatch.setattr(codecs, "FAMILIES", (jpeg, absent))
-    monkeypatch.setattr(codecs, "family", {"JPEG": jpeg, "BPG": absent}.__getitem__)
+    monkeypatch.setattr(codecs, "FAMILIES", (jpeg, optimised, absent))
+    monkeypatch.setattr(codecs, "family", {family.name: family for family in codecs.FAMILIES}.__getitem__)
     monkeypatch.setattr(command_module, "JOBS", 1)
     # The real one imports a framework.
     monkeypatch.setattr(provenance, "provenance", lambda: {"command": "a command", "commit": "c0ffee"})
@@ -200,20 +252,20 @@ def without_times(points):
 
 def test_every_curve_is_measured_on_every_picture_it_may_be_measured_on(pictures):
     document = compare(data=pictures)
-    assert [c["codec"] for c in document["curves"]] == ["JPEG", "Half", "Some (1 picture)"]
+    assert [c["codec"] for c in document["curves"]] == [*JPEGS, "Half", "Some (1 picture)"]
     found = [(p["codec"], p["picture"], len(p["bpp"])) for p in document["points"]]
-    assert found[:2] == [("JPEG", "astronaut", 4), ("JPEG", "chelsea", 4)]
-    assert found[2:] == [("Half", "astronaut", 4), ("Half", "chelsea", 4), ("Some (1 picture)", "astronaut", 1)]
+    assert found[:4] == [(jpeg, picture, 4) for jpeg in JPEGS for picture in ("astronaut", "chelsea")]
+    assert found[4:] == [("Half", "astronaut", 4), ("Half", "chelsea", 4), ("Some (1 picture)", "astronaut", 1)]
     image = data.images("any", 1, pictures)[0][1]
     jpeg = document["points"][0]
     file = codecs.Jpeg(40).compress(image)
     assert jpeg["bpp"][2] == round(8 * len(file) / (200 * 240), 6)
     assert jpeg["psnr"][2] == round(metrics.psnr(image, codecs.Jpeg(40).decompress(file)), 6)
-    assert document["curves"][1]["settings"][2] == "net, quality 40"
-    assert document["curves"][1]["made_by"][2].startswith("half/net, scale small, seed 1, weights sha256 ")
-    half, some = document["changes"]
+    assert document["curves"][2]["settings"][2] == "net, quality 40"
+    assert document["curves"][2]["made_by"][2].startswith("half/net, scale small, seed 1, weights sha256 ")
+    half, some = (c for c in document["changes"] if c["anchor"] == "JPEG" and c["codec"] not in JPEGS)
     assert half["psnr"]["percent"] == pytest.approx(-50, abs=0.1) == half["ms_ssim"]["percent"]
-    assert (some["method"], some["pictures"]) == ("rate at equal quality", 1)
+    assert (some["method"], some["pictures"]) == ("at equal quality or rate", 1)
 
 
 def test_what_is_not_here_says_how_to_get_it(pictures):
@@ -241,8 +293,11 @@ def test_a_point_without_weights_is_left_out(suite):
 def test_chosen_codecs_are_measured_beside_jpeg(pictures):
     for name, chosen in (("half", ["Half"]), ("HALF", ["Half"]), ("some", ["Some (1 picture)"]), ("JPEG", [])):
         document = compare(data=pictures, images=1 if name != "some" else 2, codecs=[name])
-        assert [c["codec"] for c in document["curves"]] == ["JPEG", *chosen]
-    with pytest.raises(RelicError, match="WebM: no such codec, choose from JPEG; BPG; half; more; Half; Some; None"):
+        assert [c["codec"] for c in document["curves"]] == [*JPEGS, *chosen]
+    with pytest.raises(
+        RelicError,
+        match="WebM: no such codec, choose from JPEG; JPEG, optimised tables; BPG; half; more; Half; Some; None",
+    ):
         compare(codecs=["jpeg", "WebM"])
 
 
@@ -255,7 +310,9 @@ def test_two_processes_measure_what_one_does(pictures, monkeypatch):
         monkeypatch.setattr(command_module, "JOBS", jobs)
         found.append(command_module.compare(options, {}, load))
     assert without_times(found[0]["points"]) == without_times(found[1]["points"])
-    assert [(p["codec"], len(p["bpp"])) for p in found[0]["points"]] == [("JPEG", 4)] * 2 + [("WebP", 4)] * 2
+    assert [(p["codec"], len(p["bpp"])) for p in found[0]["points"]] == [
+        (name, 4) for name in (*JPEGS, "WebP") for _ in range(2)
+    ]
 
 
 def test_only_what_another_run_has_not_measured_is_measured(pictures, monkeypatch):
@@ -265,7 +322,7 @@ def test_only_what_another_run_has_not_measured_is_measured(pictures, monkeypatc
     again = command_module.compare(ComparisonOptions(data=pictures), CURVES, load, known)
     assert not measured and again["points"] == known["points"]
     assert again["provenance"]["reused"] == (
-        "JPEG, Half, Some (1 picture): measured by an earlier run (a command, commit c0ffee)"
+        "JPEG, JPEG, optimised tables, Half, Some (1 picture): measured by an earlier run (a command, commit c0ffee)"
     )
     one_other = json.loads(json.dumps(known).replace("half/net, scale small, seed 1", "half/net, scale small, seed 2"))
     command_module.compare(ComparisonOptions(data=pictures), CURVES, load, one_other)
@@ -282,7 +339,7 @@ def test_without_kodak_the_embedded_pictures_stand_in_and_that_is_said(suite):
     document = compare(images=1, codecs=["some"])
     assert document["provenance"]["test_set"]["name"] == "sample"
     assert "stands in for kodak" in document["notes"][0] and not document["complete"]
-    assert [c["codec"] for c in document["curves"]] == ["JPEG", "Some"]  # no network was trained on these pictures
+    assert [c["codec"] for c in document["curves"]] == [*JPEGS, "Some"]  # no network was trained on these pictures
 
 
 # --- files ---------------------------------------------------------------------------------------------------------
@@ -315,12 +372,14 @@ def test_the_files_say_the_same_as_the_json(pictures):
     stored = json.loads(path.read_text())
     assert stored == document and {**stored, **changes_module.judge(stored)} == stored
     lines = list(csv.DictReader(io.StringIO(path.with_suffix(".csv").read_text())))
-    assert [(line["codec"], line["quality"]) for line in lines][:2] == [("Half", "PSNR"), ("Half", "MS-SSIM in dB")]
-    assert float(lines[0]["percent"]) == document["changes"][0]["psnr"]["percent"]
-    jpeg, half, _some = json.loads(path.with_name("rd_kodak_curves.json").read_text())
+    assert [(line["codec"], line["quality"]) for line in lines][2:4] == [("Half", "PSNR"), ("Half", "MS-SSIM in dB")]
+    assert float(lines[2]["percent"]) == document["changes"][1]["psnr"]["percent"]
+    assert float(lines[2]["db"]) == document["changes"][1]["psnr"]["db"] and lines[2]["anchor"] == JPEGS[1]
+    jpeg, _optimised, half, _some = json.loads(path.with_name("rd_kodak_curves.json").read_text())
     assert half["name"] == "Half" and set(half["results"]) == {
         "bpp",
         "psnr-rgb",
+        "psnr-rgb-of-mean-error",
         "ms-ssim-rgb",
         "encoding_time",
         "decoding_time",
@@ -328,8 +387,14 @@ def test_the_files_say_the_same_as_the_json(pictures):
     points = [p for p in document["points"] if p["codec"] == "JPEG"]
     assert jpeg["results"]["bpp"] == pytest.approx(np.mean([p["bpp"] for p in points], axis=0))
     page = path.with_suffix(".md").read_text()
-    percent = f"{document['changes'][0]['psnr']['percent']:+.1f} %"
-    assert f"| Half | {percent} | 2 of 2 |" in page and "(rd_kodak.png)" in page and "relic train more/none" in page
+    percent, db = (document["changes"][1]["psnr"][of] for of in ("percent", "db"))
+    percent = f"{percent:+.1f} %"
+    assert (
+        f"| Half | {percent} | {db:+.2f} dB | 2 of 2 |" in page
+        and "pchip" in page
+        and "(rd_kodak.png)" in page
+        and "relic train more/none" in page
+    )
     assert percent in text.as_text(document)
 
 

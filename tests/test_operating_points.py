@@ -10,6 +10,7 @@ from common.classical import codecs, operating_points
 from common.classical.codecs import Family, Jpeg
 from common.classical.operating_points import MeasuredCurve
 from common.errors import RelicError
+from common.tables.document import ANCHORS
 
 JPEG = codecs.family("JPEG")
 BLACK = np.zeros((10, 10), np.uint8)
@@ -71,7 +72,7 @@ def test_a_curve_over_a_setting_that_does_not_exist_is_refused():
 
 @pytest.mark.parametrize("bpp", [0.33, 0.5, 0.77, 1.9, 4.0])
 def test_bisection_finds_what_the_whole_curve_says(every, bpp):
-    found = operating_points.jpeg_at_bpp(picture(), bpp)
+    found = operating_points.at_bpp(JPEG, picture(), bpp)
     assert found["bpp_low"] < found["bpp"] == bpp <= found["bpp_high"]
     assert not any(found["bpp_low"] < rate < found["bpp_high"] for rate in every.bpp)
     assert found["ms_ssim"] == pytest.approx(np.interp(bpp, every.bpp, every.ms_ssim), abs=1e-12)
@@ -81,7 +82,7 @@ def test_bisection_finds_what_the_whole_curve_says(every, bpp):
 @pytest.mark.parametrize("quality", [3, 7, 50, 100])
 def test_at_a_rate_that_jpeg_has_the_values_are_those_of_that_file(quality):
     exact = evaluate.measure(Jpeg(quality), picture(), "")
-    found = operating_points.jpeg_at_bpp(picture(), exact.bpp)
+    found = operating_points.at_bpp(JPEG, picture(), exact.bpp)
     assert found["bpp_high"] == exact.bpp
     assert found["psnr"] == pytest.approx(exact.psnr, abs=1e-12)
     assert found["ms_ssim"] == pytest.approx(exact.ms_ssim, abs=1e-12)
@@ -89,7 +90,7 @@ def test_at_a_rate_that_jpeg_has_the_values_are_those_of_that_file(quality):
 
 @pytest.mark.parametrize("bpp, end", [(0.001, 0), (100.0, -1)])
 def test_beyond_its_range_the_values_and_rates_are_those_of_the_smallest_or_largest_file(every, bpp, end):
-    found = operating_points.jpeg_at_bpp(picture(), bpp)
+    found = operating_points.at_bpp(JPEG, picture(), bpp)
     assert found["bpp"] == found["bpp_low"] == found["bpp_high"] == every.bpp[end] != bpp
     assert (found["psnr"], found["ms_ssim"]) == (every.psnr[end], every.ms_ssim[end])
 
@@ -102,20 +103,26 @@ def test_only_the_two_neighbouring_settings_are_measured(monkeypatch):
         return evaluate.measure(codec, image, name)
 
     monkeypatch.setattr(operating_points, "measure", counting)
-    operating_points.jpeg_at_bpp(picture(), 0.8)
+    operating_points.at_bpp(JPEG, picture(), 0.8)
     assert len(measured) == 2 and measured[1] == measured[0] + 1
 
 
 def test_small_pictures_have_a_psnr_and_no_ms_ssim_at_a_rate():
-    found = operating_points.jpeg_at_bpp(picture(32, 32), 3.5)
+    found = operating_points.at_bpp(JPEG, picture(32, 32), 3.5)
     assert found["ms_ssim"] is None
     assert 15 < found["psnr"] < 50
+
+
+def test_jpeg_at_a_rate_is_better_with_tables_made_for_the_picture():
+    found = operating_points.jpegs_at_bpp(picture(), 0.5)
+    assert set(found) == {f"{jpeg}_{of}" for jpeg in ANCHORS for of in ("bpp", "psnr", "ms_ssim")}
+    assert found["optimised_psnr"] > found["jpeg_psnr"] + 0.3 and found["optimised_bpp"] == found["jpeg_bpp"] == 0.5
 
 
 def test_another_codec_is_met_at_a_rate_too():
     found = operating_points.at_bpp(codecs.family("JPEG2000"), picture(), 1.0)
     assert found["bpp_low"] < 1 <= found["bpp_high"] < found["bpp_low"] + 0.1
-    assert found["psnr"] > operating_points.jpeg_at_bpp(picture(), 1.0)["psnr"]
+    assert found["psnr"] > operating_points.at_bpp(JPEG, picture(), 1.0)["psnr"]
 
 
 # --- the setting for a quality or a rate -----------------------------------------------------------------------------

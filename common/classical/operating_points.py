@@ -11,6 +11,8 @@ from common.classical.codecs import Family
 from common.errors import RelicError
 from common.evaluate import Measurement, measure, rate
 
+# How fields of a measurement begin that are of JPEG at its rate.
+JPEGS = {"jpeg": codecs.JPEG, "optimised": codecs.JPEG_OPTIMISED}
 # Over so many neighbouring settings the size or the PSNR of a file may fall where it should rise.
 NEIGHBOURS = 3
 
@@ -72,9 +74,10 @@ def at_bpp(family: Family, image: np.ndarray, bpp: float) -> dict[str, float | N
     return {**values, "bpp_low": first.bpp, "bpp_high": second.bpp}
 
 
-def jpeg_at_bpp(image: np.ndarray, bpp: float) -> dict[str, float | None]:
-    """Return `at_bpp` of JPEG, 4:2:0."""
-    return at_bpp(codecs.family("JPEG"), image, bpp)
+def jpegs_at_bpp(image: np.ndarray, bpp: float) -> dict[str, float | None]:
+    """Return `bpp`, `psnr` and `ms_ssim` as of `at_bpp`, of JPEG as jpeg_* and with optimised tables as optimised_*."""
+    found = {prefix: at_bpp(codecs.family(name), image, bpp) for prefix, name in JPEGS.items()}
+    return {f"{prefix}_{key}": of[key] for prefix, of in found.items() for key in ("bpp", "psnr", "ms_ssim")}
 
 
 def setting_for_psnr(family: Family, image: np.ndarray, psnr: float) -> tuple[int, Measurement]:

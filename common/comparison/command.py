@@ -1,4 +1,4 @@
-"""Rate and quality of many codecs on the same pictures: measured points, change of rate against JPEG, times.
+"""Rate and quality of many codecs on the same pictures: measured points, changes against JPEG, times.
 
 The document is plain data (json): `curves` (a codec, its settings, what made them), `points` (one entry a codec and
 picture, with lists over the settings), `changes` and `times` (which follow from the points: `changes.judge`),
@@ -20,7 +20,7 @@ import numpy as np
 
 from common import files
 from common.command_line import at_least, parser_of_module
-from common.comparison.changes import ANCHOR, FIELDS, Document, judge
+from common.comparison.changes import ANCHORS, FIELDS, Document, judge
 from common.config import SCALES, PlannedCurve
 from common.data import Picture
 from common.errors import RelicError, run_main
@@ -103,9 +103,9 @@ def compare(
 ) -> Document:
     """Measure every classical codec that is here and the curves of every paper; return the document.
 
-    `curves` are `CURVES` by paper, `load(model, scale, seed, **coding)` returns a Codec. JPEG, the anchor, is always
-    measured. From `known`, an earlier document, those curves are taken that had the same pictures, settings and weights
-    (or library). Raises RelicError for a codec's name that does not exist.
+    `curves` are `CURVES` by paper, `load(model, scale, seed, **coding)` returns a Codec. JPEG with both kinds of
+    Huffman tables, the anchors, is always measured. From `known`, an earlier document, those curves are taken that had
+    the same pictures, settings and weights (or library). Raises RelicError for a codec's name that does not exist.
     """
     from common import provenance
 
@@ -183,7 +183,7 @@ def _classical(options: ComparisonOptions, pictures: Sequence[Picture], known: D
     measured = Measured()
     settings: dict[str, Sequence[int]] = {}
     for family in codecs.FAMILIES:
-        if family.name != ANCHOR and not _is_wanted(options, family.name):
+        if family.name not in ANCHORS and not _is_wanted(options, family.name):
             continue
         if family.missing():
             measured.missing[family.name] = family.missing()
@@ -207,12 +207,12 @@ def _classical(options: ComparisonOptions, pictures: Sequence[Picture], known: D
 def _settings(family: Any, scale: str | None) -> tuple[int, ...]:
     """Return the settings of a classical codec's curve, a few for smoke runs.
 
-    Every second one of the grid changes a BD-rate by some tenths of a percent; the anchor's, which all are compared
-    with, are all measured.
+    Every second one of the grid changes a BD-rate by some tenths of a percent; those of the anchors, which all are
+    compared with, are all measured.
     """
     if scale == SMOKE:
         return tuple(family.grid[round(i)] for i in np.linspace(0, len(family.grid) - 1, SMOKE_SETTINGS))
-    return family.grid if family.name == ANCHOR else family.grid[::2]
+    return family.grid if family.name in ANCHORS else family.grid[::2]
 
 
 def _in_order(tasks: Sequence[Any]) -> Iterator[dict[str, Any]]:

@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from common import files
-from common.comparison.changes import ANCHOR, AT_EQUAL_QUALITY, BD_RATE, MEASURES, Document, mean_curves
+from common.comparison.changes import ANCHOR, ANCHORS, AT_EQUAL, BD, MEASURES, Document, mean_curves
 from common.errors import RelicError
 from common.tables import text as table_text
 from common.tables.text import Section
@@ -61,6 +61,7 @@ def curves(document: Document) -> list[dict[str, Any]]:
             "results": {
                 "bpp": curve["bpp"],
                 "psnr-rgb": curve["psnr"],
+                "psnr-rgb-of-mean-error": curve["psnr_of_mean"],
                 "ms-ssim-rgb": curve["ms_ssim"],
                 "encoding_time": curve["encoding_time"],
                 "decoding_time": curve["decoding_time"],
@@ -101,8 +102,8 @@ def sections(document: Document) -> list[Section]:
     """Return the parts of a document in reading order; empty ones are left out."""
     missing = [f"{codec}: {why.rstrip('.')}." for codec, why in document["missing"].items()]
     parts = [
-        _bd_rates(document),
-        _single_points(document),
+        *(_whole_curves(document, anchor) for anchor in ANCHORS),
+        *(_single_points(document, anchor) for anchor in ANCHORS),
         _points(document),
         _times(document),
         Section("Not run", sentences=missing),
@@ -112,38 +113,53 @@ def sections(document: Document) -> list[Section]:
     return [part for part in parts if part.rows or part.sentences]
 
 
-def _bd_rates(document: Document) -> Section:
-    changes = [change for change in document["changes"] if change["method"] == BD_RATE]
-    section = Section(f"Rate against {ANCHOR}: BD-rate", ["codec", *_columns()])
+def _whole_curves(document: Document, anchor: str) -> Section:
+    changes = _changes(document, anchor, BD)
+    section = Section(f"Against {anchor}: BD-rate, BD-PSNR and BD-MS-SSIM")
+    section.header = ["codec", "BD-rate, PSNR", "BD-PSNR", "pictures", "BD-rate, MS-SSIM", "BD-MS-SSIM", "pictures"]
     section.rows = [[change["codec"], *_cells(change)] for change in changes]
     section.sentences = [
-        f"Negative: fewer bits than {ANCHOR} for the same quality. Per picture, then averaged, in brackets the 95 % "
-        "interval over pictures; pictures on which two curves share less than half of the narrower one's qualities are "
-        "left out."
+        "A BD-rate below 0: fewer bits for the same quality; a BD-PSNR or BD-MS-SSIM (in dB, -10 log10(1 - MS-SSIM)) "
+        "above 0: better at the same rate. The two may differ in sign where a curve saturates: over all qualities that "
+        "both reach, most may lie where few bits are saved, over all rates where much is lost. Interpolated by "
+        "piecewise cubic Hermite polynomials (pchip) over the logarithm of the rate, per picture, then averaged, in "
+        "brackets the 95 % interval over pictures; pictures on which two curves share less than half of the narrower "
+        "one's range are left out.",
+        *([f"{ANCHORS[0]}, is the stronger anchor: verdicts are against it."] if anchor == ANCHORS[0] else []),
     ]
     return section if changes else Section("")
 
 
-def _single_points(document: Document) -> Section:
-    changes = [change for change in document["changes"] if change["method"] == AT_EQUAL_QUALITY]
-    section = Section(f"Rate against {ANCHOR} at equal quality: codecs with too few points for a BD-rate")
-    section.header = ["codec", "point", *_columns()]
+def _single_points(document: Document, anchor: str) -> Section:
+    changes = _changes(document, anchor, AT_EQUAL)
+    section = Section(f"Against {anchor} at equal quality and at equal rate: codecs with too few points for BD values")
+    section.header = ["codec", "point", "rate at equal PSNR", "PSNR at equal rate", "pictures"]
+    section.header += ["rate at equal MS-SSIM", "MS-SSIM at equal rate", "pictures"]
     section.rows = [[change["codec"], change["setting"], *_cells(change)] for change in changes]
     section.sentences = [
-        f"No BD-rate: against the rate of {ANCHOR} at the point's quality on the same picture, logarithms of rates "
-        f"linear between measured points; pictures on which {ANCHOR} has no such quality are left out."
+        f"Against the rate of {anchor} at the point's quality, and its quality (MS-SSIM in dB) at the point's rate, on "
+        "the same picture: quality linear in the logarithm of the rate between measured points; pictures on which "
+        f"{anchor} has no such quality or rate are left out."
     ]
     return section if changes else Section("")
+
+
+def _changes(document: Document, anchor: str, method: str) -> list[dict[str, Any]]:
+    return [change for change in document["changes"] if (change["anchor"], change["method"]) == (anchor, method)]
 
 
 def _points(document: Document) -> Section:
     """Return the points of the learned codecs; those of the classical ones stand in the plot and the json."""
-    section = Section("Points of the learned codecs", ["codec", "point", "bpp", "PSNR", "MS-SSIM", "pictures"])
+    section = Section("Points of the learned codecs", ["codec", "point", "bpp", "PSNR", "of mean error"])
+    section.header += ["MS-SSIM", "pictures"]
     for curve in mean_curves(document):
         if curve["kind"] == "learned":
-            points = zip(curve["settings"], curve["bpp"], curve["psnr"], curve["ms_ssim"], strict=True)
+            points = zip(*(curve[f] for f in ("settings", "bpp", "psnr", "psnr_of_mean", "ms_ssim")), strict=True)
             section.rows += [[curve["codec"], *map(_number, point), str(curve["pictures"])] for point in points]
-    section.sentences = ["Means over pictures."]
+    section.sentences = [
+        "Means over pictures; beside the mean of PSNR stands the PSNR of the mean squared error of all pictures, which "
+        "other suites report."
+    ]
     return section if section.rows else Section("")
 
 
@@ -151,18 +167,21 @@ def _number(value: Any) -> str:
     return "-" if value is None else value if isinstance(value, str) else f"{value:.4f}"
 
 
-def _columns() -> list[str]:
-    return [f"{name}{what}" for name in NAMES.values() for what in ("", ": pictures")]
-
-
 def _cells(change: Mapping[str, Any]) -> list[str]:
     texts = []
     for measure in MEASURES:
-        difference = change[measure]
-        bounds = BETWEEN.join(f"{bound:+.1f}" for bound in difference["interval"] or ())
-        percent = "-" if difference["percent"] is None else f"{difference['percent']:+.1f} %"
-        texts += [f"{percent} ({bounds})" if bounds else percent, f"{difference['pictures']} of {change['pictures']}"]
+        of = change[measure]
+        counts = dict.fromkeys(f"{of[name]} of {change['pictures']}" for name in ("pictures", "db_pictures"))
+        texts += [_bounded(of["percent"], of["interval"], 1, " %"), _bounded(of["db"], of["db_interval"], 2, " dB")]
+        texts.append(", ".join(counts))
     return texts
+
+
+def _bounded(value: float | None, interval: Sequence[float] | None, digits: int, unit: str) -> str:
+    if value is None:
+        return "-"
+    bounds = BETWEEN.join(f"{bound:+.{digits}f}" for bound in interval or ())
+    return f"{value:+.{digits}f}{unit}" + (f" ({bounds})" if bounds else "")
 
 
 def _times(document: Document) -> Section:
@@ -194,9 +213,10 @@ def _joined(curve: Mapping[str, Any]) -> str:
 
 
 def as_csv(document: Document) -> str:
-    """Return the changes of rate and the times as csv, one line for each change and measure of quality."""
-    names = ["codec", "setting", "method", "quality", "percent", "interval_low", "interval_high"]
-    names += ["pictures", "of_pictures", "encoding_time", "encoding_time_ratio", "decoding_time", "decoding_time_ratio"]
+    """Return the changes and the times as csv, one line for each change and measure of quality."""
+    names = ["anchor", "codec", "setting", "method", "quality", "percent", "interval_low", "interval_high", "pictures"]
+    names += ["db", "db_interval_low", "db_interval_high", "db_pictures", "of_pictures"]
+    names += ["encoding_time", "encoding_time_ratio", "decoding_time", "decoding_time_ratio"]
     times = {row["codec"]: {name: row[name] for name in names[-4:]} for row in document["times"]}
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
@@ -208,7 +228,9 @@ def as_csv(document: Document) -> str:
 
 
 def _csv_cells(change: Mapping[str, Any], measure: str) -> dict[str, Any]:
-    difference = change[measure]
-    low, high = difference["interval"] or (None, None)
-    cells = {"quality": NAMES[measure], "percent": difference["percent"], "interval_low": low, "interval_high": high}
-    return {**cells, "pictures": difference["pictures"], "of_pictures": change["pictures"]}
+    cells = {"quality": NAMES[measure], "of_pictures": change["pictures"]}
+    for prefix, value in (("", "percent"), ("db_", "db")):
+        low, high = change[measure][f"{prefix}interval"] or (None, None)
+        cells |= {value: change[measure][value], f"{prefix}interval_low": low, f"{prefix}interval_high": high}
+        cells[f"{prefix}pictures"] = change[measure][f"{prefix}pictures"]
+    return cells

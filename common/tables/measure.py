@@ -2,14 +2,19 @@
 
 import dataclasses
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from common import metrics
 from common.data import Picture
 from common.tables import networks, published
 from common.tables.command import Options
 from common.tables.document import Reproduction
-from common.tables.numbers import plain
+from common.tables.numbers import DIGITS, mean_of_known, plain
 from common.tables.test_pictures import pictures_of
+
+# A slope is how much of Cb and Cr is left: 1 all, 0 none, a grey or sepia picture.
+CHROMA = {"chroma slope": "chroma_slope", "PSNR of Cb and Cr (dB)": "chroma_psnr"}
 
 
 def rate_distortion(options: Options) -> Reproduction:
@@ -23,6 +28,7 @@ def rate_distortion(options: Options) -> Reproduction:
             codec = networks.codec_of(options.rows[row], options.scale, seed)
             bar.set_description(f"{row}, seed {seed}")
             reproduction.pictures += [_measurement(codec, row, seed, picture, bar) for picture in pictures]
+    reproduction.further = chroma(reproduction.pictures)
     reproduction.provenance = {"test_set": test_set, "networks": known.made_by}
     return reproduction
 
@@ -40,15 +46,26 @@ def fields(measured: Any) -> dict[str, Any]:
 
 
 def _measurement(codec: Any, row: str, seed: int, picture: Picture, bar: Any) -> dict[str, Any]:
-    """Return the measurement of one picture as plain data, with JPEG's at equal counted bpp beside it."""
+    """Return the measurement of one picture as plain data, its chroma's and JPEG's at equal counted bpp beside it."""
     from common import evaluate
     from common.classical import operating_points
 
     name, image = picture
-    measured = evaluate.measure(codec, image, name)
-    entry = {"row": row, "seed": seed, "picture": name}
-    entry.update({key: plain(value) for key, value in fields(measured).items()})
-    jpeg = operating_points.jpeg_at_bpp(image, measured.bpp)
-    entry.update({f"jpeg_{key}": plain(jpeg[key]) for key in ("bpp", "psnr", "ms_ssim")})
+    measured, decoded = evaluate.round_trip(codec, image, name)
+    values = {**fields(measured), **operating_points.jpegs_at_bpp(image, measured.bpp)}
+    if image.ndim == 3:
+        values.update(chroma_psnr=metrics.chroma_psnr(image, decoded))
+        values.update(chroma_slope=metrics.chroma_slope(image, decoded))
     bar.update()
-    return entry
+    return {"row": row, "seed": seed, "picture": name, **{key: plain(value) for key, value in values.items()}}
+
+
+def chroma(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return how true the colours of each row are, by column and row: means over the pictures that have any."""
+    columns: dict[str, dict[str, float]] = {}
+    for column, field in CHROMA.items():
+        for row in dict.fromkeys(entry["row"] for entry in entries):
+            value = mean_of_known(entry.get(field) for entry in entries if entry["row"] == row)
+            if value is not None:
+                columns.setdefault(column, {})[row] = round(value, DIGITS)
+    return columns

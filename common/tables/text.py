@@ -214,16 +214,21 @@ def _differences(paper: Published, document: Mapping[str, Any]) -> Section:
 
 
 def _gate(document: Mapping[str, Any]) -> Section:
-    header = ["row", "beats JPEG on", "bpp", "JPEG's bpp", "MS-SSIM", "JPEG's MS-SSIM"]
-    names = ("bpp", "jpeg_bpp", "ms_ssim", "jpeg_ms_ssim")
-    rows = [
-        [g["row"], f"{g['beats_jpeg']} of {g['pictures']}", *(f"{g[name]:.4f}" for name in names)]
-        for g in document["gate"]
-    ]
-    section = Section("Against JPEG: pictures with higher MS-SSIM at equal counted bpp", header, rows)
-    if any(g["jpeg_bpp"] > 1.001 * g["bpp"] for g in document["gate"]):
-        section.sentences = ["Where JPEG cannot code as low as the row, its smallest file is taken: it has more bits."]
-    return section
+    header = ["row", "beats it on", "bpp", "its bpp", "MS-SSIM", "its MS-SSIM"]
+    header += ["beats it on, standard tables", "its bpp, standard tables", "its MS-SSIM, standard tables"]
+    rows = []
+    for g in document["gate"]:
+        won = {anchor: f"{g[f'beats_{anchor}']} of {g['pictures']}" for anchor in ("optimised", "jpeg")}
+        first = [f"{g[name]:.4f}" for name in ("bpp", "optimised_bpp", "ms_ssim", "optimised_ms_ssim")]
+        rows.append([g["row"], won["optimised"], *first, won["jpeg"]])
+        rows[-1] += [f"{g[name]:.4f}" for name in ("jpeg_bpp", "jpeg_ms_ssim")]
+    section = Section("Against JPEG with optimised Huffman tables: higher MS-SSIM at equal counted bpp", header, rows)
+    section.sentences = ["JPEG with the standard's tables, as papers use it, stands beside: the weaker anchor."]
+    if any(g[f"{anchor}_bpp"] > 1.001 * g["bpp"] for g in document["gate"] for anchor in ("optimised", "jpeg")):
+        section.sentences.append(
+            "Where JPEG cannot code as low as a picture's file, its smallest, larger file is taken."
+        )
+    return section if rows else Section("")
 
 
 def _further(document: Mapping[str, Any]) -> Section:

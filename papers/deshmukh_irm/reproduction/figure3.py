@@ -31,6 +31,7 @@ OTHERS = {
     "raw_bytes": "uncompressed",
     "plain_bytes": "plain bicubic's code, Huffman",
     "range_coder_bytes": "the same code, range coder",
+    "optimised_bytes": "JPEG of the same PSNR, optimised tables",
     "jpeg_bytes": "JPEG of the same PSNR",
 }
 
@@ -110,12 +111,17 @@ def measured(codec: Codec, file: File, decode: bool) -> dict[str, Any]:
 
 
 def _as_good(x: np.ndarray, psnr: float) -> dict[str, Any]:
-    """Return a PSNR in dB, and quality and bytes of JPEG at that PSNR of a picture, unless it cannot reach it."""
+    """Return a PSNR in dB, and quality and bytes of JPEG at that PSNR of a picture, unless it cannot reach it.
+
+    `optimised_bytes` are of the same pixels with optimised Huffman tables.
+    """
     try:
         setting, jpeg = operating_points.setting_for_psnr(codecs.family("JPEG"), x, psnr)
     except RelicError:
         return {"psnr": round(psnr, DIGITS)}
-    return {"psnr": round(psnr, DIGITS), "jpeg_quality": setting, "jpeg_bytes": jpeg.num_bytes}
+    optimised = len(codecs.Jpeg(setting, optimised=True).compress(x))
+    found = {"jpeg_quality": setting, "jpeg_bytes": jpeg.num_bytes, "optimised_bytes": optimised}
+    return {"psnr": round(psnr, DIGITS), **found}
 
 
 def ratios(entries: Sequence[dict[str, Any]], field: str) -> np.ndarray:
@@ -153,10 +159,10 @@ def claims(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         _below(f"{text}: after / uncompressed", ratios(entries, "raw_bytes")),
         _below("The network's share in it: after / plain bicubic's code, same coder", ratios(entries, "plain_bytes")),
     ]
-    jpeg = ratios(entries, "jpeg_bytes")
+    jpeg = ratios(entries, "optimised_bytes")
     if jpeg.size:
         text = "Abstract, 'better results … compared to traditional … algorithms': after / JPEG of the same PSNR"
-        judged.append(_below(text, jpeg))
+        judged.append(_below(f"{text}, optimised tables", jpeg))
     return judged
 
 
@@ -181,7 +187,8 @@ def notes(files: Sequence[File], entries: Sequence[dict[str, Any]]) -> list[str]
     said += f"{bpp('plain_bytes')} of plain bicubic's code. After is the complete file, header included."
     levels = [entry["psnr"] for entry in entries if "psnr" in entry]
     how = f"One picture in {EVERY} is decoded ({len(levels)}): PSNR {np.mean(levels):.2f} dB on average, against the "
-    how += "pixels of the data set's JPEG. JPEG of the same PSNR has the coarsest quality that reaches it."
+    how += "pixels of the data set's JPEG. JPEG of the same PSNR has the coarsest quality that reaches it. "
+    how += "It is judged with Huffman tables made for the picture, the stronger anchor; the standard's stand beside."
     threefold = f"{grey} of the pictures are grey: the network for colour codes them as three equal channels."
     return [said, how, *([threefold] if grey else [])]
 
@@ -196,6 +203,6 @@ def drawn(entries: Sequence[dict[str, Any]], scale: str) -> Any:
         places = [place for place, entry in enumerate(ordered, 1) if field in entry]
         sizes = [ordered[place - 1][field] / 1000 for place in places]
         if sizes:
-            lines.append(Line(label, places, sizes, joined=field != "jpeg_bytes"))
+            lines.append(Line(label, places, sizes, joined=field not in ("jpeg_bytes", "optimised_bytes")))
     title = f"Sizes before (JPEG of the data set) and after (ICM, Huffman), scale {scale}"
     return figures.line_plot(lines, "picture, in the order of its size before", "file size (kB)", title, log_y=True)

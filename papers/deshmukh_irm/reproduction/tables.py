@@ -79,9 +79,7 @@ def measured(codec: Codec, x: np.ndarray, name: str) -> dict[str, Any]:
         entry.update(_named("srgan", evaluate.measure(codec, x, name, ("ssim",))))
         u = codec.upsampled(code / np.float32(255), codec.srgan)
         entry["srgan_alone_psnr"] = metrics.psnr(x, to_uint8(u).reshape(x.shape))
-    jpeg = operating_points.jpeg_at_bpp(x, whole.bpp)
-    entry.update({f"jpeg_{key}": jpeg[key] for key in ("bpp", "psnr", "ms_ssim")})
-    return rounded(entry)
+    return rounded({**entry, **operating_points.jpegs_at_bpp(x, whole.bpp)})
 
 
 def _named(way: str, measured: Any) -> dict[str, float]:
@@ -167,7 +165,8 @@ def further(entries: list[dict[str, Any]], options: Options, codec: Codec) -> di
         "the SRGAN without IRM, PSNR": "srgan_alone_psnr",
         "without the IRM, PSNR": "without_irm_psnr",
         "code not rounded, PSNR": "unrounded_psnr",
-        "JPEG of equal bytes, PSNR": "jpeg_psnr",
+        "JPEG of equal bytes, optimised tables, PSNR": "optimised_psnr",
+        "JPEG of equal bytes, standard tables, PSNR": "jpeg_psnr",
     }
     table = {name: {e["row"]: e[of] for e in entries if e.get(of) is not None} for name, of in fields.items()}
     return {title: {**of, AVERAGE: _mean(of, options)} for title, of in table.items() if of}

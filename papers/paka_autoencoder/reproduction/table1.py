@@ -120,7 +120,10 @@ def lowest(picture: np.ndarray) -> dict[str, float]:
 
 
 def matching(picture: np.ndarray, psnr: float) -> dict[str, Any]:
-    """Return the coarsest setting of each column's codec that reaches a PSNR for a uint8 picture, and its rate."""
+    """Return the coarsest setting of each column's codec that reaches a PSNR for a uint8 picture, and its rate.
+
+    `standard_bpp` is the rate of JPEG's same pixels with the standard's Huffman tables.
+    """
     settings: dict[str, Any] = {}
     for column in CODECS:
         try:
@@ -128,6 +131,8 @@ def matching(picture: np.ndarray, psnr: float) -> dict[str, Any]:
         except RelicError:  # not even its finest setting does
             continue
         settings.update({f"{column}_setting": setting, f"{column}_bpp": round(measured.bpp, DIGITS)})
+    if "JPEG_setting" in settings:
+        settings["standard_bpp"] = round(evaluate.rate(codecs.Jpeg(settings["JPEG_setting"]), picture), DIGITS)
     return settings
 
 
@@ -142,6 +147,7 @@ def further(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         name = family_of(column).name
         setting = f"{name} for that PSNR, {SETTINGS[name].format('n')}"
         names.update({setting: f"{column}_setting", f"bpp of {name}": f"{column}_bpp"})
+    names["bpp of JPEG, standard tables"] = "standard_bpp"
     columns = {}
     for title, key in names.items():
         values = {entry["row"]: entry[key] for entry in entries if key in entry}

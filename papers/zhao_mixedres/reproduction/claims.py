@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from common.classical import codecs
 from common.config import find_preset
 from common.data import Picture
 from common.tables import intervals, networks, published
@@ -42,19 +43,24 @@ HOW = (
     "codec has no file of that size, both are compared at the size of its nearest file. Rates count whole files.",
     "At low and at high rate trainings for several qualities stand in place of seeds. Intervals are of pictures and "
     "trainings: with two to four of the latter they are too narrow rather than too wide.",
+    "JPEG, in the networks' files and as the codec that they are compared with, has Huffman tables made for the "
+    "picture: the stronger anchor, which is judged. Beside it stands JPEG with the standard's tables, as in papers.",
 )
+STANDARD_TABLES = "{}, standard tables"  # the comparison with the weaker JPEG beside one with the stronger
 
 
 @dataclasses.dataclass(frozen=True)
 class PresetComparison:
     """A sentence that is true if the first codec of each pair, a preset, is better than the second, any codec.
 
-    Several pairs are trainings for several qualities, which stand in place of seeds.
+    Several pairs are trainings for several qualities, which stand in place of seeds. What is not `judged` is said in
+    the note of the comparison that it stands beside.
     """
 
     name: str
     sentence: str
     pairs: tuple[tuple[str, str], ...]
+    judged: bool = True
 
     @property
     def presets(self) -> list[str]:
@@ -90,15 +96,16 @@ def _at(rate: str, names: Sequence[str]) -> list[PresetComparison]:
     better = f"At {rate} the proposed codec is better than"
     return [
         PresetComparison(f"Jiang, {rate}", f"{better} Jiang's (Section 3.2)", tuple(zip(names, jiang, strict=True))),
-        PresetComparison(f"JPEG, {rate}", f"{better} JPEG (Section 3.2)", _alone(names)),
-        PresetComparison(
-            f"Jiang to JPEG, {rate}", f"At {rate} Jiang's codec is better than JPEG (Fig. 2)", _alone(jiang)
-        ),
+        *_with_jpeg(f"JPEG, {rate}", f"{better} JPEG (Section 3.2)", names),
+        *_with_jpeg(f"Jiang to JPEG, {rate}", f"At {rate} Jiang's codec is better than JPEG (Fig. 2)", jiang),
     ]
 
 
-def _alone(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, "JPEG") for name in names)
+def _with_jpeg(name: str, sentence: str, presets: Sequence[str]) -> list[PresetComparison]:
+    """Return the comparison of presets with the stronger JPEG, and with the weaker one beside it."""
+    stronger, weaker = (tuple((preset, jpeg) for preset in presets) for jpeg in (codecs.JPEG_OPTIMISED, codecs.JPEG))
+    beside = PresetComparison(STANDARD_TABLES.format(name), sentence, weaker, judged=False)
+    return [PresetComparison(name, sentence, stronger), beside]
 
 
 def _ablations() -> list[PresetComparison]:
@@ -110,9 +117,9 @@ def _ablations() -> list[PresetComparison]:
         ("L2", "half_l2", "L1 is better than L2 (Section 2.1)"),
         ("no SSIM loss", "half_without_ssim", "FDNN learns better with the SSIM loss (Eq. 4)"),
         ("interpolation", "half_interpolated", "A learned representation is better than interpolation (Section 1)"),
-        ("JPEG", "JPEG", around.format("JPEG")),
     )
     comparisons = [PresetComparison(name, sentence, (("half", other),)) for name, other, sentence in rows]
+    comparisons += _with_jpeg("JPEG", around.format("JPEG"), ["half"])
     for name in ("JPEG2000", "WebP"):
         comparisons.append(PresetComparison(name, around.format(name), ((f"half_{name.lower()}", name),)))
     return comparisons
@@ -198,7 +205,9 @@ def judged(entries: list[PictureEntry], plan: Plan) -> Reproduction:
     reproduction, measured = Reproduction(pictures=entries, notes=[*HOW]), {entry["row"] for entry in entries}
     for comparison in plan.comparisons:
         own = [entry for entry in entries if entry["row"] == comparison.name]
-        claims = comparison_claims(comparison, own) if own else []
+        if not comparison.judged:
+            continue
+        claims = comparison_claims(comparison, own, beside(comparison, entries)) if own else []
         reproduction.claims += claims
         if not claims and measured.issuperset(comparison.presets):
             reproduction.notes.append(
@@ -210,8 +219,18 @@ def judged(entries: list[PictureEntry], plan: Plan) -> Reproduction:
     return reproduction
 
 
-def comparison_claims(comparison: PresetComparison, entries: Sequence[PictureEntry]) -> list[dict[str, Any]]:
-    """Judge a comparison by the mean difference over trainings and pictures; nothing with too few of either."""
+def beside(comparison: PresetComparison, entries: Sequence[PictureEntry]) -> list[PictureEntry]:
+    """Return the differences to the weaker JPEG that stand beside a comparison with the stronger one."""
+    return [entry for entry in entries if entry["row"] == STANDARD_TABLES.format(comparison.name)]
+
+
+def comparison_claims(
+    comparison: PresetComparison, entries: Sequence[PictureEntry], weaker: Sequence[PictureEntry] = ()
+) -> list[dict[str, Any]]:
+    """Judge a comparison by the mean difference over trainings and pictures; nothing with too few of either.
+
+    `weaker` are the same differences to JPEG with the standard's tables, whose mean the note says.
+    """
     claims = []
     for quality, name in NAMES.items():
         values = differences(entries, comparison.name, quality)
@@ -221,6 +240,9 @@ def comparison_claims(comparison: PresetComparison, entries: Sequence[PictureEnt
         half, unit = (interval[1] - interval[0]) / 2, UNITS[quality]
         note = f"{_about(comparison, entries)}{_of_other_size(entries, quality)} "
         note += f"Half the interval, {half:.2g}{unit}, is the effect that could be detected."
+        if weaker:
+            mean = float(np.mean([entry[quality] for entry in weaker]))
+            note += f" To JPEG with the standard's tables: {mean:.3g}{unit}."
         text = f"{comparison.sentence}: {name}{',' * bool(unit)}{unit}"
         claims.append(claim(text, "above", 0, round(float(values.mean()), DIGITS), note, interval))
     return claims

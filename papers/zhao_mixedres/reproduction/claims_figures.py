@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from common.classical.codecs import JPEG, JPEG_OPTIMISED
 from common.data import Picture
 from common.tables import figures
 from common.tables.figures import Line
@@ -70,7 +71,8 @@ def crossing(
 ) -> Any:
     """Draw the mean curves of both resolutions and of JPEG."""
     drawn = {"low resolution": curve_of(entries, low), "full resolution": curve_of(entries, full)}
-    drawn["JPEG"] = mean_curve([curves.of("JPEG", 0, picture) for picture in pictures], JPEG_SHOWN)
+    for name in (JPEG_OPTIMISED, JPEG):
+        drawn[name] = mean_curve([curves.of(name, 0, picture) for picture in pictures], JPEG_SHOWN)
     panels = {}
     for quality, label in Y_LABELS.items():
         ordered = {name: sorted(curve, key=lambda point: point.bpp) for name, curve in drawn.items()}
@@ -97,7 +99,7 @@ def grid(pairs: Sequence[tuple[str, str]], seed: int, curves: RateCurves, pictur
     Of `pairs` of presets, ours and Jiang's, those are used whose setting gives our codec about JPEG's rate.
     """
     picture = next((picture for picture in pictures if picture[0] == SHOWN), pictures[0])
-    jpeg = curves.of("JPEG", seed, picture)
+    jpeg = curves.of(JPEG_OPTIMISED, seed, picture)
     smallest = min(jpeg.rates, key=jpeg.rates.__getitem__)
 
     def distance(pair: tuple[str, str]) -> float:

@@ -31,8 +31,8 @@ class Improved:
     quality: int
 
     def compress(self, image: np.ndarray) -> bytes:
-        """Return the JPEG file of a uint8 picture HxW."""
-        return codecs.Jpeg(self.quality).compress(image)
+        """Return the JPEG file of a uint8 picture HxW, with optimised Huffman tables as networks' files."""
+        return codecs.Jpeg(self.quality, optimised=True).compress(image)
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the improved picture, uint8 HxW, of a JPEG file."""

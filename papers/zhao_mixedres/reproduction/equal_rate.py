@@ -21,7 +21,7 @@ from papers.zhao_mixedres.reproduction import points
 from papers.zhao_mixedres.reproduction.points import Point
 
 QUALITIES = ("psnr", "ssim")
-STANDARD = ("JPEG", "JPEG2000", "WebP")
+STANDARD = (codecs.JPEG, codecs.JPEG_OPTIMISED, "JPEG2000", "WebP")
 
 PictureEntry = dict[str, Any]  # a measurement as json holds it
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from common import metrics
+from common.classical.codecs import JPEG, JPEG_OPTIMISED
 from common.errors import RelicError
 from common.tables.figures import Line
 from common.tables.numbers import DIGITS
@@ -14,7 +15,9 @@ from papers.zhao_mixedres import config
 from papers.zhao_mixedres.reproduction import comparators, points
 from papers.zhao_mixedres.reproduction.points import Point
 
-JPEG, PROPOSED, JIANG = "JPEG", "Proposed", "Jiang"
+PROPOSED, JIANG = "Proposed", "Jiang"
+JPEGS = (JPEG_OPTIMISED, JPEG)
+ANCHOR = JPEG_OPTIMISED  # the stronger one: all files of networks have optimised tables too
 LOW, FULL, EXTENDED = "low resolution", "full resolution", "at other qualities"
 # The networks of each curve.
 PRESETS = {
@@ -58,10 +61,10 @@ def lines(curves: Curves, quality: str) -> list[Line]:
     shown.update({method: envelope(curves, method, quality) for method in (PROPOSED, JIANG)})
     shown.update({label: curves.get(label, []) for label in PRESETS})
     highest = max((point.bpp for curve in shown.values() for point in curve), default=math.inf)
-    jpeg = [point for point in curves[JPEG] if point.bpp <= SHOWN_OF_JPEG * highest]
+    jpegs = {name: [point for point in curves[name] if point.bpp <= SHOWN_OF_JPEG * highest] for name in JPEGS}
     return [
         Line(label, [point.bpp for point in curve], [getattr(point, quality) for point in curve])
-        for label, curve in {JPEG: jpeg, **shown}.items()
+        for label, curve in {**jpegs, **shown}.items()
         if curve
     ]
 
@@ -70,27 +73,39 @@ def lines(curves: Curves, quality: str) -> list[Line]:
 
 
 def bd_changes(curves: Curves) -> dict[str, float | str]:
-    """Return BD-rate (percent) and BD-PSNR (dB) against JPEG by method, or the sentence that says why there is none."""
+    """Return BD-rate (percent) and BD-PSNR (dB) by method, or the sentence that says why there is none.
+
+    Against JPEG with optimised tables; the methods as they are, against JPEG with the standard's as well.
+    """
     compared = {name: (curves.get(name, []), "bpp") for name in comparators.NAMES}
     for method in (PROPOSED, JIANG):
         compared[method] = envelope(curves, method), "bpp"
         compared[f"{method} without header"] = envelope(curves, method, rate="payload_bpp"), "payload_bpp"
         compared[f"{method}, {FULL}"] = curves.get(f"{method}, {FULL}", []), "bpp"
-    jpeg = [point.bpp for point in curves[JPEG]], [point.psnr for point in curves[JPEG]]
     changes: dict[str, float | str] = {}
     for label, (curve, rate) in compared.items():
-        ours = [getattr(point, rate) for point in curve], [point.psnr for point in curve]
-        for name, function in ((BD_RATE, metrics.bd_rate), (BD_PSNR, metrics.bd_psnr)) if curve else ():
-            try:
-                changes[f"{label}, {name}"] = round(function(*jpeg, *ours), DIGITS)
-            except RelicError as error:
-                changes[f"{label}, {name}"] = str(error)
+        changes.update(_bd_values(curves[ANCHOR], curve, rate, label))
+        if label in (PROPOSED, JIANG):
+            changes.update(_bd_values(curves[JPEG], curve, rate, f"{label} against {JPEG}, standard tables"))
+    return changes
+
+
+def _bd_values(anchor: Sequence[Point], curve: Sequence[Point], rate: str, label: str) -> dict[str, float | str]:
+    """Return both BD values of a curve, none of an empty one."""
+    reference = [point.bpp for point in anchor], [point.psnr for point in anchor]
+    ours = [getattr(point, rate) for point in curve], [point.psnr for point in curve]
+    changes: dict[str, float | str] = {}
+    for name, function in ((BD_RATE, metrics.bd_rate), (BD_PSNR, metrics.bd_psnr)) if curve else ():
+        try:
+            changes[f"{label}, {name}"] = round(function(*reference, *ours), DIGITS)
+        except RelicError as error:
+            changes[f"{label}, {name}"] = str(error)
     return changes
 
 
 def gains(curves: Curves) -> dict[str, float]:
     """Return what Proposed, the envelope, has over JPEG at its lowest rate, and at the rate where that is least."""
-    jpeg = curves[JPEG]
+    jpeg = curves[ANCHOR]
     gained: dict[str, float | None] = {}
     for quality, unit in ((PSNR, ", dB"), (SSIM, "")):
         proposed = envelope(curves, PROPOSED, quality)

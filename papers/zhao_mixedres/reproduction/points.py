@@ -48,9 +48,9 @@ def measure(codec: Codec, image: np.ndarray, setting: int) -> Point:
     return Point(setting, measured.bpp, measured.payload_bpp, measured.psnr, measured.ssim)
 
 
-def jpeg(image: np.ndarray, qualities: Sequence[int] = JPEG_QUALITIES) -> list[Point]:
-    """Return JPEG's points by OpenCV, with the standard Huffman tables, for a uint8 picture HxW."""
-    return [measure(codecs.Jpeg(quality), image, quality) for quality in qualities]
+def jpeg(image: np.ndarray, qualities: Sequence[int] = JPEG_QUALITIES, optimised: bool = False) -> list[Point]:
+    """Return JPEG's points by OpenCV, with the standard Huffman tables or optimised ones, for a uint8 picture HxW."""
+    return [measure(codecs.Jpeg(quality, optimised=optimised), image, quality) for quality in qualities]
 
 
 def at_rate(points: Sequence[Point], bpp: float, quality: str = "psnr", rate: str = "bpp") -> float | None:
