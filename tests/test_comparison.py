@@ -208,7 +208,7 @@ CURVES = {
 
 @pytest.fixture
 def suite(tmp_path, monkeypatch):
-    """Only JPEG of both kinds and an absent codec are classical, `half/net` and `more/net` have weights of small and smoke."""
+    """Classical are JPEG and an absent codec, `half/net` and `more/net` have weights of small and smoke."""
     jpeg = SimpleNamespace(name="JPEG", grid=QUALITIES, missing=lambda: "", make=codecs.Jpeg)
     make = functools.partial(codecs.Jpeg, optimised=True)
     optimised = SimpleNamespace(name="JPEG, optimised tables", grid=QUALITIES, missing=lambda: "", make=make)
