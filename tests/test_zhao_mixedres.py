@@ -545,7 +545,7 @@ def tiles(count, height, width):
 def test_jpeg_codes_a_patch_as_it_would_in_one_sheet_of_all(quality):
     y = np.stack([picture(24, 40, 1, seed) for seed in range(6)])
     codec = standard_codec(dataclasses.replace(config.LOW_QF10, quality=quality))
-    assert codec.label.startswith(f"JPEG 4:2:0 quality {quality}, OpenCV")
+    assert codec.label.startswith(f"JPEG 4:2:0 quality {quality}, optimised Huffman tables, OpenCV")
     found = coded(codec, y)
     sheet = y.reshape(2, 3, 24, 40).swapaxes(1, 2).reshape(48, 120)
     in_sheet = codec.decompress(codec.compress(sheet)).reshape(2, 24, 3, 40).swapaxes(1, 2).reshape(6, 24, 40)

@@ -145,7 +145,7 @@ def test_a_batch_takes_the_chosen_patches_with_what_belongs_to_them():
 def test_in_full_resolution_the_report_of_networks_that_change_nothing_is_that_of_jpeg():
     pictures = [picture(33, 46, 1), picture(40, 31, 1, seed=1)]
     found = train.report(narrow("full_qf20"), Networks(narrow("full_qf20")), pictures)
-    files = [codecs.Jpeg(20).compress(image) for image in pictures]
+    files = [codecs.Jpeg(20, optimised=True).compress(image) for image in pictures]
     decoded = [codecs.Jpeg(20).decompress(file) for file in files]
     psnr = np.mean([metrics.psnr(image, back) for image, back in zip(pictures, decoded, strict=True)])
     bpp = np.mean([8 * len(file) / image.size for image, file in zip(pictures, files, strict=True)])
@@ -157,7 +157,7 @@ def test_in_low_resolution_the_rate_counts_the_pixels_of_the_picture_and_an_odd_
     networks, image = known_networks(narrow()), picture(33, 47, 1)
     found = train.report(narrow(), networks, [image])
     even = image[:32, :46]
-    file = codecs.Jpeg(10).compress(to_uint8(train.apply(networks.fdnn, even[None]))[0])
+    file = codecs.Jpeg(10, optimised=True).compress(to_uint8(train.apply(networks.fdnn, even[None]))[0])
     x_hat = to_uint8(train.apply(networks.ppnn, codecs.Jpeg(10).decompress(file)[None]))[0]
     assert found["bpp"] == pytest.approx(8 * len(file) / even.size, abs=1e-6)
     assert found["psnr"] == pytest.approx(metrics.psnr(even, x_hat), abs=1e-3)

@@ -186,7 +186,7 @@ def shared(comparison: PresetComparison, pair: tuple[str, str], seeds: Mapping[s
 def not_run(plan: Plan, seeds: Mapping[str, Sequence[int]], scale: str) -> dict[str, str]:
     """Say by comparison which networks have no weights and how to train them."""
     needed = {
-        **{comparison.name: comparison.presets for comparison in plan.comparisons},
+        **{comparison.name: comparison.presets for comparison in plan.comparisons if comparison.judged},
         CROSSING: [*plan.low, *plan.full],
     }
     missing = {name: [preset for preset in presets if not seeds[preset]] for name, presets in needed.items()}
