@@ -177,6 +177,20 @@ def test_what_is_not_two_pictures_of_one_shape_is_refused_with_one_sentence(func
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_chroma_slope_is_the_share_of_the_colour_that_is_left_and_its_psnr_sees_only_that(share):
+    grey = np.full((64, 64, 3), 128.0)
+    colour = np.kron(np.array([[[60, -20, 40], [-40, 30, 10]]]), np.ones((64, 32, 1)))
+    x, y = (np.rint(grey + part * colour).astype(np.uint8) for part in (1.0, share))
+    assert metrics.chroma_slope(x, y) == pytest.approx(share, abs=0.01)
+    ycc = [cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(float) for image in (x, y)]
+    squared = np.mean(np.square(ycc[0] - ycc[1]))  # OpenCV rounds them
+    if squared:
+        assert metrics.chroma_psnr(x, y) == pytest.approx(10 * math.log10(255**2 / squared), abs=0.2)
+    brighter = x + np.uint8(20)
+    assert metrics.chroma_slope(x, brighter) == pytest.approx(1) and metrics.chroma_psnr(x, brighter) > 200
+
+
 def test_ms_ssim_in_db_counts_the_nines():
     assert metrics.ms_ssim_db(0.9) == pytest.approx(10)
     assert metrics.ms_ssim_db(0.999) == pytest.approx(30)

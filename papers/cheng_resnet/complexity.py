@@ -172,10 +172,10 @@ def receptive_field(rows: Sequence[LayerRow]) -> int:
 
 
 def training_flops(config: Config, scale: str) -> float:
-    """Return the floating-point operations of a config's training at a scale, with the FLOPs of Eq. 2.
+    """Return the floating-point operations of a config's training at a scale, as they are carried out.
 
     Two operations a multiply-accumulate, and three passes' worth a picture: one forward, two backward.
     """
     shortened = at_scale(config, scale)
     pictures = shortened.batch_size * shortened.steps * (shortened.patch_size / PICTURE_SIZE) ** 2
-    return 6.0 * flops(layers(shortened)) * pictures
+    return 6.0 * flops_executed(layers(shortened)) * pictures
