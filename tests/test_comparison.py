@@ -17,7 +17,7 @@ from common import data, metrics, provenance
 from common.classical import codecs
 from common.comparison import changes as changes_module
 from common.comparison import command as command_module
-from common.comparison import text
+from common.comparison import public_curves, text
 from common.comparison.command import ComparisonOptions
 from common.config import PlannedCurve
 from common.errors import RelicError
@@ -342,6 +342,21 @@ def test_without_kodak_the_embedded_pictures_stand_in_and_that_is_said(suite):
     assert [c["codec"] for c in document["curves"]] == [*JPEGS, "Some"]  # no network was trained on these pictures
 
 
+def test_an_anchor_that_needs_half_of_the_published_curves_bytes_is_that_much_ahead():
+    curves, points = [], []
+    for codec, name in (("AVIF", "AV1"), ("HEVC intra", "BPG")):
+        published = public_curves.published_curves()[name]
+        curves.append({"codec": codec, "kind": "classical", "settings": published["bpp"]})
+        times = {f"{kind}_time": published["bpp"] for kind in ("encoding", "decoding")}
+        points.append({"codec": codec, "picture": "p", **published, "bpp": [b / 2 for b in published["bpp"]], **times})
+    curves.append({"codec": "Half", "kind": "learned", "settings": ["1"]})
+    points.append({**points[0], "codec": "Half"})
+    found = public_curves.beside_published({"curves": curves, "points": points})
+    assert [(row["codec"], row["published"]) for row in found] == [("AVIF", "AV1"), ("HEVC intra", "BPG")]
+    for row in found:
+        assert row["psnr"]["percent"] == row["ms_ssim"]["percent"] == -50 and row["psnr"]["db"] > 2
+
+
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
@@ -413,6 +428,7 @@ def test_the_plot_draws_means_in_decibels_over_the_rate(pictures):
 def test_the_committed_comparison_is_recomputed_from_its_own_points():
     document = json.loads(COMMITTED.read_text())
     assert document["complete"] and {**document, **changes_module.judge(document)} == document
+    assert public_curves.beside_published(document) == document["beside_published"]
     assert COMMITTED.with_suffix(".csv").read_text() == text.as_csv(document)
     assert COMMITTED.with_suffix(".md").read_text() == text.as_markdown(document)
     assert json.loads(COMMITTED.with_name("rd_kodak_curves.json").read_text()) == text.curves(document)

@@ -21,6 +21,7 @@ import numpy as np
 from common import files
 from common.command_line import at_least, parser_of_module
 from common.comparison.changes import ANCHORS, FIELDS, Document, judge
+from common.comparison.public_curves import beside_published
 from common.config import SCALES, PlannedCurve
 from common.data import Picture
 from common.errors import RelicError, run_main
@@ -133,6 +134,8 @@ def compare(
     if known and reused:
         earlier = f"{known['provenance']['command']}, commit {known['provenance']['commit']}"
         origin["reused"] = f"{', '.join(reused)}: measured by an earlier run ({earlier})"
+    if document["complete"]:
+        document["beside_published"] = beside_published(document)
     return {**document, **judge(document), "provenance": origin}
 
 

@@ -105,6 +105,7 @@ def sections(document: Document) -> list[Section]:
         *(_whole_curves(document, anchor) for anchor in ANCHORS),
         *(_single_points(document, anchor) for anchor in ANCHORS),
         _points(document),
+        _beside_published(document),
         _times(document),
         Section("Not run", sentences=missing),
         Section("Notes", sentences=document["notes"]),
@@ -182,6 +183,21 @@ def _bounded(value: float | None, interval: Sequence[float] | None, digits: int,
         return "-"
     bounds = BETWEEN.join(f"{bound:+.{digits}f}" for bound in interval or ())
     return f"{value:+.{digits}f}{unit}" + (f" ({bounds})" if bounds else "")
+
+
+def _beside_published(document: Document) -> Section:
+    section = Section("The anchors beside published curves of the same codecs")
+    section.header = ["codec", "published", "BD-rate, PSNR", "BD-PSNR", "BD-rate, MS-SSIM", "BD-MS-SSIM"]
+    for row in document.get("beside_published", ()):
+        cells = [f"{row[of][key]:{form}}" for of in MEASURES for key, form in (("percent", "+.1f"), ("db", "+.2f"))]
+        units = (" %", " dB", " %", " dB")
+        section.rows.append([row["codec"], row["published"], *map("".join, zip(cells, units, strict=True))])
+    section.sentences = [
+        "A BD-PSNR below 0 is what an anchor falls short of the published curve, a mean over the same pictures. Where "
+        "HEVC intra stands for BPG, that much is missing. Published: CompressAI's results for Kodak (JPEG and WebP by "
+        "Pillow, JPEG2000 by ffmpeg, AV1 by libaom, BPG with x265, 4:4:4). Interpolated by pchip."
+    ]
+    return section if section.rows else Section("")
 
 
 def _times(document: Document) -> Section:
