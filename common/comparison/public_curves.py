@@ -1,13 +1,12 @@
 """Our anchors beside the curves of the same codecs that others publish for Kodak: are they as strong as usual?"""
 
 import csv
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from common import metrics
-from common.comparison.changes import MEASURES, mean_curves, rising
+from common.comparison.changes import MEASURES, Document, mean_curves, rising
 
 # Which published codec an anchor is, or stands for.
 PUBLISHED_NAMES = {
@@ -33,7 +32,7 @@ def published_curves() -> dict[str, dict[str, list[float]]]:
     return curves
 
 
-def beside_published(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+def beside_published(document: Document) -> list[dict[str, Any]]:
     """Return for every anchor that others publish a curve of its BD-rate and BD values against that curve.
 
     Of mean curves: means over pictures at equal setting, as published ones are; the document must be of all of Kodak.
