@@ -54,6 +54,21 @@ def test_of_a_jpeg_file_what_lies_behind_the_scans_header_is_counted():
     assert Jpeg(50).compress(flat)[-2:] == b"\xff\xd9"
 
 
+@pytest.mark.parametrize("quality", crude_codecs.JPEG_QUALITIES)
+def test_huffman_tables_made_for_a_small_picture_take_more_than_they_save(quality):
+    def without_headers(file):  # the pictures' tables are headers that they could not do without
+        tables, at = 0, 2
+        while file[at + 1] != 0xDA:
+            length = int.from_bytes(file[at + 2 : at + 4], "big")
+            tables += (length + 2) * (file[at + 1] == 0xC4)
+            at += length + 2
+        return tables + crude_codecs.coefficients(file)
+
+    for image in pictures_of(3):
+        standard, optimised = (Jpeg(quality, optimised=own).compress(image) for own in (False, True))
+        assert crude_codecs.coefficients(standard) < without_headers(optimised)
+
+
 def test_rates_are_those_of_the_pixels_that_are_kept():
     found = crude_codecs.all_of(pictures_of(3))
     rates = {name: one.bpp for name, one in found.items() if one.group != crude_codecs.JPEG}
