@@ -13,7 +13,7 @@ from common.tables.document import Reproduction
 from common.tables.numbers import DIGITS, mean_of_known, plain
 from common.tables.test_pictures import pictures_of
 
-# A slope is how much of Cb and Cr is left: 1 all, 0 none, a grey or sepia picture.
+CHROMA_NOTE = "Chroma slope: how much of Cb and Cr is left, 1 all, 0 none (a grey or sepia picture)."
 CHROMA = {"chroma slope": "chroma_slope", "PSNR of Cb and Cr (dB)": "chroma_psnr"}
 
 
@@ -29,6 +29,7 @@ def rate_distortion(options: Options) -> Reproduction:
             bar.set_description(f"{row}, seed {seed}")
             reproduction.pictures += [_measurement(codec, row, seed, picture, bar) for picture in pictures]
     reproduction.further = chroma(reproduction.pictures)
+    reproduction.notes += [CHROMA_NOTE] if reproduction.further else []
     reproduction.provenance = {"test_set": test_set, "networks": known.made_by}
     return reproduction
 

@@ -16,7 +16,7 @@ from papers.paka_autoencoder.reproduction import audit_mistakes, published_codec
 JPEG_QUALITY, JPEG2000_RATE = 50, 20  # about equal in PSNR
 # JPEG2000 and what stands for BPG at equal rates: 0.25, 0.5 and 1.3 bits per pixel.
 JPEG2000_RATES = (10, JPEG2000_RATE, 50)
-BPG_SETTINGS = {"BPG": (40, 35, 27), "HEVC intra": (20, 30, 50)}
+BPG_SETTINGS = {"BPG": (40, 35, 27), "HEVC intra": (20, 30, 44)}
 FLAT = "flat picture of the mean colour"
 BLOCK = 64
 DRAWS = 5000
