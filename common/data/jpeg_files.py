@@ -26,7 +26,7 @@ _LIBRARIES = re.compile(
     r"Corrupt JPEG|Premature end of JPEG|Inconsistent progression|Invalid SOS|Unknown Adobe|Warning: unknown JFIF"
     r"|\[ ?[A-Z]+:\d+@|imdecode"
 )
-_PADDING = re.compile(r"extraneous bytes before marker 0xd9")  # after all pixels
+_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 
 
 def decoded(data: bytes) -> Image.Image:
@@ -64,10 +64,16 @@ def _decoded(data: bytes) -> np.ndarray:
     for line in said:
         if not _LIBRARIES.search(line):  # another thread's
             print(line, file=sys.stderr)
-    warnings = [line for line in said if _LIBRARIES.search(line) and not _PADDING.search(line)]
+    warnings = [line for line in said if _LIBRARIES.search(line) and not _is_about_padding(line, data)]
     if pixels is None or warnings:
-        raise ValueError(warnings[0] if warnings else "libjpeg cannot read it")
+        raise ValueError(warnings[0] if warnings else "libjpeg cannot decode it")
     return pixels
+
+
+def _is_about_padding(line: str, data: bytes) -> bool:
+    """Return whether a warning is about zeros that some cameras put between the picture and its end."""
+    left_over = _LEFT_OVER.search(line)
+    return bool(left_over) and not data[: data.rfind(b"\xff\xd9")][-int(left_over[1]) :].strip(b"\0")
 
 
 def _lacks_scans(data: bytes) -> bool:

@@ -17,6 +17,7 @@ from common.metrics import check_picture
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
+SIGNATURES = {"JPEG": jpeg_files.SIGNATURE, "TIFF": (*tiff_files.SIGNATURES, b"MM\0+"), "BMP": b"BM"}
 ORIENTATION = 274  # the EXIF tag
 TURNED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -54,6 +55,14 @@ def read_file(path: str | Path) -> bytes:
         raise RelicError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
 
 
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Ignore what Pillow warns of, in one thread at a time."""
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def decode_image(data: bytes, where: str) -> np.ndarray:
     """Decode the bytes of a picture file to uint8, (height, width, 3) RGB or (height, width) grey; `where` names it.
 
@@ -67,24 +76,24 @@ def decode_image(data: bytes, where: str) -> np.ndarray:
     if not data:
         raise RelicError(f"cannot read {where}: the file is empty")
     try:
-        with _without_warnings():
+        with without_warnings():
             return _decode(data)
     except RelicError as refusal:
         raise RelicError(f"cannot read {where}: {refusal}") from None
     except Image.UnidentifiedImageError as error:
-        raise RelicError(f"cannot read {where}: not a {', '.join(FORMATS[:-1])} or PPM picture") from error
+        raise RelicError(f"cannot read {where}: {_what_it_is(data)}") from error
     except Image.DecompressionBombError as error:
         raise RelicError(f"cannot read {where}: {refusals.too_large()}") from error
     except Exception as error:  # decoders report damage by OSError, SyntaxError, ValueError, struct.error, zlib.error …
         raise RelicError(f"cannot read {where}: truncated or damaged ({error})") from error
 
 
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Ignore what Pillow warns of, in one thread at a time."""
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _what_it_is(data: bytes) -> str:
+    """Return what to say of a file that Pillow does not open."""
+    for name, signatures in SIGNATURES.items():
+        if data.startswith(signatures):
+            return f"a {name} file that is damaged or of a rare kind; convert it to PNG first"
+    return f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
 
 
 def _decode(data: bytes) -> np.ndarray:
@@ -95,7 +104,7 @@ def _decode(data: bytes) -> np.ndarray:
     if data.startswith(tiff_files.SIGNATURES):
         page = tiff_files.page_of_picture(data)
     elif data.startswith(ppm_files.MAGICS):
-        ppm_files.check(data)
+        data = ppm_files.plain_header(data)
     elif data.startswith(jpeg_files.SIGNATURE):
         jpeg_files.check_depth(data)
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -152,7 +161,7 @@ def _turned(picture: Image.Image, image: Image.Image) -> Image.Image:
 def size_of(data: bytes) -> tuple[int, int] | None:
     """Return (height, width) of a picture file by its header, None where it is none; no pixel is decoded."""
     try:
-        with _without_warnings(), Image.open(io.BytesIO(data)) as image:
+        with without_warnings(), Image.open(io.BytesIO(data)) as image:
             return image.height, image.width
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
@@ -194,8 +203,8 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
         file.write(data)
 
 
-def png(image: np.ndarray, name: str = "a picture") -> bytes:
-    """Return a uint8 picture, (height, width, 3) RGB or (height, width) grey, as a PNG file.
+def png(image: np.ndarray, name: str = "a picture", profile: bytes | None = None) -> bytes:
+    """Return a uint8 picture, (height, width, 3) RGB or (height, width) grey, as a PNG file, with its ICC profile if any.
 
     Raises RelicError, which says `name`, for other shapes and types.
     """
@@ -204,5 +213,5 @@ def png(image: np.ndarray, name: str = "a picture") -> bytes:
         kind = f"{image.dtype} {image.shape}"
         raise RelicError(f"cannot write {name}: a picture is uint8 (height, width[, 3]), not {kind}")
     file = io.BytesIO()
-    Image.fromarray(image).save(file, format="PNG")
+    Image.fromarray(image).save(file, format="PNG", icc_profile=profile)
     return file.getvalue()

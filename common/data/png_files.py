@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from common.data import refusals
 
@@ -19,6 +20,7 @@ CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 CHECKED = (*CRITICAL, b"tRNS", b"eXIf")  # without these a picture would look otherwise
 GREY, RGB, PALETTE = 0, 2, 3
 CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, 4: 2, 6: 4}  # by colour type
+DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 WHOLE = ((0, 0, 1, 1),)
 ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
@@ -34,6 +36,8 @@ def decoded(data: bytes) -> Image.Image:
         raise refusals.several_pictures()
     width, height, depth, colour_type, _, _, interlaced = struct.unpack(">2I5B", chunks[b"IHDR"])
     refusals.check_size(height, width)
+    if depth not in DEPTHS.get(colour_type, ()) or (colour_type == PALETTE and b"PLTE" not in chunks):
+        raise ValueError(f"no colours of type {colour_type} with {depth} bits")
     if depth > 8:
         raise refusals.other_samples(f"{depth}-bit")
     size = _size_of_rows(height, width, depth * CHANNELS[colour_type], ADAM7 if interlaced else WHOLE)
@@ -43,7 +47,7 @@ def decoded(data: bytes) -> Image.Image:
     # The rows have been inflated to be counted: stored, they cost Pillow no second inflation.
     chunks[b"IDAT"] = zlib.compress(_inflated(chunks[b"IDAT"], size), level=0)
     kept = b"".join(_chunk(name, chunks[name]) for name in sorted(chunks, key=_order) if name in CHECKED)
-    image = Image.open(io.BytesIO(SIGNATURE + kept), formats=("PNG",))
+    image = PngImageFile(io.BytesIO(SIGNATURE + kept))
     image.load()
     if transparency and colour_type in (GREY, RGB) and _is_used(transparency, image, depth, CHANNELS[colour_type]):
         raise refusals.transparent_pixels()

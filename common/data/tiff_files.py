@@ -7,7 +7,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from common.data import jpeg_files, refusals
 from common.errors import RelicError
 
-SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0")
 BIG = 43  # the version of files with offsets of 64 bits
 
 WIDTH, HEIGHT, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
