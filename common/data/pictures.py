@@ -84,6 +84,8 @@ def decode_image(data: bytes, where: str) -> np.ndarray:
         raise RelicError(f"cannot read {where}: {_what_it_is(data)}") from error
     except Image.DecompressionBombError as error:
         raise RelicError(f"cannot read {where}: {refusals.too_large()}") from error
+    except MemoryError:
+        raise
     except Exception as error:  # decoders report damage by OSError, SyntaxError, ValueError, struct.error, zlib.error …
         raise RelicError(f"cannot read {where}: truncated or damaged ({error})") from error
 
