@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -883,6 +884,17 @@ def test_a_prepared_set_is_read_by_name_and_split(prepared, monkeypatch):
         data.images("tiny_pictures")
     with pytest.raises(RelicError, match="tiny_pictures has no split val"):
         data.images("tiny_pictures/val")
+
+
+@pytest.mark.parametrize("pattern", ["*-train.array_record*", "dataset_info.json"])
+def test_a_prepared_set_that_is_damaged_is_one_sentence(prepared, monkeypatch, tmp_path, pattern):
+    shutil.copytree(prepared[0], tmp_path / "copy")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "copy"))
+    (path,) = (tmp_path / "copy").rglob(pattern)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(RelicError, match="cannot read tiny_pictures/train in .*: truncated or damaged") as refusal:
+        data.images("tiny_pictures/train")
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_folder_of_the_user_comes_before_a_prepared_set(prepared, monkeypatch, tmp_path):

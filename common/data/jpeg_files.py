@@ -4,10 +4,7 @@ libjpeg makes some picture of whatever it is given, and says so on standard erro
 passes it on.
 """
 
-import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterator
 
 import cv2
@@ -15,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from common.data import refusals
+from common.data.complaints import complaints
 
 SIGNATURE = b"\xff\xd8"
 START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -51,20 +49,9 @@ def check_depth(data: bytes) -> None:
 
 def _decoded(data: bytes) -> np.ndarray:
     """Return the picture of a JPEG file as OpenCV orders its channels."""
-    errors = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        finally:
-            os.dup2(errors, 2)
-            os.close(errors)
-        file.seek(0)
-        said = file.read().decode(errors="replace").splitlines()
-    for line in said:
-        if not _LIBRARIES.search(line):  # another thread's
-            print(line, file=sys.stderr)
-    warnings = [line for line in said if _LIBRARIES.search(line) and not _is_about_padding(line, data)]
+    with complaints(_LIBRARIES) as said:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    warnings = [line for line in said if not _is_about_padding(line, data)]
     if pixels is None or warnings:
         raise ValueError(warnings[0] if warnings else "libjpeg cannot decode it")
     return pixels

@@ -115,7 +115,7 @@ def _decode(data: bytes) -> np.ndarray:
         if image.format in ("JPEG", "MPO"):
             return np.array(_turned(jpeg_files.decoded(data), image))
         if image.format == "TIFF":  # which Pillow turns by itself
-            image.seek(page)
+            tiff_files.load(image, page)
             return np.array(_as_rgb_or_grey(image))
         return np.array(_turned(_as_rgb_or_grey(image), image))
 

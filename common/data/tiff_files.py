@@ -1,11 +1,13 @@
 """TIFF files: which of the pages is the picture, and whether its strips or tiles are all there."""
 
 import io
+import re
 
+from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from common.data import jpeg_files, refusals
-from common.errors import RelicError
+from common.data.complaints import complaints
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0")
 BIG = 43  # the version of files with offsets of 64 bits
@@ -18,6 +20,8 @@ UNCOMPRESSED, JPEG, YCBCR, SEPARATE_PLANES = 1, 7, 6, 2
 SAMPLE_KINDS = {2: "signed", 3: "float", 5: "complex", 6: "complex"}
 
 Tags = ImageFileDirectory_v2
+
+_LIBTIFF = re.compile(r"^[\w.]+: .+\.$")  # the function and a sentence
 
 
 def page_of_picture(data: bytes) -> int:
@@ -35,6 +39,15 @@ def page_of_picture(data: bytes) -> int:
     refusals.check_size(tags.get(HEIGHT, 0), tags.get(WIDTH, 0))
     _check_parts(tags, data)
     return full[0]
+
+
+def load(image: Image.Image, page: int) -> None:
+    """Load the pixels of a page; raise an exception where libtiff says that they are damaged."""
+    image.seek(page)
+    with complaints(_LIBTIFF) as said:
+        image.load()
+    if said:
+        raise ValueError(said[0])
 
 
 def _pages(data: bytes) -> list[Tags]:
