@@ -1,4 +1,4 @@
-"""Picture files that are odd or incomplete: what is whole is read exactly, what lacks pixels is refused by its reason."""
+"""Odd and incomplete picture files: what is whole is read exactly, what lacks pixels is refused by its reason."""
 
 import io
 import os
@@ -250,7 +250,9 @@ def test_odd_values_beside_an_orientation_do_not_matter(odd):
     assert_read(whole, np.rot90(np.array(Image.open(io.BytesIO(encoded(COLOURS, "JPEG")))), -1))
 
 
-@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0garbage", exif_of(TURNING)[:14], b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0", b"Exif\0\0garbage", exif_of(TURNING)[:14], b"Exif\0\0II*\0\x08\0\0\0\xff\xff"]
+)
 def test_exif_data_that_cannot_be_read_ask_for_nothing(exif):
     assert_read(encoded(COLOURS, "WEBP", lossless=True, exif=exif), COLOURS)
     whole = encoded(COLOURS, "JPEG", exif=exif)
@@ -300,7 +302,13 @@ def page(image, rows=48, **changes):
     channels = 1 if image.ndim == 2 else 3
     parts = [image[top : top + rows].tobytes() for top in range(0, len(image), rows)]
     offsets = np.cumsum([0, *map(len, parts)])[:-1].tolist()
-    tags = {256: [image.shape[1]], 257: [image.shape[0]], 258: [8] * channels, 259: [1], 262: [channels - channels // 3]}
+    tags = {
+        256: [image.shape[1]],
+        257: [image.shape[0]],
+        258: [8] * channels,
+        259: [1],
+        262: [channels - channels // 3],
+    }
     tags |= {273: offsets, 277: [channels], 278: [rows], 279: [len(part) for part in parts]}
     return tags | {int(tag[1:]): value for tag, value in changes.items()}, b"".join(parts)
 

@@ -13,8 +13,8 @@
 
 A varint has 7 bits a byte, low bits first, the top bit set in all but the last byte; CRCs are little-endian. Because
 the header holds the lengths and a section's CRC continues the header's, a section that is cut, moved, repeated or taken
-from another file is noticed. The profile stands before the sections, so that a file that was cut keeps it; codecs neither
-write nor read it.
+from another file is noticed. The profile stands before the sections, so that a file that was cut keeps it; codecs
+neither write nor read it.
 """
 
 import re

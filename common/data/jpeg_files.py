@@ -60,7 +60,7 @@ def _decoded(data: bytes) -> np.ndarray:
 def _is_about_padding(line: str, data: bytes) -> bool:
     """Return whether a warning is about zeros that some cameras put between the picture and its end."""
     left_over = _LEFT_OVER.search(line)
-    return bool(left_over) and not data[: data.rfind(b"\xff\xd9")][-int(left_over[1]) :].strip(b"\0")
+    return left_over is not None and not data[: data.rfind(b"\xff\xd9")][-int(left_over[1]) :].strip(b"\0")
 
 
 def _lacks_scans(data: bytes) -> bool:

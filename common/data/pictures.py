@@ -17,7 +17,7 @@ from common.metrics import check_picture
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
-SIGNATURES = {"JPEG": jpeg_files.SIGNATURE, "TIFF": (*tiff_files.SIGNATURES, b"MM\0+"), "BMP": b"BM"}
+SIGNATURES = {"JPEG": (jpeg_files.SIGNATURE,), "TIFF": (*tiff_files.SIGNATURES, b"MM\0+"), "BMP": (b"BM",)}
 ORIENTATION = 274  # the EXIF tag
 TURNED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -206,7 +206,7 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
 
 
 def png(image: np.ndarray, name: str = "a picture", profile: bytes | None = None) -> bytes:
-    """Return a uint8 picture, (height, width, 3) RGB or (height, width) grey, as a PNG file, with its ICC profile if any.
+    """Return a uint8 picture, (height, width, 3) RGB or (height, width) grey, as a PNG file, with its ICC profile.
 
     Raises RelicError, which says `name`, for other shapes and types.
     """

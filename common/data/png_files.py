@@ -1,7 +1,7 @@
 """PNG files, read as strictly as libpng reads them: Pillow neither counts the pixels nor compares their checksums.
 
-What says nothing about pixels is left out before Pillow sees it, so that neither a long text, a large colour profile nor
-a damaged comment keeps a picture from being read.
+What says nothing about pixels is left out before Pillow sees it, so that neither a long text, a large colour profile
+nor a damaged comment keeps a picture from being read.
 """
 
 import io

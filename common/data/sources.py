@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -66,7 +67,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                 if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
                     raise RelicError(f"cannot read {path}: {name} unpacks to more than {MAX_MEMBER_BYTES} bytes")
                 with archive.open(name) as member:  # by parts: it may unpack to more than it says
-                    data = b"".join(iter(lambda member=member: member.read(MEMBER_PART), b""))
+                    data = b"".join(iter(partial(member.read, MEMBER_PART), b""))
                 yield name, data
     except RelicError:
         raise
