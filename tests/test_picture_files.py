@@ -200,6 +200,26 @@ def test_what_others_print_while_a_jpeg_is_decoded_is_printed(monkeypatch, capfd
     assert capfd.readouterr() == ("", "from another thread\n" * 2)
 
 
+def test_a_jpeg_is_read_without_a_standard_error():
+    whole = encoded(COLOURS, "JPEG", quality=90)
+    errors = os.dup(2)
+    try:
+        os.close(2)
+        assert_read(whole, np.array(Image.open(io.BytesIO(whole))))
+        assert_refused(whole[: len(whole) // 2] + b"\xff\xd9", "Corrupt JPEG data")
+    finally:
+        os.dup2(errors, 2)
+        os.close(errors)
+
+
+def test_what_a_library_says_in_several_lines_is_one_sentence(monkeypatch):
+    def failing(*_):
+        raise cv2.error("OpenCV failed\n> an assertion\n")
+
+    monkeypatch.setattr(jpeg_files.cv2, "imdecode", failing)
+    assert_refused(encoded(COLOURS, "JPEG"), "OpenCV failed > an assertion")
+
+
 def test_a_jpeg_of_12_bits_or_without_a_size_is_refused_by_its_reason():
     whole = encoded(COLOURS, "JPEG")
     frame = whole.index(b"\xff\xc0")

@@ -2,8 +2,6 @@
 
 import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,17 +13,26 @@ def complaints(pattern: re.Pattern[str]) -> Iterator[list[str]]:
     Other lines, which come from other threads, are printed then. Standard error is the whole process's: one at a time.
     """
     said: list[str] = []
-    errors = os.dup(2)
-    with tempfile.TemporaryFile() as file:
+    errors = _standard_error()
+    with os.fdopen(os.memfd_create("complaints"), "rb+") as file:
         os.dup2(file.fileno(), 2)
         try:
             yield said
         finally:
             os.dup2(errors, 2)
-            os.close(errors)
             file.seek(0)
-            for line in file.read().decode(errors="replace").splitlines():
-                if pattern.search(line):
-                    said.append(line)
+            for line in file.read().splitlines(keepends=True):
+                text = line.decode(errors="replace").rstrip()
+                if pattern.search(text):
+                    said.append(text)
                 else:
-                    print(line, file=sys.stderr)
+                    os.write(errors, line)
+            os.close(errors)
+
+
+def _standard_error() -> int:
+    """Return a second number of the standard error, or what takes its place where it is closed."""
+    try:
+        return os.dup(2)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)

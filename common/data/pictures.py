@@ -87,7 +87,7 @@ def decode_image(data: bytes, where: str) -> np.ndarray:
     except MemoryError:
         raise
     except Exception as error:  # decoders report damage by OSError, SyntaxError, ValueError, struct.error, zlib.error …
-        raise RelicError(f"cannot read {where}: truncated or damaged ({error})") from error
+        raise RelicError(f"cannot read {where}: truncated or damaged ({' '.join(str(error).split())})") from error
 
 
 def _what_it_is(data: bytes) -> str:
