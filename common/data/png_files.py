@@ -17,7 +17,7 @@ from common.data import refusals
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-CHECKED = (*CRITICAL, b"tRNS", b"eXIf")  # without these a picture would look otherwise
+OF_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")  # without them a picture would look otherwise
 GREY, RGB, PALETTE = 0, 2, 3
 CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, 4: 2, 6: 4}  # by colour type
 DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -41,15 +41,13 @@ def decoded(data: bytes) -> Image.Image:
     if depth > 8:
         raise refusals.other_samples(f"{depth}-bit")
     size = _size_of_rows(height, width, depth * CHANNELS[colour_type], ADAM7 if interlaced else WHOLE)
-    transparency = chunks.pop(b"tRNS", None)
-    if transparency and colour_type == PALETTE:
-        chunks[b"tRNS"] = transparency
+    # Pillow compares a transparent grey level without scaling it, so it sees the transparency of palettes alone.
+    transparency = chunks.pop(b"tRNS", None) if colour_type in (GREY, RGB) else None
     # The rows have been inflated to be counted: stored, they cost Pillow no second inflation.
     chunks[b"IDAT"] = zlib.compress(_inflated(chunks[b"IDAT"], size), level=0)
-    kept = b"".join(_chunk(name, chunks[name]) for name in sorted(chunks, key=_order) if name in CHECKED)
-    image = PngImageFile(io.BytesIO(SIGNATURE + kept))
+    image = PngImageFile(_with_pixels_alone(chunks))
     image.load()
-    if transparency and colour_type in (GREY, RGB) and _is_used(transparency, image, depth, CHANNELS[colour_type]):
+    if transparency and _is_used(transparency, image, depth, CHANNELS[colour_type]):
         raise refusals.transparent_pixels()
     return image
 
@@ -77,7 +75,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             if is_critical and name not in CRITICAL:
                 raise ValueError(f"unknown chunk {name!r}")
             yield name, data[position + 8 : end]
-        elif is_critical or name in CHECKED:
+        elif is_critical or name in OF_PIXELS:
             raise ValueError(f"chunk {name!r} is damaged or cut")
         if name == b"IEND":
             return
@@ -85,12 +83,18 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     raise ValueError("the file was cut")
 
 
-def _order(name: bytes) -> int:
-    return (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND").index(name) if name in CHECKED else -1
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+def _with_pixels_alone(chunks: dict[bytes, bytes]) -> io.BytesIO:
+    """Return a PNG file of the chunks that pixels depend on, which are taken from the dictionary: they may be large."""
+    file = io.BytesIO()
+    file.write(SIGNATURE)
+    for name in OF_PIXELS:
+        if name in chunks:
+            content = chunks.pop(name)
+            file.write(struct.pack(">I4s", len(content), name))
+            file.write(content)
+            file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(name))))
+    file.seek(0)
+    return file
 
 
 def _size_of_rows(height: int, width: int, bits: int, passes: tuple[tuple[int, int, int, int], ...]) -> int:
