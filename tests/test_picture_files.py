@@ -379,6 +379,8 @@ def test_of_a_tiff_s_pages_smaller_versions_are_ignored_and_others_are_several_p
     old = page(COLOURS[::4, ::4].copy(), t255=[2])
     for pages in ((full, thumbnail), (thumbnail, full), (full, old), (thumbnail, old, full)):
         assert_read(tiff_file(*pages), COLOURS)
+    inks = page(COLOURS, t258=[8] * 4, t262=[5], t277=[4], t279=[4 * 64 * 48])
+    assert_refused(tiff_file(thumbnail, (inks[0], bytes(4 * 64 * 48))), "its colours are CMYK")
     assert_refused(tiff_file(full, full), "several pictures")
     assert_refused(tiff_file(full, page(COLOURS, t254=[2])), "several pictures")
     alone = bytearray(tiff_file(full))

@@ -110,12 +110,13 @@ def _decode(data: bytes) -> np.ndarray:
     elif data.startswith(jpeg_files.SIGNATURE):
         jpeg_files.check_depth(data)
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        image.seek(page)
         refusals.check_size(image.height, image.width)
         _refuse_other_samples_and_frames(image)
         if image.format in ("JPEG", "MPO"):
             return np.array(_turned(jpeg_files.decoded(data), image))
         if image.format == "TIFF":  # which Pillow turns by itself
-            tiff_files.load(image, page)
+            tiff_files.load(image)
             return np.array(_as_rgb_or_grey(image))
         return np.array(_turned(_as_rgb_or_grey(image), image))
 

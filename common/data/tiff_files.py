@@ -41,9 +41,8 @@ def page_of_picture(data: bytes) -> int:
     return full[0]
 
 
-def load(image: Image.Image, page: int) -> None:
-    """Load the pixels of a page; raise an exception where libtiff says that they are damaged."""
-    image.seek(page)
+def load(image: Image.Image) -> None:
+    """Load the pixels of an image; raise an exception where libtiff says that they are damaged."""
     with complaints(_LIBTIFF) as said:
         image.load()
     if said:
