@@ -4,6 +4,7 @@ import io
 import os
 import re
 import struct
+import tracemalloc
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -372,6 +373,16 @@ def test_a_strip_of_a_compressed_tiff_that_ends_early_is_refused(compression):
     decode_image(whole, "whole")
     entry = whole.rindex(struct.pack("<HHII", 279, 4, 1, size))
     assert_refused(whole[: entry + 8] + struct.pack("<I", size // 2) + whole[entry + 12 :], "truncated or damaged")
+
+
+def test_a_small_tiff_that_claims_millions_of_strips_takes_little_memory():
+    claim = tiff_file(page(GREY, t256=[1], t257=[80_000_000], t278=[1]))
+    tracemalloc.start()
+    try:
+        assert_refused(claim, "strips or tiles are missing")
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_of_a_tiff_s_pages_smaller_versions_are_ignored_and_others_are_several_pictures():

@@ -77,15 +77,16 @@ def _check_samples(tags: Tags) -> None:
 
 
 def _check_parts(tags: Tags, data: bytes) -> None:
-    """Check what Pillow and libtiff take as it comes: uncompressed strips (or tiles) that are short, damaged JPEG."""
+    """Check what Pillow and libtiff take as it comes: strips (or tiles) that are missing, cut or damaged JPEG."""
     is_tiled = TILE_OFFSETS in tags
     offsets = tags.get(TILE_OFFSETS if is_tiled else STRIP_OFFSETS, ())
     sizes = tags.get(TILE_SIZES if is_tiled else STRIP_SIZES, ())
-    needed = _sizes_of_parts(tags)
-    if len(offsets) < len(needed) or len(sizes) < len(needed) or not all(sizes[: len(needed)]):
+    heights = _heights_of_parts(tags, min(len(offsets), len(sizes)))
+    if not all(sizes[: len(heights)]):
         raise ValueError("strips or tiles are missing")
     if tags.get(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and tags.get(PHOTOMETRIC) != YCBCR:
-        if any(size < least for size, least in zip(sizes, needed, strict=False)):
+        bytes_of_row = _bytes_of_row(tags)
+        if any(size < height * bytes_of_row for size, height in zip(sizes, heights, strict=False)):
             raise ValueError("strips or tiles are cut")
     if tags.get(COMPRESSION) == JPEG:
         tables = bytes(tags.get(JPEG_TABLES, b""))[:-2] or jpeg_files.SIGNATURE  # without their end
@@ -93,17 +94,20 @@ def _check_parts(tags: Tags, data: bytes) -> None:
             jpeg_files.check(tables + data[offset + len(jpeg_files.SIGNATURE) : offset + size])
 
 
-def _sizes_of_parts(tags: Tags) -> list[int]:
-    """Return how many bytes each strip or tile has where it is not compressed."""
-    height, width, bits = tags[HEIGHT], tags[WIDTH], tags.get(BITS_PER_SAMPLE, (1,))
-    samples = tags.get(SAMPLES_PER_PIXEL, 1)
-    is_separate = tags.get(PLANAR) == SEPARATE_PLANES
-    bits_of_pixel = bits[0] if is_separate else bits[0] * samples
-    if TILE_OFFSETS in tags:
-        rows, columns = tags[TILE_HEIGHT], tags[TILE_WIDTH]
-        count = -(-height // rows) * -(-width // columns)
-        heights = [rows] * count
-    else:
-        rows, columns = min(tags.get(ROWS_PER_STRIP, height), height), width
-        heights = [min(rows, height - top) for top in range(0, height, rows)]
-    return [part * -(-columns * bits_of_pixel // 8) for part in heights] * (samples if is_separate else 1)
+def _heights_of_parts(tags: Tags, there: int) -> list[int]:
+    """Return how many rows each strip or tile has; raise ValueError where more are needed than are there."""
+    height, rows = tags[HEIGHT], tags[TILE_HEIGHT] if TILE_OFFSETS in tags else tags.get(ROWS_PER_STRIP, tags[HEIGHT])
+    across = -(-tags[WIDTH] // tags[TILE_WIDTH]) if TILE_OFFSETS in tags else 1
+    planes = tags.get(SAMPLES_PER_PIXEL, 1) if tags.get(PLANAR) == SEPARATE_PLANES else 1
+    down = -(-height // rows)
+    if planes * across * down > there:
+        raise ValueError("strips or tiles are missing")
+    last = rows if TILE_OFFSETS in tags else height - (down - 1) * rows
+    return [*[rows] * (across * (down - 1)), *[last] * across] * planes
+
+
+def _bytes_of_row(tags: Tags) -> int:
+    """Return how many bytes a row of a strip or tile has where it is not compressed."""
+    samples = 1 if tags.get(PLANAR) == SEPARATE_PLANES else tags.get(SAMPLES_PER_PIXEL, 1)
+    columns = tags[TILE_WIDTH] if TILE_OFFSETS in tags else tags[WIDTH]
+    return -(-columns * samples * tags.get(BITS_PER_SAMPLE, (1,))[0] // 8)
