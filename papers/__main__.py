@@ -132,25 +132,34 @@ def _codec(arguments: argparse.Namespace) -> Any:
 
 
 def _compress(arguments: argparse.Namespace) -> None:
-    from common.data import read_image
+    from common.coding import container
+    from common.data.pictures import decode_image, read_file
+    from common.data.profiles import profile_to_keep
     from common.metrics import bits_per_pixel
 
     output = _output(arguments, arguments.picture, ".rlic")
-    image = read_image(arguments.picture)
-    data = _codec(arguments).compress(image)
-    _write(output, data, f"{len(data)} bytes, {bits_per_pixel(len(data), *image.shape[:2]):.4f} bpp")
+    source = read_file(arguments.picture)
+    image = decode_image(source, str(arguments.picture))
+    data, kept = _codec(arguments).compress(image), ""
+    if profile := profile_to_keep(source, image):
+        coded, data = len(data), container.with_profile(data, profile)
+        kept = f", with its colour profile: {len(data) - coded} bytes"
+    _write(output, data, f"{len(data)} bytes, {bits_per_pixel(len(data), *image.shape[:2]):.4f} bpp{kept}")
 
 
 def _decompress(arguments: argparse.Namespace) -> None:
+    from common.coding import container
     from common.data.pictures import png, read_file
+    from common.data.profiles import fits
 
     data = read_file(arguments.file)
     codec = papers.load_for(data)
     output = _output(arguments, arguments.file, ".png")
     if output and output.suffix.lower() not in ("", ".png"):
         raise RelicError(f"the picture is written as PNG: name it {output.with_suffix('.png')}")
-    image = codec.decompress(data)
-    _write(output, png(image), f"{image.shape[1]} x {image.shape[0]} pixels{_what_is_missing(data)}")
+    image, profile = codec.decompress(data), container.profile_of(data)
+    picture = png(image, profile=profile if profile and fits(profile, image) else None)
+    _write(output, picture, f"{image.shape[1]} x {image.shape[0]} pixels{_what_is_missing(data)}")
 
 
 def _what_is_missing(data: bytes) -> str:

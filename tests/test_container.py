@@ -7,12 +7,14 @@ import zlib
 import numpy as np
 import pytest
 
-from common.coding.container import ContainerError, Header, pack, payload_size, section_counts, unpack
+from common.coding import container
+from common.coding.container import ContainerError, Header, pack, payload_size, profile_of, section_counts, unpack
 from common.errors import RelicError
 
 DIGEST = bytes.fromhex("0123456789abcdef")
 HEADER = Header("cheng_resnet/resnet4_subpixel", DIGEST, 512, 768, 3)
 SECTIONS = [b"side information", b"", b"latent " * 40, b"\x00"]
+PROFILE = b"an ICC profile " * 30
 GOLDEN_START = (
     "524c4943" "01" "1d" "6368656e675f7265736e65742f7265736e6574345f737562706978656c" "0123456789abcdef"
     "8004" "8006" "03" "04" "10" "00" "9802" "01"
@@ -100,11 +102,12 @@ def mutations(data, rng):
             yield changed
 
 
+@pytest.mark.parametrize("profile", [None, PROFILE], ids=["version 1", "version 2"])
 @pytest.mark.parametrize("allow_missing_sections", [False, True])
-def test_two_thousand_random_mutations_never_give_a_wrong_result(allow_missing_sections):
+def test_two_thousand_random_mutations_never_give_a_wrong_result(allow_missing_sections, profile):
     rng = np.random.default_rng(0)
     sections = [rng.bytes(30), rng.bytes(1), rng.bytes(300), b"", rng.bytes(30)]
-    data = pack(HEADER, sections)
+    data = pack(HEADER, sections, profile)
     refused = 0
     for changed, _ in zip(mutations(data, rng), range(2000), strict=False):
         try:
@@ -112,14 +115,15 @@ def test_two_thousand_random_mutations_never_give_a_wrong_result(allow_missing_s
         except ContainerError:
             refused += 1
             continue
-        assert allow_missing_sections and header == HEADER
+        assert allow_missing_sections and header == HEADER and profile_of(changed) == profile
         assert len(found) < len(sections) and found == sections[: len(found)]
         assert len(changed) < len(data)
     assert refused == 2000 if not allow_missing_sections else refused > 1000
 
 
-def test_every_flipped_bit_is_refused_even_where_sections_may_be_missing():
-    data = pack(HEADER, SECTIONS)
+@pytest.mark.parametrize("profile", [None, PROFILE], ids=["version 1", "version 2"])
+def test_every_flipped_bit_is_refused_even_where_sections_may_be_missing(profile):
+    data = pack(HEADER, SECTIONS, profile)
     for bit in range(8 * len(data)):
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
@@ -177,7 +181,7 @@ def test_each_refusal_says_what_to_do():
     for changed, message in (
         (b"", "not a RELIC file: give a file"),
         (b"\x89PNG\r\n", "not a RELIC file: give a file"),
-        (data[:4] + b"\x02" + data[5:], "format version 2, newer than 1: update RELIC"),
+        (data[:4] + b"\x03" + data[5:], "format version 3, newer than 2: update RELIC"),
         (data[:30], "header of the file is damaged or cut: copy the file again"),
         (data[:-1], "1 bytes are missing: copy it again"),
         (data[:-1] + b"!", "section 4 of the file is damaged: copy it again"),
@@ -236,3 +240,44 @@ def test_huge_lengths_in_a_valid_header_allocate_nothing(allow_missing_sections)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 2**20
+
+
+def test_a_file_keeps_the_colour_profile_of_its_picture_which_is_no_payload():
+    plain, data = pack(HEADER, SECTIONS), pack(HEADER, SECTIONS, PROFILE)
+    assert (profile_of(plain), profile_of(data)) == (None, PROFILE)
+    assert unpack(data) == unpack(plain) == (HEADER, SECTIONS)
+    assert payload_size(data) == payload_size(plain) and section_counts(data[:-1]) == (3, 4)
+    assert data == container.with_profile(plain, PROFILE) == container.with_profile(bytearray(data), PROFILE)
+    assert profile_of(data[:-300]) == PROFILE and len(data) < len(plain) + 50
+
+
+def test_only_files_with_a_profile_have_the_version_that_older_readers_refuse():
+    assert pack(HEADER, SECTIONS, b"") == pack(HEADER, SECTIONS, None) == pack(HEADER, SECTIONS)
+    assert (pack(HEADER, [])[4], pack(HEADER, [], PROFILE)[4]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "compressed",
+    [b"", b"no zlib stream", zlib.compress(b""), zlib.compress(PROFILE)[:-1], zlib.compress(PROFILE) + b"!"],
+)
+def test_a_profile_that_cannot_be_inflated_is_refused(compressed):
+    data = crafted(b"\x01\x01\x03\x00" + bytes([len(compressed)]) + compressed, version=2)
+    with pytest.raises(ContainerError, match="colour profile is damaged"):
+        profile_of(data)
+
+
+def test_a_profile_is_bounded_before_it_is_inflated():
+    largest = bytes(container.MAX_PROFILE_LENGTH)
+    assert profile_of(pack(HEADER, [], largest)) == largest
+    with pytest.raises(ContainerError, match="at most 4194304 bytes, not 4194305"):
+        pack(HEADER, [], largest + b"!")
+    bomb = zlib.compress(bytes(2**26))
+    length = bytes([len(bomb) & 0x7F | 0x80, len(bomb) >> 7 & 0x7F | 0x80, len(bomb) >> 14])
+    data = crafted(b"\x01\x01\x03\x00" + length + bomb, version=2)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContainerError, match="damaged or above 4194304 bytes"):
+            profile_of(data)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()

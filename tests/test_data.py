@@ -1,5 +1,6 @@
 """Data sets: what is read, what is refused, where sets come from, and what training draws from them."""
 
+import contextlib
 import functools
 import hashlib
 import http.server
@@ -7,13 +8,16 @@ import importlib
 import importlib.util
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import types
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -272,6 +276,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+def test_a_written_png_has_the_permissions_that_the_umask_leaves_and_any_name_that_the_disk_takes(tmp_path):
+    path, before = tmp_path / f"{'é' * 121}.png", os.umask(0o077)
+    try:
+        data.write_png(path, noise())
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)])
 def test_only_8_bit_rgb_and_grey_arrays_are_written(tmp_path, image):
     with pytest.raises(RelicError, match="a picture is uint8"):
@@ -410,6 +423,82 @@ def test_a_zip_file_alone_in_its_folder_is_the_set(tmp_path):
     (folder / "images.zip").write_bytes(whole[:-40])
     with pytest.raises(RelicError, match="images.zip: truncated, damaged"):
         data.images("zipped")
+
+
+def zipped(compression):
+    """Return a zip file of three pictures."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for seed in range(3):
+            archive.writestr(f"val/{seed}.png", encoded(noise(seed=seed), "PNG"))
+    return buffer.getvalue()
+
+
+def mutations(content, seed, count=150):
+    """Yield a file's bytes with one byte to four changed, or cut, as random numbers have it."""
+    generator = np.random.default_rng(seed)
+    for _ in range(count):
+        changed = bytearray(content)
+        for _ in range(int(generator.integers(1, 5))):
+            changed[int(generator.integers(len(changed)))] = int(generator.integers(256))
+        yield bytes(changed[: None if generator.random() < 0.8 else int(generator.integers(len(changed)))])
+
+
+@pytest.mark.parametrize("method", ["STORED", "DEFLATED", "BZIP2", "LZMA"])
+def test_a_damaged_zip_file_gives_its_pictures_or_one_sentence_that_names_it(tmp_path, method):
+    whole, archive = zipped(getattr(zipfile, f"ZIP_{method}")), tmp_path / "images.zip"
+    originals = {noise(seed=seed).tobytes() for seed in range(3)}
+    archive.write_bytes(whole)
+    assert len(data.images("any", directory=tmp_path)) == 3
+    refused = 0
+    for changed in mutations(whole, seed=len(method)):
+        archive.write_bytes(changed)
+        try:
+            found = data.images("any", directory=tmp_path)
+            assert {image.tobytes() for _, image in found} <= originals
+        except RelicError as error:
+            refused += 1
+            assert str(archive) in str(error) and "\n" not in str(error)
+    assert refused > 75
+
+
+def test_a_zip_file_with_a_name_that_is_not_utf8_is_refused_with_its_path(tmp_path):
+    whole = zipped(zipfile.ZIP_STORED)
+    central = whole.rindex(b"PK\1\2")  # the directory's entry of the last picture, whose name is to be UTF-8 now
+    changed = bytearray(whole[:central] + whole[central:].replace(b"val/2.png", b"val/\xff.png"))
+    changed[central + 9] |= 0x08
+    write(tmp_path / "images.zip", bytes(changed))
+    with pytest.raises(RelicError, match="images.zip: truncated, damaged"):
+        data.images("any", directory=tmp_path)
+
+
+def test_a_member_of_a_zip_file_that_unpacks_to_more_than_it_says_takes_little_memory(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.png", bytes(2**26))
+    bomb = bytearray(buffer.getvalue())
+    central = bomb.rindex(b"PK\1\2")
+    bomb[22:26] = bomb[central + 24 : central + 28] = (2**10).to_bytes(4, "little")  # the size that it claims
+    write(tmp_path / "bomb.zip", bytes(bomb))
+    tracemalloc.start()
+    try:
+        with pytest.raises(RelicError, match="bomb.zip: truncated, damaged"):
+            data.images("any", directory=tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 2**21
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_damaged_npz_file_gives_its_pictures_or_one_sentence_that_names_it(tmp_path):
+    archive = tmp_path / "own" / "small" / "small.npz"
+    archive.parent.mkdir(parents=True)
+    np.savez_compressed(archive, x_train=noise(8, 8)[None])
+    for changed in mutations(archive.read_bytes(), seed=0):
+        archive.write_bytes(changed)
+        try:
+            np.testing.assert_array_equal(data.images("small/train")[0][1], noise(8, 8))
+        except RelicError as error:
+            assert str(archive) in str(error)
 
 
 def test_an_npz_file_holds_its_splits(tmp_path):
@@ -609,13 +698,18 @@ def test_a_test_picture_under_another_name_is_refused(tmp_path):
 class _Server(http.server.BaseHTTPRequestHandler):
     files: dict = {}
     asked: list = []
+    pause = 0.0  # seconds after each byte
 
     def do_GET(self):
         name = self.path.rsplit("/", 1)[-1]
         self.asked.append(name)
         self.send_response(200 if name in self.files else 404)
         self.end_headers()
-        self.wfile.write(self.files.get(name, b""))
+        content = self.files.get(name, b"")
+        with contextlib.suppress(ConnectionError):
+            for part in [content[i : i + 1] for i in range(20)] if self.pause else [content]:
+                self.wfile.write(part)
+                time.sleep(self.pause)
 
     def log_message(self, *_):
         pass
@@ -672,6 +766,23 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(server, tmp_path):
     assert server.asked == ["kodim01.png"] and len(data.images("kodak")) == 3
 
 
+def test_of_several_fetches_at_once_one_downloads_and_all_succeed(server, tmp_path, capsys):
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: data_command.fetch("kodak", server.url), range(3)))
+    assert sorted(server.asked) == ["kodim01.png", "kodim02.png", "kodim03.png"]
+    assert [path.name for path in (tmp_path / "cache" / "data").iterdir()] == ["kodak"]
+    assert len(list((tmp_path / "cache" / "data" / "kodak").iterdir())) == 3
+    assert capsys.readouterr().out.count("kodak: ") == 3
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "DOWNLOAD_SECONDS", 0.2)
+    server.pause = 0.05
+    with pytest.raises(RelicError, match=r"cannot download .*kodim01.png \(not complete after 0.2 s\): try again"):
+        data_command.fetch("kodak", server.url)
+    assert list((tmp_path / "cache").rglob("*.png")) == []
+
+
 def test_without_a_network_fetching_ends_in_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["data", "fetch", "kodak", "--url", "http://127.0.0.1:9/"])
     with pytest.raises(SystemExit) as stop:
@@ -683,6 +794,16 @@ def test_the_table_of_originals_has_24_pictures():
     assert list(fetch.KODAK) == [f"kodim{number:02}.png" for number in range(1, 25)]
     assert all(len(digest) == 64 for _, digest in fetch.KODAK.values())
     assert len({digest for _, digest in fetch.KODAK.values()}) == 24
+
+
+def test_the_command_line_alone_shows_its_help_and_a_mistake_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["data"])
+    run_main(data_command.main)
+    assert "fetch" in capsys.readouterr().out
+    for arguments in (["paint"], ["fetch"]):
+        monkeypatch.setattr(sys, "argv", ["data", *arguments])
+        with pytest.raises(SystemExit, match="error: .*python -m common.data"):
+            run_main(data_command.main)
 
 
 def test_a_set_that_cannot_be_fetched_says_how_to_get_it():
@@ -763,6 +884,17 @@ def test_a_prepared_set_is_read_by_name_and_split(prepared, monkeypatch):
         data.images("tiny_pictures")
     with pytest.raises(RelicError, match="tiny_pictures has no split val"):
         data.images("tiny_pictures/val")
+
+
+@pytest.mark.parametrize("pattern", ["*-train.array_record*", "dataset_info.json"])
+def test_a_prepared_set_that_is_damaged_is_one_sentence(prepared, monkeypatch, tmp_path, pattern):
+    shutil.copytree(prepared[0], tmp_path / "copy")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "copy"))
+    (path,) = (tmp_path / "copy").rglob(pattern)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(RelicError, match="cannot read tiny_pictures/train in .*: truncated or damaged") as refusal:
+        data.images("tiny_pictures/train")
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_folder_of_the_user_comes_before_a_prepared_set(prepared, monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from narrow import run_steps_eagerly
+from PIL import Image, ImageCms
 
 import papers
 from common import metrics
@@ -328,6 +329,38 @@ def test_decompress_says_that_a_progressive_file_was_cut(here, monkeypatch, caps
         (here / "some.rlic").write_bytes(file)
         assert relic("decompress", "some.rlic", "-o", "some.png") is None
         assert capsys.readouterr().out == f"some.png: 3 x 2 pixels{rest}\n"
+
+
+def test_a_colour_profile_goes_through_the_coded_file_and_is_counted(here, monkeypatch, capsys):
+    """littleCMS's sRGB profile with other primaries, and as it is, which a PNG without a profile means anyway."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = srgb.replace(b"rXYZ", b"....").replace(b"gXYZ", b"rXYZ").replace(b"....", b"gXYZ")
+    file = container.pack(Header("a/b", bytes(8), 30, 40, 3), [b"coded"])
+    image = read_image(here / "picture.png")
+    codec = SimpleNamespace(compress=lambda image: file, decompress=lambda data: image)
+    monkeypatch.setattr(papers, "load", lambda *_, **__: codec)
+    monkeypatch.setattr(papers, "load_for", lambda data: codec)
+    for name, embedded in (("wide", profile), ("standard", srgb), ("none", None)):
+        Image.fromarray(image).save(here / f"{name}.png", icc_profile=embedded)
+        assert relic("compress", f"{name}.png", "-m", MODEL) is None
+        coded = (here / f"{name}.rlic").read_bytes()
+        kept = f", with its colour profile: {len(coded) - len(file)} bytes" if name == "wide" else ""
+        assert capsys.readouterr().out == f"{name}.rlic: {len(coded)} bytes, {8 * len(coded) / 1200:.4f} bpp{kept}\n"
+        assert coded == (container.with_profile(file, profile) if kept else file)
+        assert relic("decompress", f"{name}.rlic", "-o", f"new/{name}.png") is None
+        with Image.open(here / "new" / f"{name}.png") as decoded:
+            assert decoded.info.get("icc_profile") == (profile if kept else None)
+        capsys.readouterr()
+
+
+def test_decompress_drops_a_profile_that_does_not_fit_the_picture(here, monkeypatch):
+    file = container.pack(Header("a/b", bytes(8), 2, 3, 1), [b"coded"], b"a profile of something else")
+    (here / "some.rlic").write_bytes(file)
+    codec = SimpleNamespace(decompress=lambda data: np.zeros((2, 3), np.uint8))
+    monkeypatch.setattr(papers, "load_for", lambda data: codec)
+    assert relic("decompress", "some.rlic", "-o", "some.png") is None
+    with Image.open(here / "some.png") as decoded:
+        assert "icc_profile" not in decoded.info
 
 
 @pytest.mark.slow

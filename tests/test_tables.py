@@ -139,11 +139,13 @@ def test_several_columns_can_name_a_row_and_blank_cells_are_no_cells(tiny):
         (HEADER + "# label: Name\n" + BODY, 12, "label columns"),
         (HEADER.replace("# read: typed\n", "") + BODY, 1, "# read:"),
         (HEADER, 10, "no header row"),
+        (HEADER + "Method,PSNR,MS-SSIM,Rate\nsans d\udce9faut,1,1,1\n", 12, "UTF-8"),
+        (HEADER + "Method,PSNR,MS-SSIM,Rate\n" + "x" * 200_000 + ",1,1,1\n", 12, "no csv"),
     ],
 )
 def test_a_malformed_published_file_is_refused_with_file_and_line(tmp_path, text, line, words):
     path = tmp_path / "table7.csv"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(RelicError) as error:
         published.read(path)
     assert f"table7.csv, line {line}: " in str(error.value) and words in str(error.value)

@@ -2,17 +2,19 @@
 
     bytes    field
     4        magic "RLIC"
-    1        format version
+    1        format version: 1, or 2 where the picture has a colour profile
     1 + n    model id: its length, then ASCII such as cheng_resnet/resnet4_subpixel
     8        first bytes of the sha256 of the weights
     varint   height, width, channels, number of sections, length of each section
+    varint n in version 2 alone: length of the profile, and the profile (ICC) compressed by zlib
     4        CRC-32 of everything above
     then for each section its bytes and
     4        CRC-32 of the header and all sections up to here, their CRCs aside
 
 A varint has 7 bits a byte, low bits first, the top bit set in all but the last byte; CRCs are little-endian. Because
 the header holds the lengths and a section's CRC continues the header's, a section that is cut, moved, repeated or taken
-from another file is noticed.
+from another file is noticed. The profile stands before the sections, so that a file that was cut keeps it; codecs
+neither write nor read it.
 """
 
 import re
@@ -23,11 +25,13 @@ from dataclasses import dataclass
 from common.errors import RelicError
 
 MAGIC = b"RLIC"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+VERSION_WITHOUT_PROFILE = 1
 MAX_SIDE = 65535
 MAX_PIXELS = 2**28
 MAX_SECTIONS = 4096
 MAX_SECTION_LENGTH = 2**32 - 1
+MAX_PROFILE_LENGTH = 2**22  # before it is compressed
 
 _MODEL_ID = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+)*")
 _MODEL_ID_LENGTH = 80
@@ -72,24 +76,53 @@ class Header:
             raise ContainerError(f"this file was coded by {self.model} with other weights: load those to decode it")
 
 
-def pack(header: Header, sections: Sequence[bytes]) -> bytes:
-    """Return a file of the header and the sections, in order; raises ContainerError for more than 4096 sections."""
+def pack(header: Header, sections: Sequence[bytes], profile: bytes | None = None) -> bytes:
+    """Return a file of the header, the sections, in order, and the picture's colour profile, if it has one.
+
+    Raises ContainerError for more than 4096 sections and a profile above MAX_PROFILE_LENGTH bytes.
+    """
     if len(sections) > MAX_SECTIONS:
         raise ContainerError(f"a file holds at most {MAX_SECTIONS} sections, not {len(sections)}")
     sections = [bytes(section) for section in sections]
     lengths = [len(section) for section in sections]
     if max(lengths, default=0) > MAX_SECTION_LENGTH:
         raise ContainerError(f"a section holds at most {MAX_SECTION_LENGTH} bytes")
+    if profile and len(profile) > MAX_PROFILE_LENGTH:
+        raise ContainerError(f"a colour profile holds at most {MAX_PROFILE_LENGTH} bytes, not {len(profile)}")
     model = header.model.encode("ascii")
+    version = FORMAT_VERSION if profile else VERSION_WITHOUT_PROFILE
     numbers = (header.height, header.width, header.channels, len(sections), *lengths)
-    start = MAGIC + bytes([FORMAT_VERSION, len(model)]) + model + bytes(header.weights_digest)
+    start = MAGIC + bytes([version, len(model)]) + model + bytes(header.weights_digest)
     start += b"".join(_varint(int(number)) for number in numbers)
+    if profile:
+        compressed = zlib.compress(profile, level=9)
+        start += _varint(len(compressed)) + compressed
     crc = zlib.crc32(start)
     parts = [start, _crc_bytes(crc)]
     for section in sections:
         crc = zlib.crc32(section, crc)
         parts += [section, _crc_bytes(crc)]
     return b"".join(parts)
+
+
+def with_profile(data: bytes, profile: bytes) -> bytes:
+    """Return a file that `pack` made with the colour profile of its picture; raises ContainerError as `pack` does."""
+    return pack(*unpack(data), profile)
+
+
+def profile_of(data: bytes) -> bytes | None:
+    """Return the colour profile of a file's picture, None where it has none; raises ContainerError for a bad one."""
+    compressed = _read_header(bytes(data))[2]
+    if compressed is None:
+        return None
+    stream = zlib.decompressobj()
+    try:
+        profile = stream.decompress(compressed, MAX_PROFILE_LENGTH + 1)
+    except zlib.error:
+        profile = b""
+    if not 1 <= len(profile) <= MAX_PROFILE_LENGTH or not stream.eof or stream.unused_data:
+        raise ContainerError(f"the file's colour profile is damaged or above {MAX_PROFILE_LENGTH} bytes")
+    return profile
 
 
 def unpack(data: bytes, allow_missing_sections: bool = False) -> tuple[Header, list[bytes]]:
@@ -99,7 +132,7 @@ def unpack(data: bytes, allow_missing_sections: bool = False) -> tuple[Header, l
     ContainerError, with a sentence that says what to do, for any other change of the bytes.
     """
     data = bytes(data)
-    header, lengths, position = _read_header(data)
+    header, lengths, _, position = _read_header(data)
     end = position + sum(lengths) + _CRC_LENGTH * len(lengths)
     if len(data) > end:
         raise ContainerError(f"the file has {len(data) - end} bytes after its end: remove them or copy the file again")
@@ -129,8 +162,8 @@ def payload_size(data: bytes) -> int:
     return sum(map(len, unpack(data, allow_missing_sections=True)[1]))
 
 
-def _read_header(data: bytes) -> tuple[Header, list[int], int]:
-    """Return the header, the length of each section and the position of the first one."""
+def _read_header(data: bytes) -> tuple[Header, list[int], bytes | None, int]:
+    """Return the header, the length of each section, the compressed profile if any, and where the first section is."""
     if data[:4] != MAGIC:
         raise ContainerError("this is not a RELIC file: give a file that `relic compress` wrote")
     if len(data) > 4 and data[4] > FORMAT_VERSION:
@@ -142,10 +175,12 @@ def _read_header(data: bytes) -> tuple[Header, list[int], int]:
     if num_sections > MAX_SECTIONS:
         raise _damaged_header()
     lengths = [reader.varint() for _ in range(num_sections)]
+    profile = reader.take(reader.varint()) if data[4] == FORMAT_VERSION else None
     crc = zlib.crc32(data[: reader.position])
-    if reader.take(_CRC_LENGTH) != _crc_bytes(crc) or data[4] != FORMAT_VERSION:
+    if reader.take(_CRC_LENGTH) != _crc_bytes(crc) or not data[4]:
         raise _damaged_header()
-    return Header(model.decode("ascii", "replace"), digest, height, width, channels), lengths, reader.position
+    header = Header(model.decode("ascii", "replace"), digest, height, width, channels)
+    return header, lengths, profile, reader.position
 
 
 class _Reader:

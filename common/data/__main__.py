@@ -5,8 +5,7 @@ python -m common.data fetch kodak    # download into the cache, every file verif
 python -m common.data fetch cifar10  # let tensorflow-datasets download and prepare a set
 """
 
-import argparse
-
+from common.command_line import Parser
 from common.data.fetch import KNOWN, KODAK_URL, fetch_kodak, how_to_get
 from common.data.places import cache_root, prepared_root, roots
 from common.data.prepared import prepare
@@ -42,9 +41,9 @@ def print_sets() -> None:
 
 
 def main() -> None:
-    """Run the command line: `list` or `fetch NAME`."""
-    parser = argparse.ArgumentParser(prog="python -m common.data", description="List and fetch data sets.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    """Run the command line: `list` or `fetch NAME`; without a command, show the help."""
+    parser = Parser(prog="python -m common.data", description="List and fetch data sets.")
+    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=Parser)
     commands.add_parser("list", help="the sets known here, where they are found, and their terms")
     fetching = commands.add_parser("fetch", help="download a set")
     fetching.add_argument("name", help="kodak, or a set that tensorflow-datasets knows")
@@ -52,8 +51,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "list":
         print_sets()
-    else:
+    elif arguments.command == "fetch":
         fetch(arguments.name, arguments.url)
+    else:
+        parser.print_help()
 
 
 if __name__ == "__main__":

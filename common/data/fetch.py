@@ -1,10 +1,14 @@
 """The data sets known by name, with their terms; and Kodak's pictures, downloaded and verified file by file."""
 
+import fcntl
 import hashlib
 import http.client
 import os
+import queue
+import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +45,8 @@ KODAK: dict[str, tuple[int, str]] = {
     "kodim24.png": (706397, "1071c68372cc5a01435c2c225a5cf7d4bb803846ec08bb6b3d6721b156d7cb96"),
 }
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 30  # without a byte
+DOWNLOAD_SECONDS = 600  # for all bytes of a file
 
 
 @dataclass(frozen=True)
@@ -98,24 +103,48 @@ def how_to_get(name: str) -> str:
 def fetch_kodak(folder: Path, url: str = KODAK_URL, report: Callable[[str], None] = print) -> None:
     """Download Kodak's 24 files from below `url` into `folder`, which appears only when all are there and verified.
 
-    Files that an earlier call left are kept where their sha256 is right. Raises RelicError, and keeps nothing of the
-    file, where one cannot be downloaded or differs from the original.
+    Files that an earlier call left are kept where their sha256 is right. Of several processes that fetch into one place
+    the first downloads, the others wait for it. Raises RelicError, and keeps nothing of the file, where one cannot be
+    downloaded or differs from the original.
     """
-    partial = folder if folder.is_dir() else folder.with_name(f"{folder.name}.partial")
-    for number, (name, (size, digest)) in enumerate(KODAK.items(), start=1):
-        path = partial / name
-        if path.is_file() and _is_original(path.read_bytes(), size, digest):
-            continue
-        path.unlink(missing_ok=True)
-        address = f"{url.rstrip('/')}/{name}"
-        data = _download(address, size)
-        if not _is_original(data, size, digest):
-            raise RelicError(f"refused {address}: its sha256 is not the original's; try again or another --url")
-        with atomic_file(path) as file:
-            file.write(data)
-        report(f"{number:2}/{len(KODAK)} {name}")
-    if partial != folder:
-        os.replace(partial, folder)
+    with _one_at_a_time(folder.parent, report):
+        partial = folder if folder.is_dir() else folder.with_name(f"{folder.name}.partial")
+        for number, name in enumerate(KODAK, start=1):
+            if _fetch_file(partial, name, url):
+                report(f"{number:2}/{len(KODAK)} {name}")
+        if partial != folder:
+            os.replace(partial, folder)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
+    """Hold a folder, which is made where it is missing, and wait where another process does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report("another process is fetching: waiting for it")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def _fetch_file(folder: Path, name: str, url: str) -> bool:
+    """Download one of Kodak's files unless the folder has it; return whether it was downloaded."""
+    path, (size, digest) = folder / name, KODAK[name]
+    if path.is_file() and _is_original(path.read_bytes(), size, digest):
+        return False
+    path.unlink(missing_ok=True)
+    address = f"{url.rstrip('/')}/{name}"
+    data = _download(address, size)
+    if not _is_original(data, size, digest):
+        raise RelicError(f"refused {address}: its sha256 is not the original's; try again or another --url")
+    with atomic_file(path) as file:
+        file.write(data)
+    return True
 
 
 def _is_original(data: bytes, size: int, digest: str) -> bool:
@@ -123,11 +152,27 @@ def _is_original(data: bytes, size: int, digest: str) -> bool:
 
 
 def _download(url: str, size: int) -> bytes:
-    """Return what is at a URL, and never more than one byte beyond the size expected."""
+    """Return what is at a URL, and never more than one byte beyond the size expected; raise RelicError if it fails."""
+    answers: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+    # In a thread, as nothing else bounds the time that a server may take which sends a byte now and then.
+    threading.Thread(target=_answer, args=(url, size, answers), daemon=True).start()
+    try:
+        answer = answers.get(timeout=DOWNLOAD_SECONDS)
+    except queue.Empty:
+        answer = TimeoutError(f"not complete after {DOWNLOAD_SECONDS} s")
+    if isinstance(answer, (OSError, ValueError, http.client.HTTPException)):
+        reason = getattr(answer, "reason", None) or answer
+        put = "put your copy of the set into $RELIC_DATA/kodak"
+        raise RelicError(f"cannot download {url} ({reason}): try again, or {put}") from answer
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _answer(url: str, size: int, answers: "queue.SimpleQueue[bytes | Exception]") -> None:
+    """Put what is at a URL into a queue, or why it cannot be had."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
-            return response.read(size + 1)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        put = "put your copy of the set into $RELIC_DATA/kodak"
-        raise RelicError(f"cannot download {url} ({reason}): try again, or {put}") from error
+            answers.put(response.read(size + 1))
+    except Exception as error:
+        answers.put(error)

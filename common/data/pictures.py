@@ -1,21 +1,35 @@
 """Pictures as 8-bit RGB or grey arrays: read from files that hold just that, made of floats, written atomically."""
 
 import io
-import re
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from common.data import jpeg_files, png_files, ppm_files, refusals, tiff_files
 from common.errors import RelicError
 from common.files import atomic_file
 from common.metrics import check_picture
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
-MAX_PIXELS = 80_000_000
-BITS_PER_SAMPLE = 258  # the TIFF tag
+SIGNATURES = {"JPEG": (jpeg_files.SIGNATURE,), "TIFF": (*tiff_files.SIGNATURES, b"MM\0+"), "BMP": (b"BM",)}
+ORIENTATION = 274  # the EXIF tag
+TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_ONE_AT_A_TIME = threading.Lock()  # filters of warnings and standard error are the whole process's
 
 
 def is_picture(path: str | Path) -> bool:
@@ -41,92 +55,117 @@ def read_file(path: str | Path) -> bytes:
         raise RelicError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
 
 
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Ignore what Pillow warns of, in one thread at a time."""
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def decode_image(data: bytes, where: str) -> np.ndarray:
     """Decode the bytes of a picture file to uint8, (height, width, 3) RGB or (height, width) grey; `where` names it.
 
     Samples of 8 bits are returned as stored, shallower ones scaled to 0..255, palettes looked up, bilevel pictures
-    made grey 0 and 255, an alpha channel that is opaque everywhere dropped, an EXIF orientation applied; colour
-    profiles are ignored. Refused with a RelicError that names the reason: 16-bit and floating-point samples,
-    transparency, CMYK and other colour spaces, several pictures in one file, more than MAX_PIXELS pixels, and
-    whatever is empty, truncated or damaged.
+    made grey 0 and 255, an alpha channel that is opaque everywhere dropped (in a BMP also one that is 0 everywhere), an
+    EXIF orientation applied; colour profiles are ignored, and pages of a TIFF that are smaller versions of another.
+    Refused with a RelicError that names the reason: 16-bit, signed and floating-point samples, transparency, CMYK and
+    other colour spaces, several pictures in one file, more than MAX_PIXELS pixels, and whatever is empty, truncated or
+    damaged: what libpng and libjpeg warn of, and pixels that the file lacks. One picture is decoded at a time.
     """
     if not data:
         raise RelicError(f"cannot read {where}: the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _decode(data, where)
-    except RelicError:
-        raise
+        with without_warnings():
+            return _decode(data)
+    except RelicError as refusal:
+        raise RelicError(f"cannot read {where}: {refusal}") from None
     except Image.UnidentifiedImageError as error:
-        raise RelicError(f"cannot read {where}: not a {', '.join(FORMATS[:-1])} or PPM picture") from error
+        raise RelicError(f"cannot read {where}: {_what_it_is(data)}") from error
     except Image.DecompressionBombError as error:
-        raise _too_large(where) from error
+        raise RelicError(f"cannot read {where}: {refusals.too_large()}") from error
+    except MemoryError:
+        raise
     except Exception as error:  # decoders report damage by OSError, SyntaxError, ValueError, struct.error, zlib.error …
-        raise RelicError(f"cannot read {where}: truncated or damaged ({error})") from error
+        raise RelicError(f"cannot read {where}: truncated or damaged ({' '.join(str(error).split())})") from error
 
 
-def _decode(data: bytes, where: str) -> np.ndarray:
+def _what_it_is(data: bytes) -> str:
+    """Return what to say of a file that Pillow does not open."""
+    for name, signatures in SIGNATURES.items():
+        if data.startswith(signatures):
+            return f"a {name} file that is damaged or of a rare kind; convert it to PNG first"
+    return f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
+
+
+def _decode(data: bytes) -> np.ndarray:
+    page = 0
+    if data.startswith(png_files.SIGNATURE):
+        image = png_files.decoded(data)
+        return np.array(_turned(_as_rgb_or_grey(image), image))
+    if data.startswith(tiff_files.SIGNATURES):
+        page = tiff_files.page_of_picture(data)
+    elif data.startswith(ppm_files.MAGICS):
+        data = ppm_files.plain_header(data)
+    elif data.startswith(jpeg_files.SIGNATURE):
+        jpeg_files.check_depth(data)
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise _too_large(where)
-        if image.format == "PNG":
-            _verify_png(data)
-        _refuse_what_8_bits_cannot_hold(image, data, where)
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        return np.array(_as_rgb_or_grey(image, where))
+        image.seek(page)
+        refusals.check_size(image.height, image.width)
+        _refuse_other_samples_and_frames(image)
+        if image.format in ("JPEG", "MPO"):
+            return np.array(_turned(jpeg_files.decoded(data), image))
+        if image.format == "TIFF":  # which Pillow turns by itself
+            tiff_files.load(image)
+            return np.array(_as_rgb_or_grey(image))
+        return np.array(_turned(_as_rgb_or_grey(image), image))
 
 
-def _too_large(where: str) -> RelicError:
-    return RelicError(f"cannot read {where}: it has more than {MAX_PIXELS} pixels; crop or scale it first")
-
-
-def _verify_png(data: bytes) -> None:
-    """Check every chunk's CRC: decoding alone neither compares those of the pixels nor misses the end of the file."""
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        image.verify()
-
-
-def _refuse_what_8_bits_cannot_hold(image: Image.Image, data: bytes, where: str) -> None:
-    if image.mode[0] in "IF" or _bits_per_sample(image, data) > 8:
-        raise RelicError(f"cannot read {where}: its samples are 16-bit or float; convert them to 8 bits first")
+def _refuse_other_samples_and_frames(image: Image.Image) -> None:
+    if image.mode[0] in "IF":
+        raise refusals.other_samples("16-bit or float")
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-        raise RelicError(f"cannot read {where}: its colours are {image.mode}; convert it to RGB or grey first")
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise RelicError(f"cannot read {where}: it holds several pictures; save the one you mean alone")
+        raise RelicError(f"its colours are {image.mode}; convert it to RGB or grey first")
+    if image.format not in ("MPO", "TIFF") and getattr(image, "n_frames", 1) > 1:
+        raise refusals.several_pictures()
 
 
-def _bits_per_sample(image: Image.Image, data: bytes) -> int:
-    """Return the depth stored in the file, which the decoded mode hides: 16-bit RGB is handed out as 8-bit."""
-    if image.format == "PNG":
-        return data[24]  # IHDR: signature 8, length 4, name 4, width 4, height 4, depth 1
-    if image.format == "TIFF":
-        return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))  # type: ignore[attr-defined]
-    if image.format == "PPM":
-        header = re.sub(rb"#[^\n]*", b"", data[:4096]).split(None, 4)  # magic, width, height, largest value
-        return int(header[3]).bit_length() if header[0] in (b"P2", b"P3", b"P5", b"P6") else 1
-    return 8
-
-
-def _as_rgb_or_grey(image: Image.Image, where: str) -> Image.Image:
+def _as_rgb_or_grey(image: Image.Image) -> Image.Image:
+    image.load()
+    _check_palette(image)
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        if rgba.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]
-            raise RelicError(f"cannot read {where}: it has transparent pixels; flatten it on a background first")
-        image = image.convert("L") if image.mode in ("L", "LA") else rgba
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGB")
+        least, most = rgba.getchannel("A").getextrema()
+        # Of a BMP's fourth bytes 0 everywhere, programs that know no alpha channel leave them so.
+        if least != 255 and not (image.format == "BMP" and most == 0):
+            raise refusals.transparent_pixels()
+        image = image.convert("L") if image.mode == "LA" else rgba
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _check_palette(image: Image.Image) -> None:
+    """Raise ValueError where a pixel has a colour that the palette lacks."""
+    if image.mode == "P" and image.palette is not None:
+        most = image.getextrema()[1]
+        colours = len(image.palette.palette) // len(image.palette.mode)
+        if most >= colours:  # type: ignore[operator]
+            raise ValueError(f"a pixel has colour {most} of a palette of {colours}")
+
+
+def _turned(picture: Image.Image, image: Image.Image) -> Image.Image:
+    """Return a picture turned as the EXIF orientation of its file, opened as `image`, asks for."""
+    try:
+        orientation = image.getexif().get(ORIENTATION)
+    except Exception:  # Pillow reports damage by many; what cannot be read asks for nothing
+        return picture
+    return picture.transpose(TURNED[orientation]) if orientation in TURNED else picture
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
     """Return (height, width) of a picture file by its header, None where it is none; no pixel is decoded."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                return image.height, image.width
+        with without_warnings(), Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
@@ -167,8 +206,8 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
         file.write(data)
 
 
-def png(image: np.ndarray, name: str = "a picture") -> bytes:
-    """Return a uint8 picture, (height, width, 3) RGB or (height, width) grey, as a PNG file.
+def png(image: np.ndarray, name: str = "a picture", profile: bytes | None = None) -> bytes:
+    """Return a uint8 picture, (height, width, 3) RGB or (height, width) grey, as a PNG file, with its ICC profile.
 
     Raises RelicError, which says `name`, for other shapes and types.
     """
@@ -177,5 +216,5 @@ def png(image: np.ndarray, name: str = "a picture") -> bytes:
         kind = f"{image.dtype} {image.shape}"
         raise RelicError(f"cannot write {name}: a picture is uint8 (height, width[, 3]), not {kind}")
     file = io.BytesIO()
-    Image.fromarray(image).save(file, format="PNG")
+    Image.fromarray(image).save(file, format="PNG", icc_profile=profile)
     return file.getvalue()

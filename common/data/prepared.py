@@ -21,7 +21,22 @@ def tensorflow_datasets() -> Any:
 
 
 def read_prepared(name: str) -> Iterator[StoredPicture]:
-    """Read `set[/config][/split]` as tensorflow-datasets prepared it."""
+    """Yield the pictures of `set[/config][/split]` as tensorflow-datasets prepared it; raise RelicError for damage."""
+    try:
+        yield from _read(name)
+    except RelicError:
+        raise
+    except Exception as error:  # its parsers and readers of records report damage by many
+        where = f"{name} in {prepared_root()}"
+        raise RelicError(f"cannot read {where}: truncated or damaged, prepare it anew ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says in one line, which is not too long."""
+    return " ".join(str(error).split())[:500] or type(error).__name__
+
+
+def _read(name: str) -> Iterator[StoredPicture]:
     tfds = tensorflow_datasets()
     parent, _, last = name.rpartition("/")
     for set_name, split in ((name, ""), (parent, last)):
@@ -75,5 +90,5 @@ def prepare(name: str) -> None:
     try:
         builder.download_and_prepare(download_config=config)
     except Exception as error:  # whatever its many downloaders and parsers raise
-        reason = " ".join(str(error).split())[:500] or type(error).__name__
-        raise RelicError(f"tensorflow-datasets could not prepare {name}, get it by hand or retry: {reason}") from error
+        what = f"tensorflow-datasets could not prepare {name}, get it by hand or retry"
+        raise RelicError(f"{what}: {_reason(error)}") from error

@@ -6,8 +6,8 @@ Every reader yields entries, one picture at a time: the stem of its file's name,
 import hashlib
 import importlib.util
 import zipfile
-import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -26,6 +26,8 @@ SAMPLE = {
     "coffee.png": "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
 }
 MAX_MEMBER_BYTES = 2**28
+MEMBER_PART = 2**12
+MAX_ARRAY_BYTES = 2**34
 
 
 def sha256(data: bytes) -> str:
@@ -52,17 +54,26 @@ def read_folder(folder: Path) -> Iterator[StoredPicture]:
 
 def read_zip(path: Path) -> Iterator[StoredPicture]:
     """Yield the pictures of a zip file in order of their names."""
+    for name, data in _members(path):
+        yield PurePosixPath(name).stem, sha256(data), decode_image(data, f"{path}: {name}")
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of the picture files in a zip file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = sorted(name for name in archive.namelist() if is_picture(name))
-            for member in members:
-                if archive.getinfo(member).file_size > MAX_MEMBER_BYTES:
-                    raise RelicError(f"cannot read {path}: {member} unpacks to more than {MAX_MEMBER_BYTES} bytes")
-                data = archive.read(member)
-                yield PurePosixPath(member).stem, sha256(data), decode_image(data, f"{path}: {member}")
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            names = sorted(name for name in archive.namelist() if is_picture(name))
+            for name in names:
+                if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
+                    raise RelicError(f"cannot read {path}: {name} unpacks to more than {MAX_MEMBER_BYTES} bytes")
+                with archive.open(name) as member:  # by parts: it may unpack to more than it says
+                    data = b"".join(iter(partial(member.read, MEMBER_PART), b""))
+                yield name, data
+    except RelicError:
+        raise
+    except Exception as error:  # BadZipFile, EOFError, OSError, UnicodeDecodeError, lzma.LZMAError, zlib.error …
         raise RelicError(f"cannot read {path}: truncated, damaged or encrypted ({error})") from error
-    if not members:
+    if not names:
         raise RelicError(f"no pictures in {path}: their names end in {', '.join(EXTENSIONS)}")
 
 
@@ -84,8 +95,12 @@ def _array(path: Path, name: str) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if name in arrays.files:
+                if arrays.zip.getinfo(f"{name}.npy").file_size > MAX_ARRAY_BYTES:
+                    raise RelicError(f"cannot read {path}: {name} unpacks to more than {MAX_ARRAY_BYTES >> 30} GiB")
                 return arrays[name]
             held = ", ".join(sorted(arrays.files))
+    except RelicError:
+        raise
     except Exception as error:  # numpy reports damage by OSError, ValueError, EOFError, BadZipFile, zlib.error …
         raise RelicError(f"cannot read {path}: truncated, damaged or no npz file ({error})") from error
     raise RelicError(f"cannot read {path}: it holds {held}, no {name}")

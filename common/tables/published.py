@@ -126,6 +126,9 @@ def read(path: Path) -> Published:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise RelicError(f"no published table {path.name}: {path.parent} holds the tables of this paper") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise RelicError(f"{path}, line {line}: the file is not UTF-8 text: save it as UTF-8") from None
     comments = [(n, line[1:].strip()) for n, line in enumerate(lines, 1) if line.startswith("#")]
     body = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
     if not body:
@@ -171,7 +174,7 @@ def _read_text(table: Published, line: int, key: str, value: str) -> None:
 def _read_body(table: Published, body: Sequence[tuple[int, str]]) -> None:
     header, labels = _header(table, *body[0])
     for line, text in body[1:]:
-        fields = next(csv.reader([text]))
+        fields = _fields(table, line, text)
         if len(fields) != len(header):
             _fail(table.path, line, f"{len(fields)} fields where the header row has {len(header)}")
         cells = dict(zip(header, (f.strip() for f in fields), strict=True))
@@ -183,8 +186,15 @@ def _read_body(table: Published, body: Sequence[tuple[int, str]]) -> None:
             _read_cell(table, line, row, column, printed)
 
 
+def _fields(table: Published, line: int, text: str) -> list[str]:
+    try:
+        return next(csv.reader([text]))
+    except csv.Error as error:
+        _fail(table.path, line, f"the row is no csv: {error}")
+
+
 def _header(table: Published, line: int, text: str) -> tuple[list[str], list[str]]:
-    header = [name.strip() for name in next(csv.reader([text]))]
+    header = [name.strip() for name in _fields(table, line, text)]
     labels = [name.strip() for name in table.texts.get("label", header[0]).split(",")]
     if len(set(header)) != len(header):
         _fail(table.path, line, "a column stands twice in the header row")
