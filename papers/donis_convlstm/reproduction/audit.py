@@ -213,7 +213,7 @@ def notes(table: Table) -> list[str]:
         f"{nothing[PSNR]:.2f} dB. That is about where the figures' axes begin.",
         "Of the authors' runs the root of a mean of squares is shown: at least the mean PSNR, at most the mean SSIM.",
         "Rates of thumbnails are 24 bits a pixel that is kept, those of JPEG the bits of its coefficients: its headers "
-        "would be longer than those. Its Huffman tables are the standard's, which is the stronger here: tables made for "
+        "would be longer than those. Its Huffman tables are the standard's, the stronger ones here: tables made for "
         "so small a picture would take more bits than they save.",
         "The two metrics of batches: residual_loss divides by the batch asked for and counts every batch alike, mae is "
         "a mean over pictures. Their quotient in validation over that in training depends on how full the last batches "
