@@ -102,12 +102,16 @@ class FrequencyTables:
         return {"frequencies": flat, "lengths": self.lengths, "offsets": self.offsets}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any]) -> "FrequencyTables":
-        """Rebuild tables from `to_arrays`; raises RangeCoderError if they are incomplete or not such tables."""
+    def from_arrays(cls, arrays: Mapping[str, Any], count: int | None = None) -> "FrequencyTables":
+        """Rebuild tables from `to_arrays`, so many of them where `count` says.
+
+        Raises RangeCoderError if they are incomplete or not such tables.
+        """
         names = ("frequencies", "lengths", "offsets")
         _check_table(all(name in arrays for name in names), "an array is missing")
         flat, lengths, offsets = (np.asarray(arrays[name]) for name in names)
         _check_table(flat.ndim == lengths.ndim == 1 and _are_int32(flat) and _are_int32(lengths), "not integers")
+        _check_table(count in (None, lengths.size), f"there must be {count}, not {lengths.size}")
         _check_table(bool(((lengths >= 2) & (lengths <= TOTAL)).all()), "a length is impossible")
         _check_table(flat.size == lengths.sum(dtype=np.int64), "the lengths do not add up")
         used = np.arange(lengths.max(initial=2)) < lengths[:, None]
@@ -125,7 +129,7 @@ class FrequencyTables:
 
     @functools.cached_property
     def least_bits(self) -> float:
-        """What the cheapest symbol of any table takes, in bits."""
+        """Bits of the cheapest symbol of any table."""
         return math.log2(TOTAL / int(self.frequencies.max()))
 
     @functools.cached_property
@@ -195,10 +199,10 @@ def encode(symbols: np.ndarray, indexes: np.ndarray, tables: FrequencyTables) ->
 def decode(data: bytes, indexes: np.ndarray, tables: FrequencyTables) -> np.ndarray:
     """Return the int32 symbols, of the shape of `indexes`, that `encode` turned into `data`.
 
-    Time and memory are bounded by the number of indexes, which is refused where `data` are too few for so many symbols,
-    whatever they are. Raises RangeCoderError if no symbols encode to `data`: that
-    shows nearly all cuts and continuations, but other damage mostly gives other symbols, which only a checksum of
-    `data` can show. Raises ValueError for indexes of no table.
+    Time and memory are bounded by the number of indexes; where `data` are too few for so many symbols, whatever they
+    are, nothing is allocated. Raises RangeCoderError if no symbols encode to `data`: that shows nearly all cuts and
+    continuations, but other damage mostly gives other symbols, which only a checksum of `data` can show. Raises
+    ValueError for indexes of no table.
     """
     # Before anything is allocated or looked at: a small file may claim a large picture.
     if tables.least_bits * np.size(indexes) > 8 * len(data) + 64:

@@ -30,12 +30,12 @@ class Codec:
     def __init__(self, stored: weights.Weights) -> None:
         """Build the network of a weights file; raises RelicError if names, shapes or tables do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
-        self.config = restored(Config, stored.config)
+        self.config = restored(Config, stored.config, stored.path)
         self.model = Model(self.config)
         checkpoints.set_model_arrays(self.model, stored.arrays, str(stored.path))
-        self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"))
+        self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"), self.config.bottleneck)
         if self.config.has_hyperprior:
-            self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"))
+            self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"), range_coder.NUM_SCALES)
             hyper_decoder = _integer_layers(self.model)
             self.hyper_decoder = IntegerNetwork.from_arrays(stored.part("hyper_decoder"), hyper_decoder)
 

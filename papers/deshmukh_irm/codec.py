@@ -47,10 +47,10 @@ class Codec:
     def __init__(self, stored: weights.Weights) -> None:
         """Build the networks of a weights file; raises RelicError if names, shapes or tables do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
-        self.config: Any = restored(config.kind_of(stored.config), stored.config)
+        self.config: Any = restored(config.kind_of(stored.config), stored.config, stored.path)
         self.networks = networks_of(self.config)
         checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
-        self.tables = FrequencyTables.from_arrays(stored.part("code"))
+        self.tables = FrequencyTables.from_arrays(stored.part("code"), self.config.channels)
         self.coder: int = HUFFMAN
         self.srgan: Codec | None = None
         self.passes = _passes(self.networks)
@@ -98,7 +98,7 @@ class Codec:
         """Return the SRGAN that a file was made for; raises RelicError where its weights are not here."""
         if not digest or (self.srgan and self.srgan.digest == digest):
             return self.srgan if digest else None
-        return Codec(weights.load(shipped.find("deshmukh_irm/srgan", digest)))
+        return Codec(shipped.of_digest("deshmukh_irm/srgan", digest))
 
     # --- pictures --------------------------------------------------------------------------------------------------
 

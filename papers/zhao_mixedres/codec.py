@@ -37,7 +37,7 @@ class Codec:
     def __init__(self, stored: weights.Weights) -> None:
         """Build the networks of a weights file; raises RelicError if names or shapes do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
-        self.config = restored(Config, stored.config)
+        self.config = restored(Config, stored.config, stored.path)
         self.networks = Networks(self.config)
         checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
         self.standard = standard_codec(self.config)
