@@ -64,11 +64,10 @@ def _main(
     arguments = _parser(table, trained).parse_args()
     scale = arguments.scale or (best_scale(networks) if trained else EXACT_SCALE)
     _check_folder(arguments.data)
+    for path in filter(None, (results_dir() / scale / f"{table}.json", arguments.json)):
+        check_writable(path)
     if trained:
         _have_networks([*networks.values(), *further.values()], scale, arguments)
-    check_writable(results_dir() / scale / f"{table}.json")
-    if arguments.json:
-        check_writable(arguments.json)
     options = Options(table, rows, scale, arguments.images, arguments.data, arguments.seeds)
     started = time.monotonic()
     reproduction = reproduce(options)
