@@ -218,7 +218,9 @@ def test_a_checkpoint_that_says_something_else_of_itself_is_refused_by_its_name(
     for data in (json.dumps(about).encode(), b"[" * 100_000, b"\xff"):
         np.savez(path, about=np.frombuffer(data, np.uint8), **arrays)
         for read in (checkpoints.checkpoint_about, lambda path: checkpoints.load_checkpoint(path, model, ToyConfig())):
-            with pytest.raises(RelicError, match=r"^damaged checkpoint .*checkpoint\.npz: .*: remove it and train again$"):
+            with pytest.raises(
+                RelicError, match=r"^damaged checkpoint .*checkpoint\.npz: .*: remove it and train again$"
+            ):
                 read(path)
 
 
@@ -301,7 +303,9 @@ def test_weights_that_are_not_finite_stop_a_training_whose_loss_hides_them_and_k
                 for name, array in sound(model).items()}  # fmt: skip
 
     monkeypatch.setattr(checkpoints, "model_arrays", lost)
-    with pytest.raises(RelicError, match=r"diverged before step 4 \(weights/body/dense/\w+ is not finite\).*another seed"):
+    with pytest.raises(
+        RelicError, match=r"diverged before step 4 \(weights/body/dense/\w+ is not finite\).*another seed"
+    ):
         fit(minutes=1e-9, resume=True)
     assert run().checkpoint.read_bytes() == before
 
@@ -545,9 +549,9 @@ def test_a_training_whose_files_cannot_be_written_is_refused_before_it_begins(pl
 
 def test_a_second_training_of_the_same_preset_scale_and_seed_is_refused(results, monkeypatch):
     monkeypatch.setattr(train, "train", None)
-    with locks.one_training(runs.Run("cheng_resnet", "baseline_3", "smoke", 3)):
-        with pytest.raises(RelicError, match=rf"seed3 is being trained already: process {os.getpid()} holds"):
-            train.train_preset("baseline_3", "smoke", 3)
+    said = rf"seed3 is being trained already: process {os.getpid()} holds"
+    with locks.one_training(runs.Run("cheng_resnet", "baseline_3", "smoke", 3)), pytest.raises(RelicError, match=said):
+        train.train_preset("baseline_3", "smoke", 3)
 
 
 # --- provenance ----------------------------------------------------------------------------------------------------

@@ -219,7 +219,9 @@ def test_metadata_of_another_shape_are_refused_although_the_digest_is_right(meta
     assert "damaged weights" in refusal(path)
 
 
-@pytest.mark.parametrize("header", [b"5", b"[]", b'{"__metadata__": []}', b'{"__metadata__": {"model": 5}}', b"[" * 9999])
+@pytest.mark.parametrize(
+    "header", [b"5", b"[]", b'{"__metadata__": []}', b'{"__metadata__": {"model": 5}}', b"[" * 9999]
+)
 def test_a_header_of_another_shape_is_refused(header, path):
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     assert "damaged weights" in refusal(path)

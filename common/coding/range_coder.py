@@ -37,6 +37,7 @@ SCALE_LEVELS.setflags(write=False)
 # entropy at the scales from 0.2, 6e-5 bits a symbol below.
 TAIL_MASS = 2.0**-12
 
+_SLACK_BITS = 64  # that the coder may save at the end, or by rounding
 _LOW_BITS = 16  # bits of an Exp-Golomb code in one call: the coder takes less than 24
 
 
@@ -204,9 +205,7 @@ def decode(data: bytes, indexes: np.ndarray, tables: FrequencyTables) -> np.ndar
     continuations, but other damage mostly gives other symbols, which only a checksum of `data` can show. Raises
     ValueError for indexes of no table.
     """
-    # Before anything is allocated or looked at: a small file may claim a large picture.
-    if tables.least_bits * np.size(indexes) > 8 * len(data) + 64:
-        raise _damaged()
+    check_length(data, np.size(indexes), tables)
     data, indexes = bytes(data), _checked_indexes(indexes, tables)
     # No symbol takes more than 64 bits: 16 each for the escape and the bit length, 32 for the bits.
     if len(data) > 16 * indexes.size:
@@ -227,6 +226,15 @@ def decode(data: bytes, indexes: np.ndarray, tables: FrequencyTables) -> np.ndar
     if encode(symbols, indexes, tables) != data:
         raise _damaged()
     return symbols
+
+
+def check_length(data: bytes, count: int, tables: FrequencyTables) -> None:
+    """Raise RangeCoderError where `data` are too few for so many symbols of these tables, whatever they are.
+
+    For what must be known before memory is taken for the symbols: a small file may claim a large picture.
+    """
+    if tables.least_bits * count > 8 * len(data) + _SLACK_BITS:
+        raise _damaged()
 
 
 def _split_escapes(values: np.ndarray, tables: FrequencyTables, table: int) -> tuple[np.ndarray, np.ndarray]:

@@ -85,7 +85,8 @@ class Codec:
         """Return the uint8 picture of `compress`, whatever its settings; raises ContainerError for anything else."""
         header, sections = container.unpack(data)
         header.check_weights(self.model_id, self.digest)
-        image = np.empty((header.height, header.width, *[3] * (header.channels == 3)), np.uint8)
+        # Only its shape counts, and takes no memory: the code may be too short for it.
+        image = np.broadcast_to(np.uint8(0), (header.height, header.width, *[3] * (header.channels == 3)))
         shape = self.code_shape(image)
         settings = sections[0] if len(sections) == 1 + shape[2] else b""
         if settings[:1] not in (b"\0", b"\1", b"\2", b"\3") or len(settings) != (9 if settings[0] >= SRGAN_FLAG else 1):
