@@ -1,5 +1,6 @@
 """Weights files: what goes in comes out, and whatever is damaged or belongs elsewhere is refused with one sentence."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -242,6 +243,20 @@ def test_two_hundred_random_mutations_of_a_weights_file_end_in_one_sentence_or_i
             assert all(array.dtype == np.float16 and np.isfinite(array).all() for array in stored.arrays.values())
             assert all(array.dtype.kind in "iu" for array in stored.integers.values())
     assert refused > 100
+
+
+def test_three_hundred_random_mutations_of_a_run_json_change_nothing_or_end_in_one_sentence(results):
+    run = runs.Run("paper", "preset", "small", 2)
+    beside = run.shipped / "run.json"
+    digest = hashlib.sha256(shipped_path("small", 2).read_bytes()).hexdigest()
+    said = {"config": {"width": 3}, "steps": 5, "training_seconds": 1.5, "weights_sha256": digest}
+    files.write_json(beside, said)
+    data, rng = beside.read_bytes(), np.random.default_rng(0)
+    for changed, _ in zip(mutations(data, rng), range(300), strict=False):
+        beside.write_bytes(changed)
+        for read in (lambda: shipped.about(run)["steps"] + 1, lambda: weights.load(shipped_path("small", 2))):
+            with contextlib.suppress(RelicError):
+                read()
 
 
 WRONG_FIELDS = {

@@ -20,7 +20,7 @@ def standard_codec(config: Config, setting: int | None = None) -> Codec:
 
 
 def shortest_file(config: Config, height: int, width: int) -> int:
-    """Return as many bytes as a file of a grey picture has at least; 0 for formats whose files need not grow with it."""
+    """Return how many bytes a file of a grey picture has at least, 0 for formats whose files need not grow with it."""
     blocks = math.ceil(height / 8) * math.ceil(width / 8)
     return blocks * JPEG_BLOCK_BITS // 8 if config.standard_codec == "JPEG" else 0
 
