@@ -110,10 +110,23 @@ def find_preset(module: ModuleType, name: str) -> Any:
     return known[name]
 
 
-def restored(kind: Any, fields: Mapping[str, Any]) -> Any:
-    """Return the Config `kind` of fields that json has kept; those it does not know are left out."""
-    known = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{name: _tuple(value) for name, value in fields.items() if name in known})
+def restored(kind: Any, fields: Mapping[str, Any], where: object) -> Any:
+    """Return the Config `kind` of fields that json has kept; those it does not know are left out.
+
+    Raises RelicError that says `where` for one whose value has another type than its default.
+    """
+    kept = {name: _tuple(value) for name, value in fields.items()}
+    known = {field.name: field.default for field in dataclasses.fields(kind) if field.name in kept}
+    for name, default in known.items():
+        if not _is_like(kept[name], default):
+            raise RelicError(f"{where} has a wrong config ({name} is {kept[name]!r}): restore the file")
+    return kind(**{name: kept[name] for name in known})
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Return whether a value has the type of a field's default; a whole number is a float too, a bool no number."""
+    kinds = (int, float) if isinstance(default, float) else type(default)
+    return isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
 
 
 def _tuple(value: Any) -> Any:

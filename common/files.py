@@ -1,17 +1,23 @@
 """Where results lie, and files that appear whole or not at all."""
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from common.errors import RelicError
+
 TEMPORARY = ".relic-"  # how the names of files that are being written begin
+ROOM = 2**24  # bytes that a disk must have left for what is going to be written: few files are larger
 
 
 def results_dir() -> Path:
@@ -52,6 +58,27 @@ def atomic_file(path: Path) -> Iterator[Any]:
         raise
 
 
+def check_writable(path: Path, size: int = ROOM) -> None:
+    """Raise OSError that names `path` unless `atomic_file` can write so many bytes there now; leave nothing behind.
+
+    For what takes long and ends with a file.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if target.exists() and not target.is_file():
+        return
+    folder = next(parent for parent in target.parents if parent.exists())
+    left = memoryview(bytes(size))
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            while left:
+                left = left[file.write(left) :]
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
 def _remove_left_behind(folder: Path) -> None:
     """Remove the temporary files that no process is writing any more."""
     for path in folder.glob(f"{TEMPORARY}*"):
@@ -67,6 +94,42 @@ def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically, indented, with a final newline."""
     with atomic_file(path) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_json(path: Path, remedy: str, fields: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Return the JSON object of a file; `remedy` and `fields` as of `json_object`.
+
+    Raises RelicError with the path where the file cannot be read or holds anything else.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RelicError(f"cannot read {path} ({(error.strerror or str(error)).lower()}): {remedy}") from None
+    return json_object(data, str(path), remedy, fields)
+
+
+def json_object(
+    data: bytes, where: str, remedy: str, fields: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return the object that JSON in UTF-8 holds, whatever it is nested in.
+
+    fields: the type, or types, of fields that it must have; a bool is no number there. Raises RelicError that says
+    `where` and `remedy` for anything else.
+    """
+    try:
+        content = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RelicError(f"{where} holds no JSON ({_reason(error)}): {remedy}") from None
+    if not isinstance(content, dict):
+        raise RelicError(f"{where} holds no JSON object: {remedy}")
+    for name, kind in fields.items():
+        if not isinstance(content.get(name), kind) or (isinstance(content[name], bool) and kind is not bool):
+            raise RelicError(f"{where} has no proper {name!r} in its JSON: {remedy}")
+    return content
+
+
+def _reason(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
 
 
 def file_digest(path: Path) -> bytes:

@@ -60,9 +60,9 @@ def load(model: str, scale: str | None = None, seed: int | None = None, **coding
 def load_for(data: bytes) -> Any:
     """Return the codec that coded `data`, with the very weights its header names; raises RelicError if unknown."""
     from common.coding import container
-    from common.training import shipped, weights
+    from common.training import shipped
 
     header, _ = container.unpack(data, allow_missing_sections=True)
     paper, _ = split_id(header.model)
-    path = shipped.find(header.model, header.weights_digest)
-    return import_module(f"papers.{paper}.codec").Codec(weights.load(path))
+    stored = shipped.of_digest(header.model, header.weights_digest)
+    return import_module(f"papers.{paper}.codec").Codec(stored)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import papers
+from common import limits
 from common.command_line import Parser, minutes, seed
 from common.config import SCALES, Setting, check_scale
 from common.errors import RelicError, run_main
@@ -35,7 +36,7 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     command.add_argument("--restart", action="store_true", help="start anew although there is a checkpoint")
     command.set_defaults(run=_train)
 
-    command = commands.add_parser("compress", help="picture -> .rlic file", epilog=CODING_HELP)
+    command = commands.add_parser("compress", help="picture -> .rlic file", epilog=f"{limits.HELP} {CODING_HELP}")
     command.add_argument("picture", type=Path)
     command.add_argument("-m", "--model", required=True, help="paper/preset")
     _output_options(command, "the picture's name with .rlic, if there is none")
@@ -43,13 +44,13 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     _coding_options(command, coding)
     command.set_defaults(run=_compress)
 
-    command = commands.add_parser("decompress", help=".rlic file -> PNG")
+    command = commands.add_parser("decompress", help=".rlic file -> PNG", epilog=limits.HELP)
     command.add_argument("file", type=Path)
     _output_options(command, "the file's name with .png, if there is none")
     command.set_defaults(run=_decompress)
 
     shows = "code every picture of a set or folder; print rate, PSNR, MS-SSIM"
-    command = commands.add_parser("evaluate", help=shows, epilog=CODING_HELP)
+    command = commands.add_parser("evaluate", help=shows, epilog=f"{limits.HELP} {CODING_HELP}")
     command.add_argument("data", help="a data set's name (kodak, sample …) or a folder of pictures")
     command.add_argument("-m", "--model", required=True, help="paper/preset")
     command.add_argument("--images", type=int, help="only the first so many pictures")
@@ -140,6 +141,7 @@ def _compress(arguments: argparse.Namespace) -> None:
     output = _output(arguments, arguments.picture, ".rlic")
     source = read_file(arguments.picture)
     image = decode_image(source, str(arguments.picture))
+    limits.check_size(*image.shape[:2])
     data, kept = _codec(arguments).compress(image), ""
     if profile := profile_to_keep(source, image):
         coded, data = len(data), container.with_profile(data, profile)

@@ -8,6 +8,7 @@ import base64
 import dataclasses
 import json
 import re
+import tracemalloc
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from narrow import picture
 from shipped import GOLDEN
+from test_container import mutations
 
 from common.coding import container
 from common.coding.container import ContainerError, Header
@@ -35,6 +37,7 @@ NO_PICTURES = {
     "a list": [[0, 0], [0, 0]],
 }
 PROGRESSIVE = "donis_convlstm/iterative"  # and what starts so: a file that was cut after an iteration is a picture
+RANDOM_FILES = 4  # of each codec
 MOST_SECTIONS = 40  # more than any codec writes
 
 
@@ -123,6 +126,28 @@ class CodecContract:
             other = Header(header.model, header.weights_digest, *size)
             picture_or_refusal(codec, container.pack(other, sections), size if size[2] == 3 else size[:2])
 
+    def test_random_damage_below_right_checksums_gives_a_picture_or_one_sentence(self, codec, file):
+        """Of the sizes that a header claims and of any bytes of a section, in files that are sealed anew."""
+        header, sections = container.unpack(file)
+        rng = np.random.default_rng(0)
+        for _ in range(RANDOM_FILES):
+            height, width, i = int(rng.integers(1, 40)), int(rng.integers(1, 40)), int(rng.integers(len(sections)))
+            other = dataclasses.replace(header, height=height, width=width) if rng.integers(2) else header
+            changed = next(mutations(sections[i], rng)) if sections[i] else b"\0"
+            some = [*sections[:i], changed, *sections[i + 1 :]]
+            shape = (other.height, other.width, 3) if other.channels == 3 else (other.height, other.width)
+            picture_or_refusal(codec, container.pack(other, some), shape)
+
+    def test_a_small_file_that_claims_a_large_picture_is_refused_before_memory_is_taken_for_it(self, codec, file):
+        """Of as many pixels as a header can claim, whatever the limit is that a user has set."""
+        header, sections = container.unpack(file)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RELIC_MAX_PIXELS", str(container.MAX_PIXELS))
+            for height, width in ((2**14, 2**14), (65535, 4096), (4096, 65535)):
+                large = dataclasses.replace(header, height=height, width=width)
+                for some in (sections, [sections[0], *[b""] * (len(sections) - 1)], [sections[0]] * len(sections)):
+                    assert taken_by_refusal(codec, container.pack(large, some)) < 2**20
+
     def test_sections_in_the_wrong_order_do_not_give_the_picture(self, codec, file, image):
         header, sections = container.unpack(file)
         if sections != sections[::-1]:
@@ -144,6 +169,17 @@ def refusal(codec: Any, file: bytes) -> str:
         codec.decompress(file)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def taken_by_refusal(codec: Any, file: bytes) -> int:
+    """Return the most bytes that Python and NumPy hold while a codec refuses a file; fail where it does not."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(RelicError):
+            codec.decompress(file)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def picture_or_refusal(codec: Any, file: bytes, shape: tuple[int, ...]) -> np.ndarray | None:

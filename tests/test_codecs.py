@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -126,6 +127,34 @@ def test_half_a_file_is_refused(name):
     file = codec.compress(photograph())
     with pytest.raises(RelicError, match="are no"):
         codec.decompress(file[: len(file) // 2])
+
+
+def test_libraries_say_nothing_of_damage_on_stderr_and_afterwards_stderr_is_as_before(capfd):
+    image = noise(48, 48)
+    jpeg = Jpeg(50).compress(image)
+    damaged = jpeg[: len(jpeg) // 2] + bytes(40) + jpeg[len(jpeg) // 2 + 40 :]
+    with ThreadPoolExecutor(4) as pool:
+        decoded = list(pool.map(Jpeg(50).decompress, [damaged] * 20))
+    assert {picture.shape for picture in decoded} == {image.shape}
+    with pytest.raises(RelicError):
+        Jpeg2000(100, "OpenCV").decompress(Jpeg2000(100, "OpenCV").compress(image)[:200])
+    os.write(2, b"heard")
+    assert capfd.readouterr() == ("", "heard")
+
+
+@pytest.mark.parametrize("software", ["Pillow", "OpenCV"])
+def test_jpeg2000_of_16_bits_is_no_file_of_ours(software):
+    file = io.BytesIO()
+    Image.fromarray(np.full((40, 40), 40_000, np.uint16)).save(file, "JPEG2000")
+    with pytest.raises(RelicError, match="no JPEG2000 file"):
+        Jpeg2000(100, software).decompress(file.getvalue())
+
+
+def test_a_jpeg_of_sides_that_opencv_does_not_take_is_no_file_of_ours():
+    file = Jpeg(50).compress(noise(8, 8))
+    at = file.index(b"\xff\xc0") + 5
+    with pytest.raises(RelicError, match="no JPEG file"):
+        Jpeg(50).decompress(file[:at] + b"\xff\xdc\xff\xdc" + file[at + 4 :])
 
 
 @pytest.mark.parametrize("name", [*IN_MEMORY, "BPG"])

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
+from common import limits
 from common.coding import container
 from common.coding.container import ContainerError, Header, pack, payload_size, profile_of, section_counts, unpack
 from common.errors import RelicError
@@ -30,9 +31,15 @@ def crafted(numbers: bytes, model: bytes = b"a/b", version: int = 1) -> bytes:
     return sealed(b"RLIC" + bytes([version, len(model)]) + model + DIGEST + numbers)
 
 
+@pytest.fixture
+def no_limit(monkeypatch):
+    """Let pictures have as many pixels as a header can say."""
+    monkeypatch.setenv("RELIC_MAX_PIXELS", str(container.MAX_PIXELS))
+
+
 @pytest.mark.parametrize("sections", [[], [b""], [b"x"], SECTIONS, [bytes(200_000)], [b"s"] * 300])
 @pytest.mark.parametrize("size", [(1, 1), (512, 768), (65535, 1), (4096, 65535)])
-def test_a_file_gives_back_its_header_and_sections(sections, size):
+def test_a_file_gives_back_its_header_and_sections(sections, size, no_limit):
     header = Header("a/b", DIGEST, *size, 1)
     assert unpack(pack(header, sections)) == (header, sections)
 
@@ -228,7 +235,7 @@ def test_what_cannot_be_read_is_not_written():
 
 
 @pytest.mark.parametrize("allow_missing_sections", [False, True])
-def test_huge_lengths_in_a_valid_header_allocate_nothing(allow_missing_sections):
+def test_huge_lengths_in_a_valid_header_allocate_nothing(allow_missing_sections, no_limit):
     data = crafted(b"\xff\xff\x03\x80\x20\x03\x80\x20" + b"\xff\xff\xff\xff\x0f" * 4096) + b"some"
     tracemalloc.start()
     try:
@@ -281,3 +288,26 @@ def test_a_profile_is_bounded_before_it_is_inflated():
         assert tracemalloc.get_traced_memory()[1] < 2**24
     finally:
         tracemalloc.stop()
+
+
+def test_a_picture_of_more_pixels_than_the_limit_is_neither_written_nor_read_and_the_sentence_names_it(monkeypatch):
+    large, largest = (Header("a/b", DIGEST, 8001, width, 1) for width in (10_000, 9998))
+    monkeypatch.delenv("RELIC_MAX_PIXELS", raising=False)
+    assert unpack(pack(largest, [])) == (largest, []) and 8001 * 9998 < limits.MAX_PIXELS < 8001 * 10_000
+    sentence = "a picture of 8001x10000 has more than 80000000 pixels: set RELIC_MAX_PIXELS to a higher limit, if"
+    with pytest.raises(RelicError, match=sentence):
+        pack(large, [])
+    monkeypatch.setenv("RELIC_MAX_PIXELS", "80010000")
+    data = pack(large, [])
+    assert unpack(data) == (large, [])
+    monkeypatch.setenv("RELIC_MAX_PIXELS", "80009999")
+    for some in (False, True):
+        with pytest.raises(RelicError, match="has more than 80009999 pixels"):
+            unpack(data, allow_missing_sections=some)
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "0", "1e6", "1.5", "\u00b2", "9" * 5000])
+def test_a_limit_that_is_no_number_of_pixels_is_one_sentence(text, monkeypatch):
+    monkeypatch.setenv("RELIC_MAX_PIXELS", text)
+    with pytest.raises(RelicError, match=r"^RELIC_MAX_PIXELS=.* is not a number of pixels: set it to one above 0"):
+        pack(HEADER, [])

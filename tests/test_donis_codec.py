@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import math
+import tracemalloc
 from functools import cache
 
 import numpy as np
@@ -160,6 +161,26 @@ def test_sections_of_a_wrong_length_or_mode_are_refused(name):
     for damaged in wrong:
         with pytest.raises(ContainerError, match="damaged"):
             bit_planes.decode([damaged], maps.shape[1:])
+
+
+@pytest.mark.parametrize("bit", [0, 1])
+@pytest.mark.parametrize("height, width", [(1, 400), (400, 1), (60, 60), (3, 300)])
+def test_the_shortest_sections_that_there_are_have_no_fewer_bytes_than_are_asked_for(height, width, bit):
+    maps = np.full((4, height, width, CHANNELS), bit, np.uint8)
+    sections = bit_planes.encode(maps)
+    assert sections[3][0] == bit_planes.ADAPTIVE and len(sections[3]) < packed_size(maps[:1]) / 20
+    np.testing.assert_array_equal(bit_planes.decode(sections, maps.shape[1:]), maps)
+
+
+@pytest.mark.parametrize("section", [b"\0" + bytes(40), b"\1" + bytes(40), b"\1", b"\0"])
+def test_a_few_bytes_that_claim_a_large_map_are_refused_before_memory_is_taken_for_it(section):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContainerError, match="damaged"):
+            bit_planes.decode([section], (1024, 1024, CHANNELS))
+        assert tracemalloc.get_traced_memory()[1] < 2**16
+    finally:
+        tracemalloc.stop()
 
 
 def test_bits_beyond_the_last_one_are_refused():

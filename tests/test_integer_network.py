@@ -240,6 +240,25 @@ def test_one_changed_weight_is_noticed_when_a_network_is_restored():
         IntegerNetwork.from_arrays(arrays, layers)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"points": np.zeros(2, np.int32)},
+        {"points": np.full(6, 2**30, np.int32)},
+        {"points": np.full(6, -(2**31), np.int32)},
+        {"checksum": np.zeros(0, np.int64)},
+        {"checksum": np.zeros(2, np.int64)},
+    ],
+)
+def test_damaged_points_and_checksums_are_one_sentence(change):
+    rng = np.random.default_rng(9)
+    layers = hyper_decoder(rng)
+    arrays = IntegerNetwork.quantise(layers, [latent(rng)]).to_arrays()
+    change = {name: np.resize(array, len(layers)) if array.size == 6 else array for name, array in change.items()}
+    with pytest.raises(RelicError, match="binary points|integers of the hyper decoder are missing"):
+        IntegerNetwork.from_arrays({**arrays, **change}, layers)
+
+
 def test_small_and_large_activations_keep_their_precision():
     rng = np.random.default_rng(10)
     first, last = he_layer(rng, "conv", 1, 3, 4, 6), he_layer(rng, "conv", 1, 1, 6, 2, bias=False, leaky=False)

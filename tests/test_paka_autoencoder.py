@@ -14,6 +14,7 @@ from PIL import Image
 from common import backend, data, metrics
 from common.coding import container
 from common.coding.container import ContainerError
+from common.coding.range_coder import FrequencyTables
 from common.errors import RelicError
 from common.training import checkpoints, loop, runs, weights
 from papers.paka_autoencoder import codec as codec_module
@@ -209,6 +210,16 @@ def test_integers_and_values_of_a_quantiser_follow_its_step():
     y = np.array([[0.4, 0.9, 0.0], [0.6, 5.1, 1.0], [2.4, 100.0, 2e-4]])
     np.testing.assert_array_equal(two_bits.symbols(y), [[0, 0, 0], [1, 3, 3], [2, 3, 1]])
     np.testing.assert_allclose(two_bits.values(two_bits.symbols(y))[1], [1.0, 6.0, 3 / 4096])
+
+
+@pytest.mark.parametrize("largest", [[1], [1, 0], [1, -5], [[1, 2]], None])
+def test_largest_values_that_no_training_writes_are_refused_when_a_quantiser_is_loaded(largest):
+    tables = FrequencyTables.from_pmfs([np.ones(4), np.ones(4)], [0.0, 0.0], [0, 0])
+    arrays = Quantiser(2, np.array([3, 4], np.int32), tables).to_arrays()
+    assert len(Quantiser.from_arrays(2, arrays, 2).tables) == 2
+    wrong = {**arrays, "largest": np.array(largest)} if largest else {n: a for n, a in arrays.items() if n != "largest"}
+    with pytest.raises(RelicError, match="the largest values of 2 bits are damaged"):
+        Quantiser.from_arrays(2, wrong, 2)
 
 
 def test_more_bits_err_less_and_eight_err_little():

@@ -508,3 +508,29 @@ def test_damaged_tables_are_refused(change):
 def test_tables_with_an_array_missing_are_refused():
     with pytest.raises(RangeCoderError, match="an array is missing"):
         FrequencyTables.from_arrays({"lengths": np.array([2])})
+
+
+def test_another_number_of_tables_than_a_network_has_channels_is_refused():
+    good = {"frequencies": np.array([65535, 1], np.uint16), "lengths": np.array([2]), "offsets": np.array([0])}
+    assert len(FrequencyTables.from_arrays(good, 1)) == 1
+    with pytest.raises(RangeCoderError, match="there must be 3, not 1"):
+        FrequencyTables.from_arrays(good, 3)
+
+
+def test_a_few_bytes_that_claim_many_symbols_are_refused_before_memory_is_taken_for_them():
+    tables = FrequencyTables.from_pmfs([np.array([0.75, 0.25])], [0.0], [0])
+    indexes = np.broadcast_to(np.int32(0), (2**20, 2**12))
+    tracemalloc.start()
+    try:
+        with pytest.raises(RangeCoderError, match="damaged"):
+            decode(b"some bytes", indexes, tables)
+        assert tracemalloc.get_traced_memory()[1] < 2**16
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000, 200_000])
+def test_no_stream_is_shorter_than_what_is_refused_for_its_length(count):
+    tables = FrequencyTables.from_pmfs([np.array([1.0]), np.array([0.5, 0.5])], [2.0**-16, 0.0], [0, 0])
+    symbols = np.zeros(count, np.int32)
+    np.testing.assert_array_equal(decode(encode(symbols, symbols, tables), symbols, tables), symbols)

@@ -185,6 +185,13 @@ def test_a_file_whose_weights_are_not_here_names_them_and_where_they_belong(here
     assert_refused(["decompress", "file.rlic"], "0001020304050607", MODEL, str(here / "results" / "models"))
 
 
+def test_a_file_of_a_picture_above_the_limit_is_refused_before_its_weights_are_looked_for(here, monkeypatch):
+    (here / "file.rlic").write_bytes(container.pack(Header(MODEL, bytes(8), 30, 40, 3), [b"a", b"b"]))
+    monkeypatch.setenv("RELIC_MAX_PIXELS", "1199")
+    assert_refused(["decompress", "file.rlic"], "30x40 has more than 1199 pixels", "RELIC_MAX_PIXELS")
+    assert_refused(["compress", "picture.png", "-m", MODEL], "30x40 has more than 1199 pixels", "RELIC_MAX_PIXELS")
+
+
 @pytest.mark.stack
 def test_a_preset_without_weights_or_a_wrong_scale_of_them_is_refused_with_what_to_do(here):
     assert_refused(["compress", "picture.png", "-m", MODEL], "no weights for", "nothing", f"relic train {MODEL}")
@@ -267,6 +274,13 @@ def test_the_help_and_the_list_show_the_coding_settings_of_a_model(loaded, capsy
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines[-2:]] == [["--iterations", "16"], ["--code-bits", "8"]]
     assert lines[-2].endswith("coding: 1 to 16, passes of the network")
+
+
+@pytest.mark.parametrize("name", ["compress", "decompress", "evaluate"])
+def test_the_help_of_what_takes_pictures_says_how_large_they_may_be(name, capsys):
+    assert relic(name, "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "more than 80000000 pixels are refused; RELIC_MAX_PIXELS=N in the environment sets another limit" in said
 
 
 @pytest.mark.parametrize("model", papers.all_presets())

@@ -3,8 +3,10 @@
 import csv
 import dataclasses
 import errno
+import gc
 import json
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -20,7 +22,7 @@ from narrow import ToyConfig, narrow, needs_bfloat16, picture, toy, toy_batch
 from common import backend, files, provenance
 from common.data import write_png
 from common.errors import RelicError, run_main
-from common.training import checkpoints, loop, runs, weights
+from common.training import checkpoints, locks, loop, runs, weights
 from common.training import ship as ship_module
 from papers.cheng_resnet import train
 
@@ -189,6 +191,49 @@ def test_a_flipped_bit_in_a_checkpoint_is_refused_or_changes_nothing():
     assert refused > 100
 
 
+ABOUT = {"step": 2, "seconds": 0.5, "config": dataclasses.asdict(ToyConfig()), "log": []}
+NO_ABOUT = {
+    "no object": [],
+    "null": None,
+    "no step": {k: v for k, v in ABOUT.items() if k != "step"},
+    "no config": {k: v for k, v in ABOUT.items() if k != "config"},
+    "no log": {k: v for k, v in ABOUT.items() if k != "log"},
+    "a negative step": {**ABOUT, "step": -1},
+    "a step of NaN": {**ABOUT, "step": np.nan},
+    "half a step": {**ABOUT, "step": 1.5},
+    "a step that is a bool": {**ABOUT, "step": True},
+    "seconds of NaN": {**ABOUT, "seconds": np.nan},
+    "infinite seconds": {**ABOUT, "seconds": np.inf},
+    "negative seconds": {**ABOUT, "seconds": -1.0},
+    "a config that is none": {**ABOUT, "config": ["width"]},
+    "rows that are none": {**ABOUT, "log": [5]},
+    "rows without a step": {**ABOUT, "log": [{"loss": 1.0, "seconds": 1.0}]},
+}
+
+
+@pytest.mark.parametrize("about", NO_ABOUT.values(), ids=NO_ABOUT)
+def test_a_checkpoint_that_says_something_else_of_itself_is_refused_by_its_name(about, tmp_path):
+    path, model = tmp_path / "checkpoint.npz", toy(ToyConfig())
+    arrays = {f"weights/{name}": array for name, array in checkpoints.model_arrays(model).items()}
+    for data in (json.dumps(about).encode(), b"[" * 100_000, b"\xff"):
+        np.savez(path, about=np.frombuffer(data, np.uint8), **arrays)
+        for read in (checkpoints.checkpoint_about, lambda path: checkpoints.load_checkpoint(path, model, ToyConfig())):
+            with pytest.raises(
+                RelicError, match=r"^damaged checkpoint .*checkpoint\.npz: .*: remove it and train again$"
+            ):
+                read(path)
+
+
+@pytest.mark.parametrize("name", ["weights/body/dense/kernel", "optimizer/3"])
+def test_a_checkpoint_with_numbers_that_are_not_finite_is_refused_by_their_name(name):
+    fit(minutes=1e-9)
+    arrays, about = contents(run().checkpoint)
+    arrays[name] = np.full_like(arrays[name], np.nan)
+    np.savez(run().checkpoint, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+    with pytest.raises(RelicError, match=f"checkpoint.npz: {name} is not finite: remove it and train again"):
+        fit(resume=True)
+
+
 @pytest.mark.parametrize("change", ["fewer", "more", "reshaped"])
 def test_a_checkpoint_with_another_optimizers_state_is_refused(change):
     fit(minutes=1e-9)
@@ -246,6 +291,23 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence_and_keeps_the_last_chec
     assert run().checkpoint.read_bytes() == before and contents(run().checkpoint)[1]["step"] == 4
     _, (finished, _, _) = fit(resume=True)
     assert finished
+
+
+def test_weights_that_are_not_finite_stop_a_training_whose_loss_hides_them_and_keep_the_last_checkpoint(monkeypatch):
+    fit(minutes=1e-9)
+    before = run().checkpoint.read_bytes()
+    sound = checkpoints.model_arrays
+
+    def lost(model):
+        return {name: np.where(np.arange(array.size).reshape(array.shape) == 0, np.nan, array).astype(np.float32)
+                for name, array in sound(model).items()}  # fmt: skip
+
+    monkeypatch.setattr(checkpoints, "model_arrays", lost)
+    with pytest.raises(
+        RelicError, match=r"diverged before step 4 \(weights/body/dense/\w+ is not finite\).*another seed"
+    ):
+        fit(minutes=1e-9, resume=True)
+    assert run().checkpoint.read_bytes() == before
 
 
 STOPPED = """
@@ -430,6 +492,68 @@ def test_a_full_disk_while_saving_keeps_the_last_checkpoint(monkeypatch):
     assert [path.name for path in run().checkpoint.parent.iterdir()] == ["checkpoint.npz"]
 
 
+@pytest.fixture
+def small_files():
+    """Let this process write at most 200 bytes to a file, as if its disk were full then."""
+    _, most = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, most))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_is_full_while_saving_gives_one_error_and_nothing_is_said_later(small_files, monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    with pytest.raises(OSError, match="File too large"):
+        fit()
+    gc.collect()
+    assert said == [] and list(run().checkpoint.parent.iterdir()) == []
+
+
+def test_whether_a_file_can_be_written_is_known_before_and_leaves_nothing(tmp_path):
+    for path in (tmp_path / "new" / "folder" / "file", tmp_path / "file"):
+        files.check_writable(path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_bytes(b"content")
+    files.check_writable(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"content"
+    (tmp_path / "link").symlink_to(tmp_path / "new" / "target")
+    files.check_writable(tmp_path / "link")
+    files.check_writable(Path(os.devnull))
+
+
+def test_a_file_in_the_place_of_a_folder_or_the_reverse_is_said_before_with_the_wanted_name(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    for path in (tmp_path / "file" / "folder" / "wanted", tmp_path):
+        with pytest.raises(OSError, match="irectory") as caught:
+            files.check_writable(path)
+        assert caught.value.filename == str(path)
+
+
+def test_a_disk_that_is_full_is_known_before(small_files, tmp_path):
+    with pytest.raises(OSError, match="File too large") as caught:
+        files.check_writable(tmp_path / "wanted")
+    assert caught.value.filename == str(tmp_path / "wanted") and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["runs", "smoke"])
+def test_a_training_whose_files_cannot_be_written_is_refused_before_it_begins(place, results, monkeypatch):
+    results.mkdir()
+    (results / place).write_bytes(b"in the way")
+    monkeypatch.setattr(train, "train", None)
+    with pytest.raises(NotADirectoryError) as caught:
+        train.train_preset("baseline_3", "smoke")
+    assert caught.value.filename.startswith(str(results / place))
+    assert [path.name for path in results.iterdir()] == [place]
+
+
+def test_a_second_training_of_the_same_preset_scale_and_seed_is_refused(results, monkeypatch):
+    monkeypatch.setattr(train, "train", None)
+    said = rf"seed3 is being trained already: process {os.getpid()} holds"
+    with locks.one_training(runs.Run("cheng_resnet", "baseline_3", "smoke", 3)), pytest.raises(RelicError, match=said):
+        train.train_preset("baseline_3", "smoke", 3)
+
+
 # --- provenance ----------------------------------------------------------------------------------------------------
 
 
@@ -474,6 +598,11 @@ def test_a_log_has_the_columns_of_its_first_row_and_seconds_last():
         "step,loss,content,network,seconds\n50,0.123457,2,ppnn,1.5\n100,1e-09,0.5,fdnn,3\n"
     )
     assert ship_module.log_csv([]) == "step,loss,seconds\n"
+
+
+def test_a_log_whose_later_rows_have_further_values_is_written_at_the_end_of_a_long_training_too():
+    rows = [{"step": 1, "loss": 0.5, "seconds": 1.0}, {"step": 2, "loss": 0.25, "validation": 0.5, "seconds": 2.0}]
+    assert ship_module.log_csv(rows) == "step,loss,validation,seconds\n1,0.5,,1\n2,0.25,0.5,2\n"
 
 
 @pytest.mark.parametrize("git", ["missing", "failing"])

@@ -139,6 +139,18 @@ def test_a_table_without_weights_is_not_written(tmp_path):
     assert "--scale paper --train` trains them" in result.stderr and result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("place, options", [("small", []), ("in_the_way", ["--json", "in_the_way/table.json"])])
+def test_a_table_that_could_not_be_written_is_refused_before_anything_is_trained_for_it(
+    place, options, toys, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / place).write_bytes(b"a file in the place of a folder")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["table1", "--scale", "small", "--train", *options])
+    with pytest.raises(SystemExit) as stop:
+        command.main("toy_paper/table1", {"a": wanted("A")[0].config}, lambda options: pytest.fail("nothing is there"))
+    assert stop.value.code.startswith("error: Not a directory: ") and place in stop.value.code and toys == []
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
 def test_minutes_are_a_number_above_zero(text):
     with pytest.raises(argparse.ArgumentTypeError, match="not a number of minutes above 0"):

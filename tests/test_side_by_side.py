@@ -51,7 +51,8 @@ def trainings(tmp_path, monkeypatch):
 
     def command(training, minutes):
         training.run.shipped.mkdir(parents=True, exist_ok=True)
-        about = json.dumps({"config": vars(training.config), "steps": 2, "training_seconds": 1.0})
+        fields = {"config": vars(training.config), "steps": 2, "training_seconds": 1.0, "weights_sha256": "ab"}
+        about = json.dumps(fields)
         folder, other = training.run.shipped, others[training].run.shipped
         return [sys.executable, "-c", TRAINING, str(folder), str(seconds[training]), about, str(other)]
 

@@ -545,9 +545,14 @@ def test_a_table_without_a_published_set_is_not_replaced_by_one_of_certain_pictu
     assert table_files.place(document, limited=True) == files.results_dir() / "runs/small/p/table1.json"
 
 
-def test_a_damaged_table_file_is_one_sentence(tmp_path):
-    (tmp_path / "table1.json").write_text("{", encoding="utf-8")
-    with pytest.raises(RelicError, match="run its experiment again"):
+NO_TABLES = [b"{", b"[]", b"5", b"null", b"[" * 100_000, b'"\xff"', b'{"cells": 5}', b'{"cells": [5]}']
+NO_TABLES += [b'{"cells": [{}]}', b'{"claims": [{"verdict": []}]}', b'{"provenance": []}']
+
+
+@pytest.mark.parametrize("content", NO_TABLES)
+def test_a_damaged_table_file_is_one_sentence(content, tmp_path):
+    (tmp_path / "table1.json").write_bytes(content)
+    with pytest.raises(RelicError, match=r"^[^\n]*table1\.json [^\n]*: run its experiment again$"):
         table_files.read(tmp_path / "table1.json")
 
 

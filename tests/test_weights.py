@@ -1,13 +1,18 @@
 """Weights files: what goes in comes out, and whatever is damaged or belongs elsewhere is refused with one sentence."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import types
 
 import numpy as np
 import pytest
+from safetensors.numpy import save as serialise
+from test_container import mutations
 
 from common import files
+from common.config import restored
 from common.errors import RelicError
 from common.training import runs, shipped, weights
 
@@ -144,9 +149,132 @@ def test_without_run_json_a_flipped_bit_never_ends_in_anything_but_a_sentence(pa
     assert refused > 50
 
 
-def test_an_unreadable_run_json_does_not_hide_good_weights(path):
-    (path.parent / "run.json").write_text("{")
-    assert weights.load(path).model == "paper/preset"
+NO_RUN = {
+    "no object": b"[]",
+    "a number": b"5",
+    "null": b"null",
+    "cut": b"{",
+    "nested": b"[" * 100_000,
+    "not UTF-8": b'{"weights_sha256": "\xff"}',
+    "UTF-16": '{"weights_sha256": "ab"}'.encode("utf-16"),
+    "no digest": b"{}",
+    "a digest that is a number": b'{"weights_sha256": 5}',
+}
+
+
+@pytest.mark.parametrize("run", NO_RUN)
+def test_an_unreadable_run_json_does_not_hide_good_weights_but_one_line_says_so_once(run, path, capsys):
+    (path.parent / "run.json").write_bytes(NO_RUN[run])
+    for _ in range(2):
+        assert weights.load(path).model == "paper/preset"
+    assert capsys.readouterr().err == f"note: {path} was not verified, as its run.json names no sha256 for it\n"
+
+
+def test_verified_weights_are_loaded_without_a_word_and_those_without_a_run_json_with_one_line(path, capsys):
+    weights.load(path)
+    assert capsys.readouterr().err == f"note: {path} was not verified, as its run.json is not there\n"
+    note_digest(path)
+    weights.load(path)
+    assert capsys.readouterr().err == ""
+
+
+def forged(path, arrays, metadata):
+    """Write a safetensors file whose digest is the one in run.json, whatever it holds."""
+    path.write_bytes(serialise(arrays, metadata))
+    note_digest(path)
+
+
+METADATA = {"model": "paper/preset", "config": "{}"}
+HALF = ARRAYS["body/dense/bias"].astype(np.float16)
+
+
+@pytest.mark.parametrize(
+    "arrays, words",
+    [
+        ({"a/kernel": np.array([1, np.nan], np.float16)}, "a/kernel is not finite"),
+        ({"a/kernel": HALF, "b/kernel": np.array([[-np.inf]], np.float16)}, "b/kernel is not finite"),
+        ({"a/kernel": np.array([1, 2], np.int16)}, "a/kernel is int16, not float16"),
+        ({"a/kernel": np.array([1, 2], np.float32)}, "a/kernel is float32, not float16"),
+        ({"a/kernel": np.array([True])}, "a/kernel is bool, not float16"),
+        ({"a/kernel": HALF, "integers/prior/lengths": HALF}, "prior/lengths is float16, not integers"),
+    ],
+)
+def test_arrays_that_no_training_writes_are_refused_by_name_although_the_digest_is_right(arrays, words, path):
+    forged(path, arrays, METADATA)
+    assert f"damaged weights {path}: {words}: restore the file" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"config": "{}"},
+        {"model": "paper/preset"},
+        {**METADATA, "config": "["},
+        {**METADATA, "config": "[]"},
+        {**METADATA, "config": "null"},
+        {**METADATA, "config": "[" * 100_000},
+    ],
+)
+def test_metadata_of_another_shape_are_refused_although_the_digest_is_right(metadata, path):
+    forged(path, {"a/kernel": HALF}, metadata)
+    assert "damaged weights" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "header", [b"5", b"[]", b'{"__metadata__": []}', b'{"__metadata__": {"model": 5}}', b"[" * 9999]
+)
+def test_a_header_of_another_shape_is_refused(header, path):
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert "damaged weights" in refusal(path)
+
+
+def test_two_hundred_random_mutations_of_a_weights_file_end_in_one_sentence_or_in_sound_weights(path):
+    """Of its header and its numbers, whose digest is noted anew each time, as by someone who means it."""
+    data, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for changed, _ in zip(mutations(data, rng), range(200), strict=False):
+        path.write_bytes(changed)
+        note_digest(path)
+        try:
+            stored = weights.load(path)
+        except RelicError as error:
+            refused += 1
+            assert str(path) in str(error) and "\n" not in str(error)
+        else:
+            assert all(array.dtype == np.float16 and np.isfinite(array).all() for array in stored.arrays.values())
+            assert all(array.dtype.kind in "iu" for array in stored.integers.values())
+    assert refused > 100
+
+
+def test_three_hundred_random_mutations_of_a_run_json_change_nothing_or_end_in_one_sentence(results):
+    run = runs.Run("paper", "preset", "small", 2)
+    beside = run.shipped / "run.json"
+    digest = hashlib.sha256(shipped_path("small", 2).read_bytes()).hexdigest()
+    said = {"config": {"width": 3}, "steps": 5, "training_seconds": 1.5, "weights_sha256": digest}
+    files.write_json(beside, said)
+    data, rng = beside.read_bytes(), np.random.default_rng(0)
+    for changed, _ in zip(mutations(data, rng), range(300), strict=False):
+        beside.write_bytes(changed)
+        for read in (lambda: shipped.about(run)["steps"] + 1, lambda: weights.load(shipped_path("small", 2))):
+            with contextlib.suppress(RelicError):
+                read()
+
+
+WRONG_FIELDS = {
+    "a word": {"width": "three"},
+    "a list": {"width": [3]},
+    "null": {"width": None},
+    "a bool": {"width": True},
+    "a float": {"width": 3.5},
+    "no list": {"drops": 5},
+}
+
+
+@pytest.mark.parametrize("fields", WRONG_FIELDS.values(), ids=WRONG_FIELDS)
+def test_a_config_of_other_types_is_refused_with_the_file_and_the_field(fields):
+    (name,) = fields
+    with pytest.raises(RelicError, match=rf"there\.safetensors has a wrong config \({name} is .*: restore the file"):
+        restored(Config, fields, "there.safetensors")
+    assert restored(Config, {"width": 4, "drops": [[1, 2]], "gone": 5}, "") == Config(4, ((1, 2),))
 
 
 def test_weights_of_another_config_are_refused_by_the_fields_that_differ(path):
@@ -214,6 +342,29 @@ def test_weights_are_found_by_the_digest_that_a_coded_picture_names(results):
     for scale, seed in [("small", 10), ("small", 2), ("smoke", 0)]:
         digest = hashlib.sha256(shipped_path(scale, seed).read_bytes()).digest()[:8]
         assert shipped.find("paper/preset", digest) == shipped_path(scale, seed)
+
+
+def test_weights_that_name_another_preset_are_refused_where_they_code_and_where_they_decode(results):
+    path = shipped_path("small", 2)
+    weights.save(path, "paper/other", Config(), {"a": np.array([7.0], np.float32)}, {})
+    module = types.ModuleType("papers.paper.config")
+    vars(module).update(Config=Config, PRESET=Config(), at_scale=lambda config, scale: config)
+    sentence = f"{path} holds weights of 'paper/other', not of paper/preset: restore the file"
+    with pytest.raises(RelicError) as caught:
+        shipped.of_preset(module, "preset")
+    assert str(caught.value) == sentence
+    with pytest.raises(RelicError) as caught:
+        shipped.of_digest("paper/preset", weights.load(path).digest)
+    assert str(caught.value) == sentence
+    assert shipped.of_preset(module, "preset", seed=10).path == shipped_path("small", 10)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"{}", b"[" * 100_000, b"\xff"])
+def test_a_run_json_of_another_shape_is_one_sentence_where_its_training_is_asked_for(content, results):
+    run = runs.Run("paper", "preset", "small", 2)
+    (run.shipped / "run.json").write_bytes(content)
+    with pytest.raises(RelicError, match=r"run\.json (holds no JSON|has no proper 'config').*: restore it, or remove"):
+        shipped.about(run)
 
 
 def test_replaced_weights_are_not_taken_for_the_old_ones(results):

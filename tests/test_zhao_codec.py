@@ -2,13 +2,16 @@
 
 import dataclasses
 import functools
+import io
 import math
+import struct
 
 import cv2
 import numpy as np
 import pytest
 from narrow import picture
 from PIL import Image
+from test_container import mutations
 
 from common import backend, metrics
 from common.classical import codecs
@@ -20,6 +23,7 @@ from papers.zhao_mixedres import codec as codec_module
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.codec import Codec
 from papers.zhao_mixedres.learning import Networks
+from papers.zhao_mixedres.standard_codec import shortest_file
 
 stack = pytest.mark.stack
 
@@ -169,6 +173,88 @@ def test_a_damaged_jpeg_section_is_one_clear_error(how, codec_of):
     header, (section,) = container.unpack(codec.compress(picture(40, 40, channels=1)))
     with pytest.raises(ContainerError, match="the JPEG file inside this file is damaged"):
         codec.decompress(container.pack(header, [damaged(section)[how]]))
+
+
+# --- files inside files --------------------------------------------------------------------------------------------
+
+
+def claiming(file, height, width):
+    """Return a JPEG, WebP or JPEG2000 file whose header claims a picture of another size."""
+    if file[:2] == b"\xff\xd8":
+        at = file.index(b"\xff\xc0") + 5  # SOF0: marker, length, depth, then height and width
+        return file[:at] + struct.pack(">HH", height, width) + file[at + 4 :]
+    if file[:4] == b"RIFF":
+        at = file.index(b"\x9d\x01\x2a") + 3  # VP8: the start code, then width and height in 14 bits
+        return file[:at] + struct.pack("<HH", min(width, 16383), min(height, 16383)) + file[at + 4 :]
+    box, size = file.index(b"ihdr") + 4, file.index(b"\xff\x51") + 6
+    file = file[:box] + struct.pack(">II", height, width) + file[box + 8 :]
+    file = file[:size] + struct.pack(">II", width, height) + file[size + 8 :]
+    return file[: size + 16] + struct.pack(">II", width, height) + file[size + 24 :]  # one tile of all
+
+
+PRESETS = ("low_qf10", "half_webp", "half_jpeg2000")
+
+
+def codec_and_file(codec_of, preset):
+    """Return a codec, and header and standard file of a small grey picture."""
+    codec = codec_of(preset)
+    header, (section,) = container.unpack(codec.compress(picture(40, 36, channels=1)))
+    return codec, header, section
+
+
+@pytest.mark.parametrize("size", [(65500, 65500), (32768, 32768), (16383, 16383), (20, 19), (1, 1)])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_standard_file_of_another_size_than_the_header_s_is_refused_before_it_is_decoded(
+    preset, size, codec_of, monkeypatch
+):
+    codec, header, section = codec_and_file(codec_of, preset)
+    monkeypatch.setattr(type(codec.standard), "decompress", lambda *_: pytest.fail("its pixels are not asked for"))
+    with pytest.raises(ContainerError, match="file inside this file is damaged: compress the picture again"):
+        codec.decompress(container.pack(header, [claiming(section, *size)]))
+
+
+def test_a_jpeg_file_that_is_too_short_for_the_pixels_it_claims_is_refused_before_it_is_decoded(codec_of, monkeypatch):
+    codec, header, section = codec_and_file(codec_of, "low_qf10")
+    monkeypatch.setenv("RELIC_MAX_PIXELS", str(container.MAX_PIXELS))
+    monkeypatch.setattr(type(codec.standard), "decompress", lambda *_: pytest.fail("its pixels are not asked for"))
+    large = dataclasses.replace(header, height=2**14, width=2**14)
+    with pytest.raises(ContainerError, match="the JPEG file inside this file is damaged"):
+        codec.decompress(container.pack(large, [claiming(section, 2**13, 2**13)]))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (256, 512), (333, 77)])
+@pytest.mark.parametrize("quality", [1, 10, 100])
+def test_no_jpeg_file_is_shorter_than_the_shortest_that_is_taken(quality, shape):
+    flat, settings = np.full(shape, 128, np.uint8), config.LOW_QF10
+    shortest = shortest_file(settings, *shape)
+    assert shortest <= len(codecs.Jpeg(quality).compress(flat)) <= shortest + 400
+    assert shortest_file(config.HALF_WEBP, *shape) == 0
+
+
+def test_a_jpeg2000_file_of_16_bits_is_refused(codec_of):
+    codec, header, _ = codec_and_file(codec_of, "half_jpeg2000")
+    file = io.BytesIO()
+    Image.fromarray(np.full((20, 18), 40_000, np.uint16)).save(file, "JPEG2000")
+    with pytest.raises(ContainerError, match="the JPEG2000 file inside this file is damaged"):
+        codec.decompress(container.pack(header, [file.getvalue()]))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_hundred_damaged_standard_files_give_a_picture_or_one_sentence_and_no_library_adds_its_own(
+    preset, codec_of, monkeypatch, capfd
+):
+    codec, header, section = codec_and_file(codec_of, preset)
+    monkeypatch.setattr(
+        codec, "restored", lambda z: np.repeat(np.repeat(z, codec.config.stride, 0), codec.config.stride, 1)
+    )
+    refused = 0
+    for changed, _ in zip(mutations(section, np.random.default_rng(0)), range(100), strict=False):
+        try:
+            assert codec.decompress(container.pack(header, [changed])).shape == (40, 36)
+        except RelicError as error:
+            refused += 1
+            assert "file inside this file is damaged" in str(error) and "\n" not in str(error)
+    assert refused > 20 and capfd.readouterr() == ("", "")
 
 
 def test_the_halo_is_as_far_as_the_layers_see():

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from common.errors import RelicError
+from common.silence import SilentLibraries
 
 
 def no_file(name: str) -> RelicError:
@@ -41,8 +42,14 @@ def opencv_file(extension: str, image: np.ndarray, settings: list[int]) -> bytes
 
 def opencv_picture(name: str, data: bytes, has_signature: bool) -> np.ndarray:
     """Return the uint8 picture HxWx3 (RGB) or HxW that OpenCV reads; RelicError without signature or where it fails."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if has_signature else None
-    if image is None:
+    if not has_signature:
+        raise no_file(name)
+    try:
+        with SilentLibraries():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:  # of sides that OpenCV does not take
+        raise no_file(name) from error
+    if image is None or image.dtype != np.uint8:
         raise no_file(name)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
 
@@ -61,9 +68,12 @@ def pillow_picture(name: str, data: bytes) -> np.ndarray:
     """Return the uint8 picture HxWx3 (RGB) or HxW of a file in the format `name`; RelicError where it is none."""
     try:
         with Image.open(io.BytesIO(data), formats=(name,)) as image:
-            return np.array(image)
+            pixels = np.array(image)
     except Exception as error:  # decoders report damage by OSError, SyntaxError, ValueError, struct.error …
         raise no_file(name) from error
+    if pixels.dtype != np.uint8:  # JPEG2000 may have more bits
+        raise no_file(name)
+    return pixels
 
 
 def pillow_heif() -> Any:

@@ -22,6 +22,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common import limits
 from common.errors import RelicError
 
 MAGIC = b"RLIC"
@@ -79,8 +80,10 @@ class Header:
 def pack(header: Header, sections: Sequence[bytes], profile: bytes | None = None) -> bytes:
     """Return a file of the header, the sections, in order, and the picture's colour profile, if it has one.
 
-    Raises ContainerError for more than 4096 sections and a profile above MAX_PROFILE_LENGTH bytes.
+    Raises ContainerError for more than 4096 sections and a profile above MAX_PROFILE_LENGTH bytes, RelicError for a
+    picture of more than `limits.max_pixels()`.
     """
+    limits.check_size(header.height, header.width)
     if len(sections) > MAX_SECTIONS:
         raise ContainerError(f"a file holds at most {MAX_SECTIONS} sections, not {len(sections)}")
     sections = [bytes(section) for section in sections]
@@ -129,10 +132,12 @@ def unpack(data: bytes, allow_missing_sections: bool = False) -> tuple[Header, l
     """Return the header and the sections of a file that `pack` made.
 
     With `allow_missing_sections`, a file that was cut after its header gives the sections that are complete. Raises
-    ContainerError, with a sentence that says what to do, for any other change of the bytes.
+    ContainerError, with a sentence that says what to do, for any other change of the bytes, and RelicError for a file
+    that claims a picture of more than `limits.max_pixels()`.
     """
     data = bytes(data)
     header, lengths, _, position = _read_header(data)
+    limits.check_size(header.height, header.width)
     end = position + sum(lengths) + _CRC_LENGTH * len(lengths)
     if len(data) > end:
         raise ContainerError(f"the file has {len(data) - end} bytes after its end: remove them or copy the file again")

@@ -77,6 +77,8 @@ class IntegerNetwork:
         """
         if len(points) != len(layers) or not layers:
             raise RelicError(f"{len(layers)} layers need as many binary points, not {len(points)}: quantise again")
+        if max(map(abs, points)) > WEIGHT_POINT:
+            raise RelicError(f"binary points lie between -{WEIGHT_POINT} and {WEIGHT_POINT}: quantise again")
         self.points = np.array(points, np.int32)
         self._stages: list[_Stage] = []
         point = 0  # z_hat has no fraction
@@ -138,7 +140,7 @@ class IntegerNetwork:
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], layers: Sequence[Layer]) -> "IntegerNetwork":
         """Return the network that `to_arrays` stored, given its layers; raise RelicError if they are not the same."""
-        if not {"points", "checksum"} <= set(arrays):
+        if not {"points", "checksum"} <= set(arrays) or np.size(arrays["checksum"]) != 1:
             raise RelicError("the integers of the hyper decoder are missing: restore the weights file")
         network = cls(layers, np.asarray(arrays["points"]).ravel().tolist())
         if network._checksum() != int(np.ravel(arrays["checksum"])[0]):

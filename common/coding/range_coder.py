@@ -37,6 +37,7 @@ SCALE_LEVELS.setflags(write=False)
 # entropy at the scales from 0.2, 6e-5 bits a symbol below.
 TAIL_MASS = 2.0**-12
 
+_SLACK_BITS = 64  # that the coder may save at the end, or by rounding
 _LOW_BITS = 16  # bits of an Exp-Golomb code in one call: the coder takes less than 24
 
 
@@ -102,12 +103,16 @@ class FrequencyTables:
         return {"frequencies": flat, "lengths": self.lengths, "offsets": self.offsets}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any]) -> "FrequencyTables":
-        """Rebuild tables from `to_arrays`; raises RangeCoderError if they are incomplete or not such tables."""
+    def from_arrays(cls, arrays: Mapping[str, Any], count: int | None = None) -> "FrequencyTables":
+        """Rebuild tables from `to_arrays`, so many of them where `count` says.
+
+        Raises RangeCoderError if they are incomplete or not such tables.
+        """
         names = ("frequencies", "lengths", "offsets")
         _check_table(all(name in arrays for name in names), "an array is missing")
         flat, lengths, offsets = (np.asarray(arrays[name]) for name in names)
         _check_table(flat.ndim == lengths.ndim == 1 and _are_int32(flat) and _are_int32(lengths), "not integers")
+        _check_table(count in (None, lengths.size), f"there must be {count}, not {lengths.size}")
         _check_table(bool(((lengths >= 2) & (lengths <= TOTAL)).all()), "a length is impossible")
         _check_table(flat.size == lengths.sum(dtype=np.int64), "the lengths do not add up")
         used = np.arange(lengths.max(initial=2)) < lengths[:, None]
@@ -125,7 +130,7 @@ class FrequencyTables:
 
     @functools.cached_property
     def least_bits(self) -> float:
-        """What the cheapest symbol of any table takes, in bits."""
+        """Bits of the cheapest symbol of any table."""
         return math.log2(TOTAL / int(self.frequencies.max()))
 
     @functools.cached_property
@@ -195,14 +200,12 @@ def encode(symbols: np.ndarray, indexes: np.ndarray, tables: FrequencyTables) ->
 def decode(data: bytes, indexes: np.ndarray, tables: FrequencyTables) -> np.ndarray:
     """Return the int32 symbols, of the shape of `indexes`, that `encode` turned into `data`.
 
-    Time and memory are bounded by the number of indexes, which is refused where `data` are too few for so many symbols,
-    whatever they are. Raises RangeCoderError if no symbols encode to `data`: that
-    shows nearly all cuts and continuations, but other damage mostly gives other symbols, which only a checksum of
-    `data` can show. Raises ValueError for indexes of no table.
+    Time and memory are bounded by the number of indexes; where `data` are too few for so many symbols, whatever they
+    are, nothing is allocated. Raises RangeCoderError if no symbols encode to `data`: that shows nearly all cuts and
+    continuations, but other damage mostly gives other symbols, which only a checksum of `data` can show. Raises
+    ValueError for indexes of no table.
     """
-    # Before anything is allocated or looked at: a small file may claim a large picture.
-    if tables.least_bits * np.size(indexes) > 8 * len(data) + 64:
-        raise _damaged()
+    check_length(data, np.size(indexes), tables)
     data, indexes = bytes(data), _checked_indexes(indexes, tables)
     # No symbol takes more than 64 bits: 16 each for the escape and the bit length, 32 for the bits.
     if len(data) > 16 * indexes.size:
@@ -223,6 +226,15 @@ def decode(data: bytes, indexes: np.ndarray, tables: FrequencyTables) -> np.ndar
     if encode(symbols, indexes, tables) != data:
         raise _damaged()
     return symbols
+
+
+def check_length(data: bytes, count: int, tables: FrequencyTables) -> None:
+    """Raise RangeCoderError where `data` are too few for so many symbols of these tables, whatever they are.
+
+    For what must be known before memory is taken for the symbols: a small file may claim a large picture.
+    """
+    if tables.least_bits * count > 8 * len(data) + _SLACK_BITS:
+        raise _damaged()
 
 
 def _split_escapes(values: np.ndarray, tables: FrequencyTables, table: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from typing import Any
 from common.command_line import at_least, minutes, parser_of_module, seed
 from common.config import SCALES, check_scale
 from common.errors import RelicError, goes_on, run_main
-from common.files import write_json
+from common.files import check_writable, results_dir, write_json
 from common.provenance import module_command, provenance
 from common.tables import files as table_files
 from common.tables import text as table_text
@@ -64,6 +64,8 @@ def _main(
     arguments = _parser(table, trained).parse_args()
     scale = arguments.scale or (best_scale(networks) if trained else EXACT_SCALE)
     _check_folder(arguments.data)
+    for path in filter(None, (results_dir() / scale / f"{table}.json", arguments.json)):
+        check_writable(path)
     if trained:
         _have_networks([*networks.values(), *further.values()], scale, arguments)
     options = Options(table, rows, scale, arguments.images, arguments.data, arguments.seeds)

@@ -2,17 +2,18 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from common.errors import RelicError
-from common.files import atomic_file, results_dir, write_json
+from common.files import atomic_file, read_json, results_dir, write_json
 from common.tables import published
 from common.tables import text as table_text
 from common.tables.document import Document, figure_name, is_published_set
 from common.tables.numbers import mean_of_known
+
+REMEDY = "run its experiment again"
 
 
 def write(
@@ -93,7 +94,13 @@ def curves(document: Document) -> list[dict[str, Any]]:
 
 def read(path: Path) -> Document:
     """Read a written table; raises RelicError where the file is not one."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RelicError(f"{path} is not the json of a table ({error}): run its experiment again") from None
+    document = read_json(path, REMEDY)
+    judged = [document.get("cells", []), document.get("claims", [])]
+    are_judged = all(isinstance(lines, list) and all(map(_has_verdict, lines)) for lines in judged)
+    if not are_judged or not isinstance(document.get("provenance", {}), dict):
+        raise RelicError(f"{path} is not the JSON of a table: {REMEDY}")
+    return document
+
+
+def _has_verdict(line: Any) -> bool:
+    return isinstance(line, dict) and isinstance(line.get("verdict"), str)

@@ -1,7 +1,9 @@
 """Checkpoints: all that a training needs to go on as if it had not been stopped, as one npz."""
 
 import dataclasses
+import io
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,11 @@ import numpy as np
 
 from common.config import differing_fields
 from common.errors import RelicError
-from common.files import atomic_file
+from common.files import atomic_file, json_object
 from common.training.averages import WeightAverage
+
+REMEDY = "remove it and train again"
+TRAIN_ANEW = "train anew with another seed or a lower learning rate; the last checkpoint is kept"
 
 
 def save_checkpoint(
@@ -23,14 +28,24 @@ def save_checkpoint(
     log: list[dict],
     average: WeightAverage | None = None,
 ) -> None:
-    """Write weights, their average, optimizer, step, config and log atomically, as one npz."""
+    """Write weights, their average, optimizer, step, config and log atomically, as one npz.
+
+    Raises RelicError for weights that are not finite, which a loss may hide: ReLU makes zeros of NaN. The checkpoint
+    that is there stays.
+    """
     arrays = {f"weights/{key}": value for key, value in model_arrays(model).items()}
     arrays.update({f"average/{key}": value for key, value in (average.arrays if average else {}).items()})
+    lost = not_finite(arrays)
+    if lost:
+        raise RelicError(f"the training diverged before step {step} ({lost} is not finite): {TRAIN_ANEW}")
     arrays.update({f"optimizer/{i}": value for i, value in enumerate(_optimizer_arrays(model))})
     about = {"step": step, "seconds": seconds, "config": dataclasses.asdict(config), "log": log}
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    # In memory first: where a disk is full, the zip file that numpy leaves half-written complains once more.
+    whole = io.BytesIO()
+    np.savez(whole, **arrays)
     with atomic_file(path) as file:
-        np.savez(file, **arrays)
+        file.write(whole.getbuffer())
 
 
 def load_checkpoint(
@@ -43,9 +58,13 @@ def load_checkpoint(
     try:
         with np.load(path) as file:
             arrays = {key: file[key] for key in file.files}
-        about = json.loads(arrays.pop("about").tobytes())
+        data = arrays.pop("about").tobytes()
     except Exception as error:  # numpy reports damage by OSError, ValueError, EOFError, BadZipFile, zlib.error …
-        raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
+        raise RelicError(f"damaged checkpoint {path}: {REMEDY} ({error})") from None
+    about = _checked(data, path)
+    lost = not_finite(arrays)
+    if lost:
+        raise RelicError(f"damaged checkpoint {path}: {lost} is not finite: {REMEDY}")
     check_config(about["config"], config, path)
     set_model_arrays(model, _below("weights/", arrays), str(path))
     if average:
@@ -59,9 +78,29 @@ def checkpoint_about(path: Path) -> dict[str, Any]:
     """Return step, seconds, config and log of a checkpoint without its arrays; raises RelicError for a damaged one."""
     try:
         with np.load(path) as file:
-            return json.loads(file["about"].tobytes())
+            data = file["about"].tobytes()
     except Exception as error:  # as in load_checkpoint
-        raise RelicError(f"damaged checkpoint {path}: remove it and train again ({error})") from None
+        raise RelicError(f"damaged checkpoint {path}: {REMEDY} ({error})") from None
+    return _checked(data, path)
+
+
+def _checked(data: bytes, path: Path) -> dict[str, Any]:
+    """Return what a checkpoint says of itself; raises RelicError for anything that `save_checkpoint` does not write."""
+    where = f"damaged checkpoint {path}: its description"
+    about = json_object(data, where, REMEDY, {"step": int, "seconds": (int, float), "config": dict, "log": list})
+    if about["step"] < 0 or not 0 <= about["seconds"] < math.inf or not all(map(_is_row, about["log"])):
+        raise RelicError(f"{where} has impossible steps, seconds or rows of its log: {REMEDY}")
+    return about
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and {"step", "loss", "seconds"} <= set(row)
+
+
+def not_finite(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """Return the name of an array of floats that holds NaN or infinity, None where there is none."""
+    floats = ((name, array) for name, array in arrays.items() if array.dtype.kind == "f")
+    return next((name for name, array in floats if not np.isfinite(array).all()), None)
 
 
 def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

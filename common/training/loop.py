@@ -8,7 +8,7 @@ from typing import Any
 
 from common.errors import RelicError
 from common.training.averages import WeightAverage
-from common.training.checkpoints import load_checkpoint, model_arrays, save_checkpoint
+from common.training.checkpoints import TRAIN_ANEW, load_checkpoint, model_arrays, save_checkpoint
 from common.training.runs import Run
 
 CHUNK = 50  # steps between log rows, unless told otherwise; also how often the clock is read
@@ -138,8 +138,7 @@ def _callbacks(run: Run) -> list:
 def _check_finite(row: dict[str, Any], run: Run) -> None:
     if not math.isfinite(row["loss"]):
         raise RelicError(
-            f"{run.paper}/{run.preset} diverged before step {row['step']} (loss is {row['loss']}): train anew with "
-            "another seed or a lower learning rate; the last checkpoint is kept"
+            f"{run.paper}/{run.preset} diverged before step {row['step']} (loss is {row['loss']}): {TRAIN_ANEW}"
         )
 
 

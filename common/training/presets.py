@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from common import backend
+from common import backend, files
 from common.config import find_preset
 from common.data import TrainingPatches
 from common.training import checkpoints, locks, loop, runs
@@ -88,10 +88,13 @@ def train_preset(
 
     `train(config, run)` returns the model and what run.json says of its training, or None when time ran out first;
     `ship(run, config, arrays, about)` writes the files. options: `minutes`, `resume`, `restart` of `runs.Run`. Raises
-    RelicError for an unknown preset or scale, and where another process trains the same one.
+    RelicError for an unknown preset or scale, and where another process trains the same one, OSError before anything
+    is trained where the files could not be written.
     """
     run = runs.Run(config_module.__name__.split(".")[-2], preset, scale, seed, **options)
     config = config_module.at_scale(find_preset(config_module, preset), scale)
+    for path in (run.checkpoint, run.shipped / "weights.safetensors"):
+        files.check_writable(path)
     with locks.one_training(run):
         trained = train(config, run)
         if trained is None:

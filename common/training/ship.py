@@ -13,6 +13,8 @@ from common.files import atomic_file, write_json
 from common.provenance import provenance
 from common.training.runs import Run
 
+NO_ROWS = [{"step": 0, "loss": 0.0}]
+
 
 def ship(
     run: Run,
@@ -39,9 +41,10 @@ def ship(
 
 
 def log_csv(log: list[dict]) -> str:
-    """Return log rows as csv text."""
+    """Return log rows as csv text, with the columns of all rows, seconds last."""
     text = io.StringIO()
-    names = [name for name in (log[0] if log else ("step", "loss")) if name != "seconds"] + ["seconds"]
+    names = [name for name in dict.fromkeys(n for row in log or NO_ROWS for n in row) if name != "seconds"]
+    names.append("seconds")
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in log)

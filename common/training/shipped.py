@@ -1,7 +1,6 @@
 """Which weights are there, of which preset, scale and seed, and what their run.json and log.csv say."""
 
 import csv
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from common.config import SCALES, find_preset, preset_of
 from common.errors import RelicError
-from common.files import file_digest, results_dir
+from common.files import file_digest, read_json, results_dir
 from common.training import weights
 from common.training.runs import Run
 from common.training.weights import DIGEST_LENGTH, Weights
@@ -58,8 +57,28 @@ def of_preset(config_module: ModuleType, preset: str, scale: str | None = None, 
     Raises RelicError for an unknown preset, where there are none, and for weights of another network than the preset's.
     """
     config = find_preset(config_module, preset)
-    stored = weights.load(choose(config_module.__name__.split(".")[-2], preset, scale, seed))
+    paper = config_module.__name__.split(".")[-2]
+    stored = _of_model(choose(paper, preset, scale, seed), f"{paper}/{preset}")
     weights.check_config(stored, config_module.at_scale(config, stored.scale))
+    return stored
+
+
+def of_digest(model: str, digest: bytes) -> Weights:
+    """Return the weights of a preset's id whose file's sha256 starts with `digest`, as `find`.
+
+    They may be of an earlier version's config. Raises RelicError for weights of another preset as well.
+    """
+    return _of_model(find(model, digest), model)
+
+
+def _of_model(path: Path, model: str) -> Weights:
+    """Return the weights of a file; RelicError where it says that they are another preset's.
+
+    What such weights code would name a preset that does not have them: nothing could decode it.
+    """
+    stored = weights.load(path)
+    if stored.model != model:
+        raise RelicError(f"{path} holds weights of {stored.model!r}, not of {model}: restore the file")
     return stored
 
 
@@ -97,9 +116,10 @@ def best_scale(rows: Mapping[str, Any]) -> str:
 
 
 def about(run: Run) -> dict[str, Any]:
-    """Return what run.json says of shipped weights; empty where there is none."""
+    """Return what run.json says of shipped weights, empty where there is none; RelicError where it is damaged."""
     path = run.shipped / "run.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    fields = {"config": dict, "steps": int, "training_seconds": (int, float), "weights_sha256": str}
+    return read_json(path, "restore it, or remove its folder and train anew", fields) if path.is_file() else {}
 
 
 def log(config: Any, scale: str, seed: int) -> list[dict[str, Any]]:
@@ -110,6 +130,8 @@ def log(config: Any, scale: str, seed: int) -> list[dict[str, Any]]:
             rows = [{key: _as_number(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
     except FileNotFoundError:
         raise RelicError(f"no {path}: train the preset again, which writes it") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise RelicError(f"{path} is damaged ({error}): restore it, or train the preset again") from None
     if not rows:
         raise RelicError(f"{path} is empty: train the preset again, which writes it")
     return rows

@@ -4,6 +4,7 @@ The hyper decoder, which both sides must run alike, computes in integers; the tr
 the last bit only changes the picture by rounding, never what is decoded from the bytes.
 """
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -30,12 +31,12 @@ class Codec:
     def __init__(self, stored: weights.Weights) -> None:
         """Build the network of a weights file; raises RelicError if names, shapes or tables do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
-        self.config = restored(Config, stored.config)
+        self.config = restored(Config, stored.config, stored.path)
         self.model = Model(self.config)
         checkpoints.set_model_arrays(self.model, stored.arrays, str(stored.path))
-        self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"))
+        self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"), self.config.bottleneck)
         if self.config.has_hyperprior:
-            self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"))
+            self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"), range_coder.NUM_SCALES)
             hyper_decoder = _integer_layers(self.model)
             self.hyper_decoder = IntegerNetwork.from_arrays(stored.part("hyper_decoder"), hyper_decoder)
 
@@ -91,6 +92,8 @@ class Codec:
         shape = (height // 16, width // 16, self.config.bottleneck)
         if not self.config.has_hyperprior:
             return range_coder.decode(sections[0], channel_indexes(shape), self.prior_tables).astype(np.float32)
+        # Before the hyper decoder takes memory for as many means and scales.
+        range_coder.check_length(sections[1], math.prod(shape), self.gaussian_tables)
         z_shape = (height // STRIDE, width // STRIDE, self.config.bottleneck)
         z_hat = range_coder.decode(sections[0], channel_indexes(z_shape), self.prior_tables)
         mu, indexes = self._mean_and_index(z_hat)

@@ -47,10 +47,10 @@ class Codec:
     def __init__(self, stored: weights.Weights) -> None:
         """Build the networks of a weights file; raises RelicError if names, shapes or tables do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
-        self.config: Any = restored(config.kind_of(stored.config), stored.config)
+        self.config: Any = restored(config.kind_of(stored.config), stored.config, stored.path)
         self.networks = networks_of(self.config)
         checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
-        self.tables = FrequencyTables.from_arrays(stored.part("code"))
+        self.tables = FrequencyTables.from_arrays(stored.part("code"), self.config.channels)
         self.coder: int = HUFFMAN
         self.srgan: Codec | None = None
         self.passes = _passes(self.networks)
@@ -85,7 +85,8 @@ class Codec:
         """Return the uint8 picture of `compress`, whatever its settings; raises ContainerError for anything else."""
         header, sections = container.unpack(data)
         header.check_weights(self.model_id, self.digest)
-        image = np.empty((header.height, header.width, *[3] * (header.channels == 3)), np.uint8)
+        # Only its shape counts, and takes no memory: the code may be too short for it.
+        image = np.broadcast_to(np.uint8(0), (header.height, header.width, *[3] * (header.channels == 3)))
         shape = self.code_shape(image)
         settings = sections[0] if len(sections) == 1 + shape[2] else b""
         if settings[:1] not in (b"\0", b"\1", b"\2", b"\3") or len(settings) != (9 if settings[0] >= SRGAN_FLAG else 1):
@@ -98,7 +99,7 @@ class Codec:
         """Return the SRGAN that a file was made for; raises RelicError where its weights are not here."""
         if not digest or (self.srgan and self.srgan.digest == digest):
             return self.srgan if digest else None
-        return Codec(weights.load(shipped.find("deshmukh_irm/srgan", digest)))
+        return Codec(shipped.of_digest("deshmukh_irm/srgan", digest))
 
     # --- pictures --------------------------------------------------------------------------------------------------
 

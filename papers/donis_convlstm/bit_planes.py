@@ -6,6 +6,7 @@ bits at the same place one and two iterations before. A section needs those befo
 every machine reads the same bits.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -35,12 +36,30 @@ def decode(sections: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray
 
     shape: h, w, C. Damage that leaves sections as `encode` makes them gives other bits: a checksum shows that.
     """
+    _check_lengths(sections, shape)
     model = _Model(shape)
     maps = np.array([_bits(section, model) for section in sections], np.uint8).reshape(-1, *shape)
     # The decoder invents what short data lack and leaves what long data have: encoding again shows both.
     if encode(maps) != list(sections):
         raise _damaged()
     return maps
+
+
+def _check_lengths(sections: Sequence[bytes], shape: tuple[int, int, int]) -> None:
+    """Raise ContainerError for sections that cannot have so many bits, before memory is taken for them.
+
+    Range-coded bits are fewer than packed ones, and more than none: a context's count grows by INCREMENT at most for
+    every position of a row, after which it is halved.
+    """
+    num_bits = math.prod(shape)
+    largest = max(LIMIT, INCREMENT * shape[1] + 1)
+    share = min(1 - 1 / (largest + 1) + 1 / TOTAL, 1 - 1 / TOTAL)  # of the more frequent bit in its context
+    fewest = (-num_bits * math.log2(share) - 64) / 8
+    for section in sections:
+        size, num_packed = len(section) - 1, -(-num_bits // 8)
+        fits = {bytes([PACKED]): size == num_packed, bytes([ADAPTIVE]): fewest <= size < num_packed}
+        if not fits.get(section[:1], False):
+            raise _damaged()
 
 
 def _section(bits: np.ndarray, model: "_Model") -> bytes:
@@ -50,16 +69,12 @@ def _section(bits: np.ndarray, model: "_Model") -> bytes:
 
 
 def _bits(section: bytes, model: "_Model") -> np.ndarray:
-    mode, data = section[:1], section[1:]
-    num_packed = -(-model.previous.size // 8)
-    if mode == bytes([PACKED]) and len(data) == num_packed:
-        flat = np.unpackbits(np.frombuffer(data, np.uint8), count=model.previous.size)
-        bits = flat.reshape(model.previous.shape)
-        _range_coded(bits, model)  # for what the model learns
-        return bits
-    if mode == bytes([ADAPTIVE]) and len(data) < num_packed:
-        return _range_decoded(data, model)
-    raise _damaged()
+    if section[0] == ADAPTIVE:
+        return _range_decoded(section[1:], model)
+    flat = np.unpackbits(np.frombuffer(section[1:], np.uint8), count=model.previous.size)
+    bits = flat.reshape(model.previous.shape)
+    _range_coded(bits, model)  # for what the model learns
+    return bits
 
 
 def _range_coded(bits: np.ndarray, model: "_Model") -> bytes:

@@ -39,7 +39,7 @@ class Codec:
         """Build the network of a weights file; raises RelicError if names or shapes do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
         kind = Iterative if "reconstruction" in stored.config else Config
-        self.config = restored(kind, stored.config)
+        self.config = restored(kind, stored.config, stored.path)
         self.iterations = ITERATIONS if self.config.is_iterative else 1
         self.networks = (Unrolled if self.config.is_iterative else OneIteration)(self.config)
         checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))

@@ -35,16 +35,17 @@ class Codec:
     def __init__(self, stored: weights.Weights) -> None:
         """Build the network of a weights file; raises RelicError if names, shapes or tables do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
-        self.config = restored(Config, stored.config)
+        self.config = restored(Config, stored.config, stored.path)
         self.model = Model(self.config)
         checkpoints.set_model_arrays(self.model, stored.arrays, str(stored.path))
         if not self.config.has_rate:
             self.bits = CODING["bits"].default
             parts = {b: stored.part(f"bits{b}") for b in quantiser.ALL_BITS}
-            self.quantisers = {b: Quantiser.from_arrays(b, arrays) for b, arrays in parts.items()}
+            channels = self.config.code_channels
+            self.quantisers = {b: Quantiser.from_arrays(b, arrays, channels) for b, arrays in parts.items()}
         else:
             self.bits = 0
-            self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"))
+            self.prior_tables = FrequencyTables.from_arrays(stored.part("prior"), self.config.code_channels)
         # x, float32 (1, H, W, 3) -> y, and y_hat -> x_hat: shared by copies with other settings, so compiled once.
         self._analysis = backend.compiled(lambda x: self.model.analysis_transform(x, training=False))
         self._synthesis = backend.compiled(lambda y_hat: self.model.synthesis_transform(y_hat, training=False))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.coding.range_coder import FrequencyTables
+from common.errors import RelicError
 
 ALL_BITS = range(1, 9)
 UNITS = 4096  # largest values are stored as whole multiples of 1 / UNITS
@@ -42,9 +43,12 @@ class Quantiser:
         return {"largest": self.largest, **self.tables.to_arrays()}
 
     @classmethod
-    def from_arrays(cls, bits: int, arrays: Mapping[str, np.ndarray]) -> "Quantiser":
-        """Return the quantiser of a weights file."""
-        return cls(bits, arrays["largest"], FrequencyTables.from_arrays(dict(arrays)))
+    def from_arrays(cls, bits: int, arrays: Mapping[str, np.ndarray], channels: int) -> "Quantiser":
+        """Return the quantiser of a weights file; raises RelicError where it is not one of so many channels."""
+        largest = arrays.get("largest", np.zeros(0, np.int32))
+        if largest.shape != (channels,) or not (largest > 0).all():
+            raise RelicError(f"the largest values of {bits} bits are damaged: fetch or train the weights again")
+        return cls(bits, largest, FrequencyTables.from_arrays(arrays, channels))
 
 
 def fit(codes: Iterable[np.ndarray]) -> dict[int, Quantiser]:

@@ -25,7 +25,7 @@ from common.training import checkpoints, shipped, weights
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.config import Config
 from papers.zhao_mixedres.learning import Networks
-from papers.zhao_mixedres.standard_codec import standard_codec
+from papers.zhao_mixedres.standard_codec import shortest_file, standard_codec
 
 STRIP_PIXELS = 2**19  # a picture goes through a network in strips of about so many pixels, for memory's sake
 HALO = 16  # rows of the representation around a strip: the layers of a network see 14 of them at most
@@ -37,7 +37,7 @@ class Codec:
     def __init__(self, stored: weights.Weights) -> None:
         """Build the networks of a weights file; raises RelicError if names or shapes do not fit."""
         self.model_id, self.digest = stored.model, stored.digest
-        self.config = restored(Config, stored.config)
+        self.config = restored(Config, stored.config, stored.path)
         self.networks = Networks(self.config)
         checkpoints.set_model_arrays(self.networks, stored.arrays, str(stored.path))
         self.standard = standard_codec(self.config)
@@ -112,7 +112,8 @@ class Codec:
         """Return a section's picture; raises ContainerError for a damaged file and one of another size."""
         name = self.config.standard_codec
         picture = np.zeros(0, np.uint8)
-        if pictures.size_of(section) == shape:  # before the pixels take memory and time
+        # Before the pixels take memory and time.
+        if pictures.size_of(section) == shape and len(section) >= shortest_file(self.config, *shape):
             with contextlib.suppress(RelicError):
                 picture = self.standard.decompress(section)
         if picture.shape != shape or picture.dtype != np.uint8:

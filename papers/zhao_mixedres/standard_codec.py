@@ -8,6 +8,8 @@ from common.classical import codecs
 from common.evaluate import Codec
 from papers.zhao_mixedres.config import Config
 
+JPEG_BLOCK_BITS = 6  # of 8x8 pixels at least, by the standard's tables: 2 for the same mean as before, 4 for the end
+
 
 def standard_codec(config: Config, setting: int | None = None) -> Codec:
     """Return the codec that a config names, JPEG by OpenCV in the paper, at the config's quality unless given another.
@@ -17,6 +19,12 @@ def standard_codec(config: Config, setting: int | None = None) -> Codec:
     """
     name = codecs.JPEG_OPTIMISED if config.standard_codec == codecs.JPEG else config.standard_codec
     return codecs.family(name).make(config.quality if setting is None else setting)
+
+
+def shortest_file(config: Config, height: int, width: int) -> int:
+    """Return how many bytes a file of a grey picture has at least, 0 for formats whose files need not grow with it."""
+    blocks = math.ceil(height / 8) * math.ceil(width / 8)
+    return blocks * JPEG_BLOCK_BITS // 8 if config.standard_codec == "JPEG" else 0
 
 
 def coded(codec: Codec, y: np.ndarray) -> np.ndarray:
