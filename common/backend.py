@@ -8,6 +8,7 @@ Keras 3. Weights are keyed by stable layer names, so one file serves every stack
 import importlib.metadata
 import os
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from common.stack import QuietStderr, choose_keras3_backend, choose_stack, cpu_f
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
+KEPT_SHAPES = 16  # for which a compiled function is kept: the sizes that the pictures of a set have, and their strips
 STACK = choose_stack()
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if onednn_is_faster(STACK) else "0")
 
@@ -51,6 +53,12 @@ with QuietStderr():
         # absl prints its first warnings before its log is set up; a first kernel brings them out here, unseen.
         tf.get_logger().setLevel("ERROR")
         tf.constant(0.0) + 1.0
+    # Against ~/.keras/keras.json, which would change layouts and bytes. Weights and files know one kind of network.
+    keras.backend.set_floatx("float32")
+    keras.backend.set_epsilon(1e-7)
+    keras.backend.set_image_data_format("channels_last")
+
+_PROCESS = os.getpid()
 
 
 class _TensorFlowOps:
@@ -252,8 +260,21 @@ def uniform_noise(shape: Any, seed: Any, step: Any) -> Any:
     return torch.rand(tuple(shape), generator=generator, device=generator.device) - 0.5
 
 
+def refuse_fork() -> None:
+    """Raise RelicError in a process that was forked from one that had imported this module.
+
+    It has none of the threads that the backend started there, and would wait for them for ever.
+    """
+    if os.getpid() != _PROCESS:
+        raise RelicError(
+            f"this process was forked from one where {BACKEND} runs, whose threads it lacks: start it by "
+            'multiprocessing.get_context("spawn")'
+        )
+
+
 def set_seed(seed: int) -> None:
     """Seed every generator that initialises weights."""
+    refuse_fork()
     keras.utils.set_random_seed(seed)
 
 
@@ -307,6 +328,7 @@ def compile_model(
     amsgrad: bool = False,
 ) -> None:
     """Compile a model whose `compute_loss` is its loss, with Adam and, where `clip_norm` is not 0, a global clip."""
+    refuse_fork()
     clip = clip_norm or None
     optimizer = keras.optimizers.Adam(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip)
     # XLA makes TensorFlow's CPU kernels 2 to 4 times slower; jax is nothing without it.
@@ -355,25 +377,45 @@ def loss_trackers(*names: str) -> dict[str, Any]:
 def compiled(function: Callable[..., Any], networks: Sequence[Any] = ()) -> Callable[..., Any]:
     """Return `function` (of tensors, without training) compiled by the backend, from numpy arrays to numpy arrays.
 
+    It is compiled for each combination of shapes; the last KEPT_SHAPES of them are kept, as each takes megabytes.
+
     networks: layers and models of it whose weights may change between calls; jax keeps those of others as they are at
     the first call.
     """
-    if BACKEND == "tensorflow":
-        graph = tf.function(function, reduce_retracing=False)
-        return lambda *arrays: _to_numpy(graph(*(tf.convert_to_tensor(a) for a in arrays)))
-    if BACKEND == "jax":
-        held = [variable for network in networks for variable in network.variables]
+    jitted = partial(_jitted, networks=networks)
+    ways: dict[str, Callable[..., Any]] = {"tensorflow": _traced, "jax": jitted, "torch": _eager}
 
-        @jax.jit
-        def with_values(values, *arrays):
-            with keras.StatelessScope(state_mapping=list(zip(held, values, strict=True))):
-                return function(*arrays)
-
-        return lambda *arrays: _to_numpy(with_values([variable.value for variable in held], *arrays))
+    @lru_cache(maxsize=KEPT_SHAPES)
+    def for_shapes(*shapes: tuple[int, ...]) -> Callable[..., Any]:
+        return ways[BACKEND](function)
 
     def run(*arrays: np.ndarray) -> Any:
+        refuse_fork()
+        return _to_numpy(for_shapes(*(array.shape for array in arrays))(*arrays))
+
+    return run
+
+
+def _traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    graph = tf.function(function, reduce_retracing=False)
+    return lambda *arrays: graph(*(tf.convert_to_tensor(array) for array in arrays))
+
+
+def _jitted(function: Callable[..., Any], networks: Sequence[Any]) -> Callable[..., Any]:
+    held = [variable for network in networks for variable in network.variables]
+
+    @jax.jit
+    def with_values(values, *arrays):
+        with keras.StatelessScope(state_mapping=list(zip(held, values, strict=True))):
+            return function(*arrays)
+
+    return lambda *arrays: with_values([variable.value for variable in held], *arrays)
+
+
+def _eager(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*arrays: np.ndarray) -> Any:
         with torch.no_grad():
-            return _to_numpy(function(*(ops.convert_to_tensor(a) for a in arrays)))
+            return function(*(ops.convert_to_tensor(array) for array in arrays))
 
     return run
 

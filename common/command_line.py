@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from common.config import is_whole_number
 from common.errors import RelicError
 
 
@@ -32,7 +33,7 @@ def at_least(least: int) -> Callable[[str], int]:
     """Return a conversion of an argument to a whole number of at least `least`."""
 
     def convert(text: str) -> int:
-        if not text.isdigit() or int(text) < least:
+        if not is_whole_number(text) or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
         return int(text)
 
@@ -41,7 +42,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
 def seed(text: str) -> int:
     """Return a seed, 0 to 2^32 - 1; raises ArgumentTypeError for anything else."""
-    if not text.isdecimal() or int(text) >= 2**32:
+    if not is_whole_number(text) or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not a seed: give a whole number from 0 to {2**32 - 1}")
     return int(text)
 

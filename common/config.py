@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import numbers
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -10,6 +11,16 @@ from typing import Any
 from common.errors import RelicError
 
 SCALES = ("smoke", "small", "medium", "paper")
+
+
+def is_whole_number(text: str) -> bool:
+    """Return whether a text has the digits 0 to 9 alone: `str.isdigit` takes superscripts too, which `int` refuses."""
+    return text.isascii() and text.isdigit()
+
+
+def integer(value: Any) -> int | None:
+    """Return a whole number of Python or NumPy as an int; None for anything else, also for 4.0 and True."""
+    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +33,11 @@ class Setting:
     help: str
 
     def check(self, name: str, value: int) -> int:
-        """Return `value`; raise RelicError that names the setting and its range for anything but such a number."""
-        if type(value) is not int or not self.smallest <= value <= self.largest:
-            raise RelicError(f"{name} {value} is not from {self.smallest} to {self.largest}")
-        return value
+        """Return `value` as an int; raise RelicError that names the setting and its range for anything but such one."""
+        number = integer(value)
+        if number is None or not self.smallest <= number <= self.largest:
+            raise RelicError(f"{name} {value} is not from {self.smallest} to {self.largest}, a whole number")
+        return number
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,9 +21,23 @@ ROOM = 2**24  # bytes that a disk must have left for what is going to be written
 
 
 def results_dir() -> Path:
-    """Return the folder of results: `RELIC_RESULTS`, where ~ is the home folder, else `results/` of the checkout."""
+    """Return the folder of results: `RELIC_RESULTS`, where ~ is the home folder, else `results/` of the checkout.
+
+    Installed without a checkout it is `results/` below the working directory. Raises RelicError where ~ is not known.
+    """
     named = os.environ.get("RELIC_RESULTS")
-    return Path(named).expanduser() if named else Path(__file__).resolve().parent.parent / "results"
+    if named:
+        return expanded(named)
+    root = Path(__file__).resolve().parent.parent
+    return (root if (root / "setup.cfg").is_file() else Path.cwd()) / "results"
+
+
+def expanded(path: str) -> Path:
+    """Return a path whose ~ is the home folder; raise RelicError where the system knows none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise RelicError(f"no home folder is known for {path}: set HOME, or give a path without ~") from None
 
 
 @contextmanager

@@ -98,8 +98,8 @@ def chroma_psnr(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def ms_ssim_db(value: float) -> float:
-    """Return an MS-SSIM (0 to 1) in dB, -10 log10(1 - value); infinite for 1."""
-    return -10 * math.log10(1 - value) if value < 1 else math.inf
+    """Return an MS-SSIM (0 to 1) in dB, -10 log10(1 - value); infinite for 1, NaN for NaN."""
+    return math.inf if value >= 1 else -10 * math.log10(1 - value)
 
 
 def bits_per_pixel(num_bytes: int, height: int, width: int) -> float:
@@ -137,7 +137,7 @@ def bd_psnr(
 
 def _curve(bpp: Sequence[float], quality: Sequence[float], whose: str) -> np.ndarray:
     """Return log rate and quality, float64 (2, points), by rate and without repeated points."""
-    points = np.array([bpp, quality], np.float64) if len(bpp) == len(quality) else np.zeros((0, 0))
+    points = np.array([bpp, quality], np.float64) if np.shape(bpp) == np.shape(quality) else np.zeros((0, 0))
     if points.ndim != 2 or len(points) != 2:
         raise RelicError(f"the curve of {whose} needs as many rates as qualities: give one of each for every point")
     if not np.isfinite(points).all() or (points[0] <= 0).any():
@@ -189,9 +189,11 @@ def _integral(curve: np.ndarray, low: float, high: float) -> float:
 
 def check_picture(image: Any) -> None:
     """Raise RelicError unless `image` is a uint8 array HxWx3 or HxW with at least one pixel."""
-    is_picture = isinstance(image, np.ndarray) and (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3))
+    # A matrix stays two-dimensional whatever is done to it, and what a mask hides is no pixel.
+    is_array = isinstance(image, np.ndarray) and not isinstance(image, (np.matrix, np.ma.MaskedArray))
+    is_picture = is_array and (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3))
     if not is_picture or image.dtype != np.uint8 or image.size == 0:
-        what = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        what = f"{image.dtype} of shape {image.shape}" if is_array else type(image).__name__
         raise RelicError(f"a picture is a uint8 array HxWx3 or HxW, not {what}: convert it first")
 
 

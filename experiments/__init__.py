@@ -2,6 +2,8 @@
 
 import pkgutil
 
+import papers  # noqa: F401  First of all, as it finds the right package `common`
+
 
 def names() -> list[str]:
     """Return the names of the experiments in alphabetical order."""

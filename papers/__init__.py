@@ -1,12 +1,21 @@
 """The five papers; `load` gives a trained codec of any of them."""
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from common.config import Setting, find_preset, presets
-from common.errors import RelicError
+# The package `common` that lies beside this one, not another of that name in the working directory, which comes first.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+try:
+    from common.config import Setting, find_preset, presets
+    from common.errors import RelicError
+except ImportError as error:
+    other = getattr(sys.modules.get("common"), "__file__", None)
+    raise ImportError(f"{other} was imported as `common` before RELIC's package of that name: rename it") from error
+finally:
+    del sys.path[0]
 
 
 def names() -> list[str]:
@@ -53,8 +62,8 @@ def load(model: str, scale: str | None = None, seed: int | None = None, **coding
         if name not in known:
             there = f"it has {', '.join(known)}" if known else "it has none"
             raise RelicError(f"{paper} has no coding setting {name}: {there}")
-        known[name].check(name, value)
-    return import_module(f"papers.{paper}.codec").load(preset, scale, seed, **coding)
+        coding[name] = known[name].check(name, value)
+    return _codec_module(paper).load(preset, scale, seed, **coding)
 
 
 def load_for(data: bytes) -> Any:
@@ -65,4 +74,11 @@ def load_for(data: bytes) -> Any:
     header, _ = container.unpack(data, allow_missing_sections=True)
     paper, _ = split_id(header.model)
     stored = shipped.of_digest(header.model, header.weights_digest)
-    return import_module(f"papers.{paper}.codec").Codec(stored)
+    return _codec_module(paper).Codec(stored)
+
+
+def _codec_module(paper: str) -> ModuleType:
+    from common import backend
+
+    backend.refuse_fork()
+    return import_module(f"papers.{paper}.codec")

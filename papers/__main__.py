@@ -14,6 +14,8 @@ from common.command_line import Parser, minutes, seed
 from common.config import SCALES, Setting, check_scale
 from common.errors import RelicError, run_main
 
+NAME_WIDTH = 24  # of a picture, in the table of `evaluate`
+LEFT_OUT_SHOWN = 5
 CODING_COMMANDS = ("compress", "evaluate")
 CODING_HELP = "The coding settings of the model's paper are options too: with -m PRESET, this help ends with them."
 
@@ -51,7 +53,7 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
 
     shows = "code every picture of a set or folder; print rate, PSNR, MS-SSIM"
     command = commands.add_parser("evaluate", help=shows, epilog=f"{limits.HELP} {CODING_HELP}")
-    command.add_argument("data", help="a data set's name (kodak, sample …) or a folder of pictures")
+    command.add_argument("data", help="a data set's name (kodak, sample …), else a folder of pictures (./kodak)")
     command.add_argument("-m", "--model", required=True, help="paper/preset")
     command.add_argument("--images", type=int, help="only the first so many pictures")
     _weights_options(command)
@@ -207,25 +209,46 @@ def _write(output: Path | None, data: bytes, about: str) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from common import data, evaluate
-    from common.tables.numbers import mean_of_known
 
-    directory = Path(arguments.data) if Path(arguments.data).is_dir() else None
+    folder = Path(arguments.data)
+    directory = folder if folder.is_dir() and not data.is_here(arguments.data) else None
     pictures = data.images(arguments.data, arguments.images, directory)
     codec = _codec(arguments)
-    print(f"{'picture':24} {'bpp':>8} {'payload':>8} {'estimate':>8} {'PSNR':>8} {'MS-SSIM':>8}")
+    count = f"{len(pictures)} picture{'s' if len(pictures) > 1 else ''}"
+    print(f"{_taken(arguments.data, directory)}: {count}", file=sys.stderr)
+    width = max(NAME_WIDTH, *(len(name) for name, _ in pictures))
+    print(f"{'picture':{width}} {'bpp':>8} {'payload':>8} {'estimate':>8} {'PSNR':>8} {'MS-SSIM':>8}")
     estimate = getattr(codec, "rate_estimate", lambda image: None)  # a codec around JPEG has no likelihoods
-    rows = [_show(evaluate.measure(codec, image, name), estimate(image)) for name, image in pictures]
-    print(f"{'mean':24} " + " ".join(_shown(mean_of_known(column)) for column in zip(*rows, strict=True)))
+    rows = []
+    for name, image in pictures:
+        measured = evaluate.measure(codec, image, name)
+        rows.append([measured.bpp, measured.payload_bpp, estimate(image), measured.psnr, measured.ms_ssim])
+        print(f"{name:{width}} " + " ".join(map(_shown, rows[-1])))
+    print(f"{'mean':{width}} " + " ".join(map(_shown_mean, zip(*rows, strict=True))))
 
 
-def _show(measured: Any, rate_estimate: float | None) -> list[float | None]:
-    values = [measured.bpp, measured.payload_bpp, rate_estimate, measured.psnr, measured.ms_ssim]
-    print(f"{measured.name:24} " + " ".join(map(_shown, values)))
-    return values
+def _taken(name: str, directory: Path | None) -> str:
+    """Say which pictures a name stands for, and what in a folder is none."""
+    from common import data
+
+    if directory is None:
+        there = f" (the folder of that name is .{os.sep}{name})" if Path(name).is_dir() else ""
+        return f"the data set {name}{there}"
+    others = data.left_out(directory)
+    shown = ", ".join(others[:LEFT_OUT_SHOWN]) + (" …" if len(others) > LEFT_OUT_SHOWN else "")
+    return f"the folder {directory}" + (f" without {len(others)} other files ({shown})" if others else "")
 
 
 def _shown(value: float | None) -> str:
     return "       -" if value is None else f"{value:8.4f}"
+
+
+def _shown_mean(values: Sequence[float | None]) -> str:
+    """Show the mean of the values that there are; where they are not all, of how many."""
+    from common.tables.numbers import mean_of_known
+
+    known = sum(value is not None for value in values)
+    return _shown(mean_of_known(values)) + (f" (of {known})" if 0 < known < len(values) else "")
 
 
 def _main() -> None:

@@ -1,5 +1,7 @@
 """Both stacks behave alike: GDN and its gradients, bounds, noise, names of weights, sampling; and a stack is chosen."""
 
+import gc
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from narrow import gradients, narrow, needs_bfloat16
 
+import papers
 from common import backend, stack
 from common.errors import RelicError
 from common.layers import Decimate, DepthToSpace
@@ -271,6 +274,31 @@ def test_the_stack_is_what_is_wanted_else_what_is_installed(
         assert choose() == expected
 
 
+KERAS_JSON = {"floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first", "max_epochs": 1}
+
+
+def test_the_users_settings_of_keras_change_nothing(tmp_path):
+    (tmp_path / "keras.json").write_text(json.dumps(KERAS_JSON))
+    code = "from common.backend import keras; import numpy as np\n"
+    code += "print(keras.layers.Conv2D(1, 1)(np.ones((1, 2, 3, 4), 'float32')).shape, keras.layers.Dense(1).dtype,"
+    code += " keras.backend.epsilon())"
+    result = python(code, KERAS_HOME=str(tmp_path), KERAS_BACKEND=os.environ.get("KERAS_BACKEND"))
+    assert result.stdout == "(1, 2, 3, 1) float32 1e-07\n", result.stderr
+
+
+def test_a_process_that_was_forked_after_the_start_of_the_backend_is_refused_with_one_sentence(monkeypatch):
+    doubled = backend.compiled(lambda x: 2.0 * x)
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    for use in (
+        lambda: doubled(np.ones(3, np.float32)),
+        lambda: backend.set_seed(0),
+        lambda: backend.compile_model(None, 1e-3, 0.0),
+        lambda: papers.load("cheng_resnet/resnet4"),
+    ):
+        with pytest.raises(RelicError, match="was forked from one where .* runs.*spawn"):
+            use()
+
+
 def test_what_native_code_prints_while_starting_is_shown_only_where_it_fails(capfd):
     with stack.QuietStderr():
         os.write(2, b"chatter\n")
@@ -279,6 +307,34 @@ def test_what_native_code_prints_while_starting_is_shown_only_where_it_fails(cap
         os.write(2, b"the reason\n")
         raise ImportError
     assert capfd.readouterr().err == "the reason\n"
+
+
+def test_a_compiled_function_is_kept_for_the_last_shapes_alone(monkeypatch):
+    compiled_for = []
+
+    def doubled(x):
+        compiled_for.append(x.shape[0])
+        return 2.0 * x
+
+    apply = backend.compiled(doubled)
+    for size in [*range(1, backend.KEPT_SHAPES + 2), backend.KEPT_SHAPES, 1]:
+        np.testing.assert_array_equal(apply(np.ones(size, np.float32)), np.full(size, 2.0, np.float32))
+    if backend.BACKEND != "torch":  # which compiles nothing
+        assert compiled_for == [*range(1, backend.KEPT_SHAPES + 2), 1]
+
+
+@pytest.mark.skipif(backend.BACKEND != "tensorflow", reason="counts TensorFlow's graphs")
+def test_a_graph_that_is_no_longer_kept_is_freed():
+    def graphs():
+        gc.collect()
+        return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
+
+    apply = backend.compiled(lambda x: 2.0 * x)
+    apply(np.ones(1, np.float32))
+    before = graphs()
+    for size in range(2, 3 * backend.KEPT_SHAPES):
+        apply(np.ones(size, np.float32))
+    assert graphs() <= before + backend.KEPT_SHAPES
 
 
 def test_a_compiled_function_sees_the_weights_that_its_networks_have_when_it_is_called():

@@ -64,6 +64,28 @@ def usable(name: str) -> codecs.Family:
     return family
 
 
+# --- settings ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*IN_MEMORY, "BPG"])
+def test_a_setting_may_be_an_integer_of_numpy_and_nothing_else_that_equals_one(name):
+    make = codecs.family(name).make
+    for number in (np.int64(1), np.uint8(1)):
+        assert make(number) == make(1) and "1" in repr(make(number)) and "np" not in repr(make(number))
+    for value in (1.0, np.float64(1), True, "1", None):
+        with pytest.raises(RelicError, match=f"has no \\w+ {value}: choose .* a whole number"):
+            make(value)
+
+
+@pytest.mark.parametrize("name", IN_MEMORY)
+def test_an_integer_of_numpy_gives_the_same_bytes_and_files_may_be_views_of_memory(name):
+    family, image = usable(name), noise(40, 48, 3)
+    file = family.make(np.int64(FINE[name])).compress(image)
+    codec = family.make(FINE[name])
+    assert file == codec.compress(image)
+    assert np.array_equal(codec.decompress(memoryview(file)), codec.decompress(file))
+
+
 # --- every codec -----------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Data sets: what is read, what is refused, where sets come from, and what training draws from them."""
 
 import contextlib
+import errno
 import functools
 import hashlib
 import http.server
@@ -362,6 +363,95 @@ def test_a_set_is_its_folder_in_order_of_paths(tmp_path):
     assert [stem for stem, _ in found] == ["a.jpeg", "b", "a"]
     np.testing.assert_array_equal(found[1][1], noise(seed=0))
     assert [stem for stem, _ in data.images("mine/train", limit=2)] == ["a.jpeg", "b"]
+
+
+def test_pictures_whose_files_have_one_stem_are_named_by_their_paths(tmp_path):
+    folder = tmp_path / "own" / "mine"
+    for name in ("a.png", "a.bmp", "b.png", "x/1.png", "y/1.png"):
+        write(folder / name, noise())
+    assert [name for name, _ in data.images("mine")] == ["a.bmp", "a.png", "b", "x/1.png", "y/1.png"]
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for path in sorted(folder.rglob("*.*")):
+            archive.write(path, path.relative_to(folder))
+    (tmp_path / "own" / "zipped").mkdir()
+    (tmp_path / "images.zip").rename(tmp_path / "own" / "zipped" / "images.zip")
+    assert [name for name, _ in data.images("zipped")] == [name for name, _ in data.images("mine")]
+
+
+@pytest.mark.parametrize(
+    "name, shown", [(b"caf\xe9", "caf\\udce9"), (b"two\nlines", "two\\nlines"), ("é".encode(), "é")]
+)
+def test_a_picture_has_a_name_that_every_file_and_terminal_can_hold(name, shown, tmp_path):
+    write(tmp_path / os.fsdecode(name + b".png"), noise())
+    assert [name for name, _ in data.images("", directory=tmp_path)] == [shown]
+
+
+def test_hidden_folders_are_left_out_and_linked_ones_entered_once(tmp_path):
+    folder = tmp_path / "own" / "mine"
+    for name in ("a.png", ".ipynb_checkpoints/a-checkpoint.png", "x/.git/b.png"):
+        write(folder / name, noise())
+    write(tmp_path / "elsewhere" / "c.png", noise())
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "linked_again").symlink_to(tmp_path / "elsewhere")
+    (folder / "x" / "circle").symlink_to(folder)
+    assert [name for name, _ in data.images("mine")] == ["a", "c"]
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for name in ("a.png", "__MACOSX/._a.png", ".thumbnails/a.png"):
+            archive.writestr(name, encoded(noise(), "PNG"))
+    (tmp_path / "own" / "zipped").mkdir()
+    (tmp_path / "images.zip").rename(tmp_path / "own" / "zipped" / "images.zip")
+    assert [name for name, _ in data.images("zipped")] == ["a"]
+
+
+@pytest.mark.parametrize("what", ["broken link", "pipe"])
+def test_what_is_named_like_a_picture_and_cannot_be_read_is_refused(what, tmp_path):
+    write(tmp_path / "a.png", noise())
+    path = tmp_path / "x" / "b.png"
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "nowhere.png") if what == "broken link" else os.mkfifo(path)
+    with pytest.raises(RelicError, match="cannot read .*b.png: a broken link or no plain file"):
+        data.images("", directory=tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    write(tmp_path / "a.png", noise())
+    write(tmp_path / "closed" / "b.png", noise())
+    scandir = os.scandir
+
+    def denied(path):
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(RelicError, match="cannot read .*closed: permission denied"):
+        data.images("", directory=tmp_path)
+
+
+def test_files_that_are_not_named_like_pictures_can_be_listed(tmp_path):
+    for name in ("a.png", "x/b.jfif", "notes.txt", ".hidden"):
+        write(tmp_path / name, noise())
+    assert data.left_out(tmp_path) == ["notes.txt", "x/b.jfif"]
+    (tmp_path / "a.png").rename(tmp_path / "all.zip")
+    assert data.left_out(tmp_path) == []  # the zip file is the set
+
+
+def test_without_a_home_folder_the_users_data_are_found_and_nothing_is_written(tmp_path, monkeypatch):
+    write(tmp_path / "own" / "mine" / "a.png", noise())
+    monkeypatch.setenv("RELIC_CACHE", "~no-such-user/cache")
+    monkeypatch.setenv("TFDS_DATA_DIR", "~no-such-user/prepared")
+    assert [name for name, _ in data.images("mine")] == ["a"]
+    with pytest.raises(RelicError, match="no data set kodak in .*own/kodak, ~no-such-user/cache/data/kodak"):
+        data.images("kodak")
+    for name in ("kodak", "cifar10"):
+        with pytest.raises(RelicError, match="no home folder is known for ~no-such-user"):
+            data_command.fetch(name)
+
+
+def test_a_name_is_that_of_a_set_where_some_place_has_one(tmp_path):
+    write(tmp_path / "own" / "mine" / "a.png", noise())
+    names = ("mine", "sample", "yours", "./mine", "mine/", ".", "", str(tmp_path / "own" / "mine"))
+    assert [name for name in names if data.is_here(name)] == ["mine", "sample"]
 
 
 def test_the_users_folder_comes_before_the_cache_and_the_cache_before_nothing(tmp_path, monkeypatch):

@@ -196,6 +196,17 @@ def test_ms_ssim_in_db_counts_the_nines():
     assert metrics.ms_ssim_db(0.999) == pytest.approx(30)
     assert metrics.ms_ssim_db(0.0) == 0
     assert metrics.ms_ssim_db(1.0) == math.inf
+    assert math.isnan(metrics.ms_ssim_db(math.nan))
+
+
+@pytest.mark.parametrize("kind", [np.matrix, np.ma.MaskedArray])
+def test_a_matrix_and_a_masked_array_are_no_pictures(kind):
+    with pytest.raises(RelicError, match=f"not {kind.__name__}: convert it first"):
+        metrics.check_picture(np.zeros((16, 16), np.uint8).view(kind))
+
+
+def test_an_array_that_is_mapped_from_a_file_is_a_picture(tmp_path):
+    metrics.check_picture(np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=(4, 5, 3)))
 
 
 def test_bits_per_pixel_are_bits_over_pixels():
@@ -274,6 +285,8 @@ def test_neither_order_nor_repeated_points_change_a_bd(function):
         (RATES[:3], QUALITIES[:3], "the codec has 3: measure more"),
         (RATES[:3] * 2, QUALITIES[:3] * 2, "the codec has 3: measure more"),
         ([], [], "the codec has 0: measure more"),
+        (0.5, 30.0, "as many rates as qualities"),
+        (RATES, 30.0, "as many rates as qualities"),
         (RATES, QUALITIES[:4], "as many rates as qualities"),
         ([RATES] * 2, [QUALITIES] * 2, "as many rates as qualities"),
         (RATES, (*QUALITIES[:4], math.inf), "lossless"),

@@ -210,6 +210,14 @@ def test_beyond_the_range_there_is_a_setting_or_one_sentence():
         operating_points.setting_for_bpp(family, BLACK, 0.5)
 
 
+@pytest.mark.parametrize(
+    "look_for", [operating_points.at_bpp, operating_points.setting_for_bpp, operating_points.setting_for_psnr]
+)
+def test_nan_is_nothing_to_look_for(look_for):
+    with pytest.raises(RelicError, match="NaN is no"):
+        look_for(JPEG, BLACK, float("nan"))
+
+
 def test_few_settings_are_tried_each_once_before_the_answer_is_measured():
     asked: list = []
     family = listed(list(range(1, 257)), list(range(255, -1, -1)), asked)

@@ -124,6 +124,20 @@ def test_every_package_that_the_sources_import_is_declared():
     assert packages - {normal(Requirement(line).name) for line in declared} == set()
 
 
+def test_an_own_common_py_in_the_working_directory_is_not_taken_for_the_package(tmp_path):
+    (tmp_path / "common.py").write_text("x = 1\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def run(code: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    assert run("import papers, experiments; print('here')").stdout == "here\n"
+    said = run("import common, papers").stderr
+    assert f"{tmp_path}/common.py was imported as `common` before RELIC's package of that name: rename it" in said
+
+
 def test_the_published_tables_are_package_data():
     pattern = setup_cfg()["options.package_data"]["*"].strip()
     published = set((ROOT / "papers").rglob("*.csv"))

@@ -125,6 +125,15 @@ def test_the_list_shows_every_preset_with_the_weights_that_are_here(here, capsys
     assert {row.strip() for row in rows.values()} == {"-"}
 
 
+@pytest.mark.parametrize("name", ["seed²", "seed٣", "seed01", "seed", "seed1 old"])
+def test_a_folder_whose_name_is_no_seed_holds_no_weights(name, here, capsys):
+    path = runs.Run("cheng_resnet", "resnet4", "small", 1).shipped.with_name(name) / "weights.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    assert relic("list") is None
+    assert {line.split(None, 1)[1].strip() for line in capsys.readouterr().out.splitlines()} == {"-"}
+
+
 def test_the_settings_of_a_preset_come_with_their_sources(here, capsys):
     assert relic("list", "--settings", "cheng_resnet/resnet4_subpixel") is None
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
@@ -199,6 +208,52 @@ def test_a_preset_without_weights_or_a_wrong_scale_of_them_is_refused_with_what_
     assert_refused(["evaluate", ".", "-m", MODEL, "--seed", "3"], "no weights for", "seed 3")
 
 
+# --- evaluate ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_data(here, monkeypatch):
+    """Let data sets lie in a folder of their own, and the pictures of the folder `set` in the working directory."""
+    monkeypatch.setenv("RELIC_DATA", str(here / "data"))
+    monkeypatch.setenv("RELIC_CACHE", str(here / "cache"))
+    for name in ("x/1.png", "y/1.png", "a.png"):
+        write_png(here / "set" / name, read_image(here / "picture.png"))
+    return here
+
+
+def test_evaluate_says_which_pictures_it_takes_and_which_files_not(own_data, loaded, capsys):
+    for name in ("b.jfif", "notes.txt"):
+        (own_data / "set" / name).write_bytes(b"")
+    assert relic("evaluate", "set", "-m", MODEL) is None
+    printed = capsys.readouterr()
+    assert printed.err == "the folder set without 2 other files (b.jfif, notes.txt): 3 pictures\n"
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["picture", "a", "x/1.png", "y/1.png", "mean"]
+
+
+def test_a_data_set_comes_before_a_folder_of_its_name_which_evaluate_says(own_data, loaded, capsys):
+    write_png(own_data / "data" / "set" / "of_the_set.png", read_image(own_data / "picture.png"))
+    for name, said in (
+        ("set", f"the data set set (the folder of that name is .{os.sep}set): 1 picture\n"),
+        ("./set", "the folder set: 3 pictures\n"),
+    ):
+        assert relic("evaluate", name, "-m", MODEL) is None
+        assert capsys.readouterr().err == said
+
+
+def test_the_columns_stand_below_each_other_however_long_a_name_is(own_data, loaded, capsys):
+    (own_data / "set" / "a.png").rename(own_data / "set" / f"{'n' * 40}.png")
+    assert relic("evaluate", "set", "-m", MODEL) is None
+    assert len({len(line) for line in capsys.readouterr().out.splitlines()}) == 1
+
+
+@pytest.mark.parametrize(
+    "values, shown",
+    [([0.5, 0.7], "  0.6000"), ([0.5, None, 0.7], "  0.6000 (of 2)"), ([None, None], "       -")],
+)
+def test_a_mean_over_some_of_the_pictures_says_of_how_many(values, shown):
+    assert command._shown_mean(values) == shown
+
+
 # --- coding settings -----------------------------------------------------------------------------------------------
 
 
@@ -229,6 +284,18 @@ def test_the_coding_settings_of_a_paper_are_options_of_coding(options, coding, l
     _paper, preset = MODEL.split("/")
     assert loaded == [(preset, None, 3, coding), (preset, None, None, coding), (preset, None, None, coding)]
     assert papers.load(MODEL, **coding) and loaded[-1] == (preset, None, None, coding)
+
+
+@pytest.mark.parametrize("value", [np.int64(4), np.uint8(4), 4])
+def test_a_coding_setting_may_be_an_integer_of_numpy(value, loaded):
+    papers.load(MODEL, iterations=value)
+    assert loaded[-1][-1] == {"iterations": 4} and type(loaded[-1][-1]["iterations"]) is int
+
+
+@pytest.mark.parametrize("value", [4.0, np.float32(4), True, "4", None])
+def test_what_is_no_whole_number_is_no_coding_setting(value, loaded):
+    with pytest.raises(RelicError, match=f"iterations {value} is not from 1 to 16, a whole number"):
+        papers.load(MODEL, iterations=value)
 
 
 @pytest.mark.parametrize(
@@ -456,7 +523,7 @@ def test_an_output_may_be_a_folder_or_stdout(with_weights, capfdbinary):
     assert capfdbinary.readouterr().out.startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("seed", ["-1", str(2**32), "1.5", "one"])
+@pytest.mark.parametrize("seed", ["-1", str(2**32), "1.5", "one", "²", "٣"])
 def test_a_seed_is_a_whole_number_of_32_bits(seed, here):
     assert_refused(["train", MODEL, "--scale", "smoke", f"--seed={seed}"], "is not a seed", str(2**32 - 1))
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -573,7 +574,7 @@ def test_a_shipped_training_says_where_its_weights_come_from():
     assert (said["stack"], said["backend"]) == (backend.STACK, backend.BACKEND)
     assert {"keras", "numpy", backend.BACKEND} <= set(said["versions"]) and "unknown" not in said["versions"].values()
     assert said["versions"]["numpy"] == np.__version__ and said["device"] == backend.device()
-    assert isinstance(said["dirty"], bool) and "cores" in said["machine"] and said["command"]
+    assert said["dirty"] in (True, False, None) and "cores" in said["machine"] and said["command"]
     stored = weights.load(folder / "weights.safetensors")
     np.testing.assert_array_equal(stored.integers["table/a"], [0, 1, 2])
     rows = list(csv.DictReader((folder / "log.csv").open()))
@@ -621,15 +622,63 @@ def test_the_commit_and_whether_files_differ_from_it_are_gits(tmp_path, monkeypa
         command = ["git", *identity, *arguments]
         return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
 
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "runs.py"))
-    (tmp_path / "runs.py").write_text("a")
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "common" / "provenance.py"))
+    (tmp_path / "source.py").write_text("a")
     git("init", "-q")
-    git("add", "runs.py")
+    git("add", "source.py")
     git("commit", "-q", "-m", "a")
     said = provenance.provenance()
     assert said["commit"] == git("rev-parse", "HEAD") and said["dirty"] is False
-    (tmp_path / "runs.py").write_text("b")
+    (tmp_path / "source.py").write_text("b")
     assert provenance.provenance()["dirty"] is True
+
+
+@pytest.mark.parametrize("package, commit", [("numpy", f"numpy {np.__version__}"), ("no-such-package", "unknown")])
+def test_outside_a_checkout_also_below_another_one_the_packages_version_stands_for_the_commit(
+    package, commit, tmp_path, monkeypatch
+):
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=False)
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "site-packages" / "common" / "provenance.py"))
+    monkeypatch.setattr(provenance, "PACKAGE", package)
+    said = provenance.provenance()
+    assert (said["commit"], said["dirty"]) == (commit, None)
+
+
+@pytest.mark.parametrize(
+    "module, line, command",
+    [
+        (
+            "experiments.rd_kodak",
+            ["x", "--codecs", "HEVC intra"],
+            "python -m experiments.rd_kodak --codecs 'HEVC intra'",
+        ),
+        ("papers.__main__", ["x", "list"], "python -m papers list"),
+        (None, ["/env/bin/relic", "train", "a/b"], "relic train a/b"),
+        (None, ["my scripts/own.py", "1"], "python 'my scripts/own.py' 1"),
+        (None, ["-c"], "python"),
+        (None, [""], "python"),
+        (None, ["relic", os.fsdecode(b"caf\xe9")], "relic 'caf\\xe9'"),
+    ],
+)
+def test_the_command_that_is_recorded_can_be_run_again(module, line, command, monkeypatch):
+    spec = module and SimpleNamespace(name=module)
+    monkeypatch.setitem(sys.modules, "__main__", SimpleNamespace(__spec__=spec))
+    monkeypatch.setattr(sys, "argv", line)
+    assert provenance.provenance()["command"] == command
+
+
+def test_results_lie_in_the_checkout_and_without_one_below_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.delenv("RELIC_RESULTS")
+    assert files.results_dir() == TESTS.parent / "results"
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "site-packages" / "common" / "files.py"))
+    monkeypatch.chdir(tmp_path)
+    assert files.results_dir() == tmp_path / "results"
+
+
+def test_results_in_a_home_folder_that_is_not_known_are_refused(monkeypatch):
+    monkeypatch.setenv("RELIC_RESULTS", "~no-such-user/results")
+    with pytest.raises(RelicError, match="no home folder is known for ~no-such-user/results: set HOME"):
+        files.results_dir()
 
 
 def test_a_run_has_its_own_place_and_smoke_results_lie_apart(results):

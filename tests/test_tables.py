@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import json
 import math
+import os
 import types
 from pathlib import Path
 
@@ -543,6 +544,14 @@ def test_a_table_without_a_published_set_is_not_replaced_by_one_of_certain_pictu
     monkeypatch.setattr(published, "load", lambda table: types.SimpleNamespace(test_set=""))
     assert table_files.place(document) == files.results_dir() / "small/p/table1.json"
     assert table_files.place(document, limited=True) == files.results_dir() / "runs/small/p/table1.json"
+
+
+def test_a_folder_of_pictures_whose_name_is_not_utf8_has_its_table(tiny):
+    name = os.fsdecode(b"caf\xe9")
+    document = document_of(provenance={"test_set": {"name": name, "pictures": 2, "digest": "x"}})
+    path = table_files.write(document)
+    assert table_files.read(path)["provenance"]["test_set"]["name"] == name
+    assert "Test set: caf\\udce9, 2 pictures" in path.with_suffix(".md").read_text(encoding="utf-8")
 
 
 NO_TABLES = [b"{", b"[]", b"5", b"null", b"[" * 100_000, b'"\xff"', b'{"cells": 5}', b'{"cells": [5]}']

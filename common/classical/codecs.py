@@ -17,6 +17,7 @@ import PIL
 from PIL import Image, features
 
 from common.classical import libraries
+from common.config import integer
 from common.errors import RelicError
 from common.evaluate import Codec
 from common.metrics import check_picture
@@ -51,7 +52,7 @@ class Jpeg:
     optimised: bool = False
 
     def __post_init__(self) -> None:
-        _check_setting("JPEG", "quality", self.quality, 0, 100)
+        _set_whole(self, "quality", "JPEG", "quality", 0, 100)
         _check_sampling(self.subsampling)
 
     @property
@@ -88,7 +89,7 @@ class Jpeg2000:
     software: str = "Pillow"
 
     def __post_init__(self) -> None:
-        _check_setting("JPEG2000", "rate", self.rate_x1000, 1, 1000)
+        _set_whole(self, "rate_x1000", "JPEG2000", "rate", 1, 1000)
         if self.software not in ("Pillow", "OpenCV"):
             raise RelicError(f"JPEG2000 is coded by Pillow or OpenCV, not by {self.software}")
 
@@ -135,7 +136,7 @@ class WebP:
     quality: int
 
     def __post_init__(self) -> None:
-        _check_setting("WebP", "quality", self.quality, 1, WEBP_LOSSLESS)
+        _set_whole(self, "quality", "WebP", "quality", 1, WEBP_LOSSLESS)
 
     @property
     def label(self) -> str:
@@ -170,7 +171,7 @@ class Avif:
     subsampling: str = "4:4:4"
 
     def __post_init__(self) -> None:
-        _check_setting("AVIF", "quality", self.quality, 0, 100)
+        _set_whole(self, "quality", "AVIF", "quality", 0, 100)
         _check_sampling(self.subsampling)
 
     @property
@@ -197,7 +198,7 @@ class Avif:
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture HxWx3 (RGB) or HxW of an AVIF file; RelicError where it is none."""
-        image = libraries.pillow_picture("AVIF", data)
+        image, data = libraries.pillow_picture("AVIF", data), bytes(data)  # which may have been a memoryview
         # Older Pillows return monochrome as RGB: the fourth bit of this byte of the sequence header tells.
         is_grey = data[data.index(b"av1C") + 6] & 0x10
         return image[..., 0].copy() if is_grey and image.ndim == 3 else image
@@ -214,7 +215,7 @@ class HevcIntra:
     subsampling: str = "4:4:4"
 
     def __post_init__(self) -> None:
-        _check_setting("HEVC intra", "quality", self.quality, HEVC_LOSSLESS, 100)
+        _set_whole(self, "quality", "HEVC intra", "quality", HEVC_LOSSLESS, 100)
         _check_sampling(self.subsampling)
 
     @property
@@ -251,7 +252,7 @@ class Bpg:
     subsampling: str = "4:4:4"
 
     def __post_init__(self) -> None:
-        _check_setting("BPG", "quantiser", self.qp, 0, 51)
+        _set_whole(self, "qp", "BPG", "quantiser", 0, 51)
         _check_sampling(self.subsampling)
 
     @property
@@ -376,9 +377,13 @@ FAMILIES = (
 # --- checks --------------------------------------------------------------------------------------------------------
 
 
-def _check_setting(name: str, what: str, value: int, smallest: int, largest: int) -> None:
-    if value not in range(smallest, largest + 1):
-        raise RelicError(f"{name} has no {what} {value}: choose {smallest} to {largest}")
+def _set_whole(codec: Codec, field: str, name: str, what: str, smallest: int, largest: int) -> None:
+    """Make a codec's setting an int, as the libraries want it; RelicError for what is no whole number in its range."""
+    value = getattr(codec, field)
+    number = integer(value)
+    if number is None or not smallest <= number <= largest:
+        raise RelicError(f"{name} has no {what} {value}: choose {smallest} to {largest}, a whole number")
+    object.__setattr__(codec, field, number)
 
 
 def _check_sampling(subsampling: str) -> None:

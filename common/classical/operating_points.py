@@ -1,6 +1,7 @@
 """Where on its curve a classical codec stands: at a rate, at a PSNR, or over all its settings, from counted bytes."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -57,8 +58,9 @@ def at_bpp(family: Family, image: np.ndarray, bpp: float) -> dict[str, float | N
     Two neighbouring settings whose counted rates enclose `bpp` are found by bisection, only they are measured, and the
     values between them are linear in the rate. Where the codec cannot code that low, everything is that of its smallest
     file, so that the returned `bpp` is above the one asked for; likewise for its largest file. `ms_ssim` is None for
-    pictures with a side below 161 pixels.
+    pictures with a side below 161 pixels. Raises RelicError where `bpp` is NaN.
     """
+    _check_number("rate", bpp)
     low, high = _enclosing_settings(family, image, bpp)
     first = measure(family.make(low), image, f"{family.name} {low}")
     second = first if high == low else measure(family.make(high), image, f"{family.name} {high}")
@@ -84,8 +86,9 @@ def setting_for_psnr(family: Family, image: np.ndarray, psnr: float) -> tuple[in
     """Return the coarsest setting whose PSNR is at least `psnr` dB for a uint8 picture, and what it costs and gives.
 
     By bisection, with the neighbours looked at, as the PSNR does not rise everywhere. Raises RelicError where no
-    setting reaches it.
+    setting reaches it, and for NaN.
     """
+    _check_number("PSNR", psnr)
 
     @functools.cache
     def reaches(setting: int) -> bool:
@@ -101,13 +104,19 @@ def setting_for_bpp(family: Family, image: np.ndarray, bpp: float) -> tuple[int,
     """Return the finest setting whose file takes at most `bpp` for a uint8 picture, and what it costs and gives.
 
     By bisection, with the neighbours looked at, as the size does not rise everywhere. Raises RelicError where every
-    file is larger.
+    file is larger, and for NaN.
     """
+    _check_number("rate", bpp)
     bpp_of = _rates(family, image)
     setting = _first(family.settings[::-1], lambda setting: bpp_of(setting) <= bpp)
     if setting is None:
         raise RelicError(f"{family.name} codes no file as small as {bpp:g} bpp: ask for more")
     return setting, measure(family.make(setting), image, f"{family.name} {setting}")
+
+
+def _check_number(what: str, value: float) -> None:
+    if math.isnan(value):
+        raise RelicError(f"NaN is no {what} to look for: give a number")
 
 
 def _rates(family: Family, image: np.ndarray) -> Callable[[int], float]:

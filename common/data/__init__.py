@@ -10,13 +10,17 @@ from common.data.digests import known_digest, pixel_digest
 from common.data.patches import TrainingPatches, refuse_test_set
 from common.data.pictures import read_image, write_png
 from common.data.places import roots
-from common.data.sets import Picture, images, load, named_entries
+from common.data.sets import Picture, images, is_here, load, named_entries
+from common.data.sources import files_below, left_out
 
 __all__ = [
     "Picture",
     "TrainingPatches",
+    "files_below",
     "images",
+    "is_here",
     "known_digest",
+    "left_out",
     "load",
     "named_entries",
     "pixel_digest",

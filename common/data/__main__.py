@@ -10,13 +10,14 @@ from common.data.fetch import KNOWN, KODAK_URL, fetch_kodak, how_to_get
 from common.data.places import cache_root, prepared_root, roots
 from common.data.prepared import prepare
 from common.errors import RelicError, run_main
+from common.files import expanded
 
 
 def fetch(name: str, url: str = KODAK_URL) -> None:
     """Fetch a named set: Kodak into the cache, others through tensorflow-datasets; raise RelicError if it fails."""
     known = KNOWN.get(name)
     if name == "kodak":
-        fetch_kodak(cache_root() / name, url)
+        fetch_kodak(expanded(str(cache_root())) / name, url)
     elif name == "sample":
         print("sample needs no fetching: scikit-image ships it")
     elif known is not None and not known.fetched:

@@ -10,17 +10,22 @@ from common.errors import RelicError
 def roots() -> list[Path]:
     """Return the folders that named sets are looked for in: `$RELIC_DATA` where it is set, then the cache."""
     own = os.environ.get("RELIC_DATA")
-    return [Path(own).expanduser(), cache_root()] if own else [cache_root()]
+    return [_in_home(own), cache_root()] if own else [cache_root()]
 
 
 def cache_root() -> Path:
     """Return the folder that fetched sets are kept in: `$RELIC_CACHE/data`, where RELIC_CACHE is ~/.cache/relic."""
-    return Path(os.environ.get("RELIC_CACHE") or "~/.cache/relic").expanduser() / "data"
+    return _in_home(os.environ.get("RELIC_CACHE") or "~/.cache/relic") / "data"
 
 
 def prepared_root() -> Path:
     """Return the folder tensorflow-datasets keeps its prepared sets in: `$TFDS_DATA_DIR` or ~/tensorflow_datasets."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return _in_home(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+
+
+def _in_home(path: str) -> Path:
+    """Return a path whose ~ is the home folder; where none is known it stays, for there is nothing to read then."""
+    return Path(os.path.expanduser(path))
 
 
 def not_found(name: str) -> RelicError:

@@ -7,6 +7,7 @@ from common.data.pictures import decode_image
 from common.data.places import not_found, prepared_root
 from common.data.sources import StoredPicture, sha256
 from common.errors import RelicError
+from common.files import expanded
 
 
 def tensorflow_datasets() -> Any:
@@ -80,9 +81,9 @@ def _read_builder(tfds: Any, builder: Any, name: str, split: str) -> Iterator[St
 
 def prepare(name: str) -> None:
     """Let tensorflow-datasets download a set it knows and prepare it as array_record; raise RelicError if it fails."""
-    tfds = tensorflow_datasets()
+    tfds, folder = tensorflow_datasets(), expanded(str(prepared_root()))
     try:
-        builder = tfds.builder(name, data_dir=prepared_root(), file_format="array_record")
+        builder = tfds.builder(name, data_dir=folder, file_format="array_record")
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
         put = f"put its pictures into $RELIC_DATA/{name}"
         raise RelicError(f"tensorflow-datasets knows no set {name}, so it cannot be fetched: {put}") from error

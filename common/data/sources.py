@@ -1,14 +1,17 @@
 """What a data set is stored as: a folder of pictures, a zip file of them, an npz file of arrays, scikit-image's own.
 
-Every reader yields entries, one picture at a time: the stem of its file's name, a sha256 and the decoded picture.
+Every reader yields entries, one picture at a time: its name, a sha256 and the decoded picture. The name is the stem of
+its file's name; where several files have that stem, each one's path from the folder.
 """
 
 import hashlib
 import importlib.util
+import os
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 
@@ -17,7 +20,7 @@ from common.errors import RelicError
 
 StoredPicture = tuple[
     str, str, np.ndarray
-]  # stem, sha256 of the file (of the array's bytes in an npz file), uint8 picture
+]  # name, sha256 of the file (of the array's bytes in an npz file), uint8 picture
 
 # scikit-image's photographs: by E. Collins / NASA (public domain), S. van der Walt (CC0), R. Michetti (CC0).
 SAMPLE = {
@@ -36,10 +39,13 @@ def sha256(data: bytes) -> str:
 
 
 def read_folder(folder: Path) -> Iterator[StoredPicture]:
-    """Yield the pictures of a folder and of those below it, in order of their paths; or those of its only zip file."""
+    """Yield the pictures of a folder and of those below it, in order of their paths; or those of its only zip file.
+
+    Raises RelicError for what is named like a picture and cannot be read, as a broken link.
+    """
     if not folder.is_dir():
         raise RelicError(f"no such folder of pictures: {folder}")
-    paths = sorted(path for path in folder.rglob("*") if is_picture(path) and path.is_file())
+    paths = [path for path in files_below(folder) if is_picture(path)]
     archives = sorted(folder.glob("*.zip"))
     if not paths and len(archives) == 1:
         yield from read_zip(archives[0])
@@ -48,33 +54,77 @@ def read_folder(folder: Path) -> Iterator[StoredPicture]:
         arrays = f", or name {folder.name}/train or another of its arrays" if list(folder.glob("*.npz")) else ""
         raise RelicError(f"no pictures in {folder}: put files ending in {', '.join(EXTENSIONS)} there{arrays}")
     for path in paths:
+        if not path.is_file():
+            raise RelicError(
+                f"cannot read {path}: a broken link or no plain file; mend it or take it out of the folder"
+            )
+    for path, name in zip(paths, _names([path.relative_to(folder) for path in paths]), strict=True):
         data = read_file(path)
-        yield path.stem, sha256(data), decode_image(data, str(path))
+        yield name, sha256(data), decode_image(data, str(path))
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the files of a folder and of those below it, in order of their paths, without what is hidden.
+
+    Links are followed, each folder is entered once. Raises RelicError for a folder that cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise RelicError(f"cannot read {error.filename}: {(error.strerror or str(error)).lower()}") from error
+
+    found, entered = [], set()
+    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        is_new = (real := os.path.realpath(parent)) not in entered
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if is_new and not name.startswith("."))
+        found += [Path(parent, name) for name in files if is_new and not name.startswith(".")]
+    return sorted(found)
+
+
+def left_out(folder: Path) -> list[str]:
+    """Return the paths, from the folder, of the files whose names do not end like a picture's."""
+    files = files_below(folder)
+    others = [_printable(str(path.relative_to(folder))) for path in files if not is_picture(path)]
+    return others if len(others) < len(files) else []  # else a zip file is the set
+
+
+def _names(paths: Sequence[PurePath]) -> list[str]:
+    stems = Counter(path.stem for path in paths)
+    return [_printable(path.stem if stems[path.stem] == 1 else str(path)) for path in paths]
+
+
+def _printable(name: str) -> str:
+    """Return a name that every file and terminal can hold: what is not printable, or not UTF-8, as an escape."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
 
 
 def read_zip(path: Path) -> Iterator[StoredPicture]:
     """Yield the pictures of a zip file in order of their names."""
-    for name, data in _members(path):
-        yield PurePosixPath(name).stem, sha256(data), decode_image(data, f"{path}: {name}")
+    for member, name, data in _members(path):
+        yield name, sha256(data), decode_image(data, f"{path}: {member}")
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of the picture files in a zip file."""
+def _members(path: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Yield path, name as tables have it, and bytes of the picture files in a zip file, hidden ones left out."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = sorted(name for name in archive.namelist() if is_picture(name))
-            for name in names:
-                if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
-                    raise RelicError(f"cannot read {path}: {name} unpacks to more than {MAX_MEMBER_BYTES} bytes")
-                with archive.open(name) as member:  # by parts: it may unpack to more than it says
-                    data = b"".join(iter(partial(member.read, MEMBER_PART), b""))
-                yield name, data
+            members = sorted(name for name in archive.namelist() if is_picture(name) and not _is_hidden(name))
+            for member, name in zip(members, _names([PurePosixPath(member) for member in members]), strict=True):
+                if archive.getinfo(member).file_size > MAX_MEMBER_BYTES:
+                    raise RelicError(f"cannot read {path}: {member} unpacks to more than {MAX_MEMBER_BYTES} bytes")
+                with archive.open(member) as file:  # by parts: it may unpack to more than it says
+                    data = b"".join(iter(partial(file.read, MEMBER_PART), b""))
+                yield member, name, data
     except RelicError:
         raise
     except Exception as error:  # BadZipFile, EOFError, OSError, UnicodeDecodeError, lzma.LZMAError, zlib.error …
         raise RelicError(f"cannot read {path}: truncated, damaged or encrypted ({error})") from error
-    if not names:
+    if not members:
         raise RelicError(f"no pictures in {path}: their names end in {', '.join(EXTENSIONS)}")
+
+
+def _is_hidden(member: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(member).parts)
 
 
 def arrays_of(split: Path) -> Path:

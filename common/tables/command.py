@@ -4,6 +4,7 @@ An experiment declares `ROWS` (label as printed: config) and `reproduce(options)
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,8 @@ def _main(
         check_writable(path)
     if trained:
         _have_networks([*networks.values(), *further.values()], scale, arguments)
-    options = Options(table, rows, scale, arguments.images, arguments.data, arguments.seeds)
+    data = arguments.data and Path(os.path.abspath(arguments.data))  # whose name names the test set, also that of "."
+    options = Options(table, rows, scale, arguments.images, data, arguments.seeds)
     started = time.monotonic()
     reproduction = reproduce(options)
     seconds = round(time.monotonic() - started, 1)

@@ -60,7 +60,7 @@ def _write_figures(path: Path, drawn: Mapping[str, Any], svg: bool) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     with atomic_file(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))  # a folder's name may not be UTF-8
 
 
 def as_csv(document: Document) -> str:

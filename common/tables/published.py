@@ -25,6 +25,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import NoReturn
 
+from common.config import is_whole_number
 from common.errors import RelicError
 
 TEXT_KEYS = ("citation", "title", "section", "read", "test set", "digest", "label")
@@ -101,7 +102,7 @@ class Published:
 
 def number(text: str) -> float:
     """Return the value of a printed number: an int where it is one, else a float."""
-    return int(text) if text.lstrip("+-").isdigit() else float(text)
+    return int(text) if is_whole_number(text.lstrip("+-")) else float(text)
 
 
 def published_folder(paper: str) -> Path:
@@ -166,7 +167,7 @@ def _read_text(table: Published, line: int, key: str, value: str) -> None:
     elif key == "note":
         table.notes.append(value)
     elif key == "pictures":
-        if not value.isdigit():
+        if not is_whole_number(value):
             _fail(table.path, line, f"`pictures: {value}` is not a whole number")
         table.pictures = int(value)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from common.config import SCALES, find_preset, preset_of
+from common.config import SCALES, find_preset, is_whole_number, preset_of
 from common.errors import RelicError
 from common.files import file_digest, read_json, results_dir
 from common.training import weights
@@ -19,14 +19,13 @@ SHOWN_DIGITS = 16  # of the sha256 of weights, in a table's provenance
 
 def shipped(paper: str, preset: str) -> list[tuple[str, int, Path]]:
     """Return (scale, seed, path) of every weights file of a preset, best scale first, lowest seed first."""
-    from common.config import SCALES
-
     files = []
     for scale in reversed(SCALES):
         folder = Run(paper, preset, scale).shipped.parent
         for path in folder.glob("seed*/weights.safetensors"):
             seed = path.parent.name[len("seed") :]
-            files += [(scale, int(seed), path)] if seed.isdigit() else []
+            if is_whole_number(seed) and seed == str(int(seed)):  # not a copy like "seed0 old" or "seed00"
+                files.append((scale, int(seed), path))
     return sorted(files, key=lambda entry: (-SCALES.index(entry[0]), entry[1]))
 
 

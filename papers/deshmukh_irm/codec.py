@@ -59,12 +59,14 @@ class Codec:
         """Return these networks with other coding settings; nothing is compiled again.
 
         srgan: the SRGAN's codec, or 1 for the one that is shipped; 0 or None for bicubic interpolation. Raises
-        RelicError where its weights are not here, and for an SRGAN around an SRGAN.
+        RelicError for other numbers, where its weights are not here, and for an SRGAN around an SRGAN.
         """
+        if not isinstance(srgan, Codec):
+            srgan = config.CODING["srgan"].check("srgan", srgan or 0)
         if srgan and isinstance(self.config, SuperResolution):
             raise RelicError(f"{self.model_id} is itself what the setting srgan asks for: leave it out")
         other = copy.copy(self)
-        other.coder = coder
+        other.coder = config.CODING["coder"].check("coder", coder)
         other.srgan = srgan if isinstance(srgan, Codec) else load("srgan") if srgan else None
         return other
 

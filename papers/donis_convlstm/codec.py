@@ -50,7 +50,7 @@ class Codec:
 
         Raises RelicError for iterations that there are not, and for more than one of a network of one.
         """
-        CODING["iterations"].check("iterations", iterations)
+        iterations = CODING["iterations"].check("iterations", iterations)
         if not self.config.is_iterative and iterations not in (1, ITERATIONS):
             raise RelicError(f"{self.model_id} has one iteration, not {iterations}: leave iterations out")
         other = copy.copy(self)

@@ -65,8 +65,7 @@ def files_of(options: Options) -> tuple[list[File], dict[str, Any], str]:
 
 def read_files(folder: Path, limit: int | None) -> list[File]:
     """Return the first JPEG files of a folder and of those below it; raises RelicError where there are none."""
-    jpegs = (path for path in folder.rglob("*") if path.suffix.lower() in JPEG_ENDINGS and pictures.is_picture(path))
-    paths = sorted(path for path in jpegs if path.is_file())[:limit]
+    paths = [path for path in data.files_below(folder) if path.suffix.lower() in JPEG_ENDINGS][:limit]
     if not paths:
         raise RelicError(f"no JPEG files in {folder}: the figure is about files ending in {', '.join(JPEG_ENDINGS)}")
     files = [(path, pictures.read_file(path)) for path in paths]
