@@ -80,7 +80,7 @@ def plot(document: Document) -> Any:
     from common.tables import figures
 
     panels: dict[str, list[figures.Line]] = {"PSNR (dB)": [], "MS-SSIM (dB)": []}
-    alone = []
+    alone: list[float] = []
     for curve in mean_curves(document):
         ms_ssim = [None if value is None else ms_ssim_db(value) for value in curve["ms_ssim"]]
         kind = figures.NETWORKS if _joins_networks(curve) else figures.CURVE
@@ -92,8 +92,7 @@ def plot(document: Document) -> Any:
     closer = (min(alone) / AROUND, max(alone) * AROUND) if len(alone) > 1 else None
     note = "A point is a mean over the pictures at one setting."
     note += " The lower row shows the rates around the codecs of one point." if closer else ""
-    shown = {"limits": SHOWN, "closer": closer, "note": note}
-    return figures.rate_distortion(panels, document["title"], basis, log_x=True, **shown)
+    return figures.rate_distortion(panels, document["title"], basis, log_x=True, limits=SHOWN, closer=closer, note=note)
 
 
 def _joins_networks(curve: Mapping[str, Any]) -> bool:

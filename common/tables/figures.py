@@ -37,7 +37,7 @@ WIDTH = 8.0  # inches: 1200 pixels in a png, about half of them on a page
 PIXELS_PER_INCH = 150
 LETTERS_PER_INCH, SMALL_LETTERS_PER_INCH = 11, 14  # of titles, of notes
 SMALL = 9.0  # points
-MANY_POINTS = 40  # from here on a line carries no markers
+MANY_POINTS = 40  # from here on markers are small, and a line carries none
 WIDEST_GRID = 1600
 # Of a grid of pictures, in pixels. A power of two keeps the size in inches exact.
 GAP, LINE_HEIGHT, CAPTION_SIZE, TITLE_SIZE = 10, 19, 12.5, 16.0
@@ -365,14 +365,21 @@ def _draw_lines(axes: Any, lines: Sequence[Line], looks: Mapping[str, Look]) -> 
     shared, before = Counter(line.label for line in lines), Counter[str]()
     for line in lines:
         look, again = looks[line.label], shared[line.label] > 1
-        alone = len(line.x) == 1
-        style: dict[str, Any] = _marker(look, 9.0 if alone else 3.5 if again else 5.5)
-        if line.kind == REFERENCE or (line.kind in (CURVE, NETWORKS) and len(line.x) >= MANY_POINTS):
+        alone, many = len(line.x) == 1, len(line.x) >= MANY_POINTS
+        style: dict[str, Any] = _marker(look, 9.0 if alone else 3.5 if again or many else 5.5)
+        if line.kind == REFERENCE or (many and line.kind != POINTS):
             style["marker"] = ""
         path = LINES[(LINES.index(look.line) + before[line.label]) % len(LINES)]
         path = "" if alone or line.kind == POINTS else DASHED if line.kind == NETWORKS else path
         y = [math.nan if value is None or not math.isfinite(value) else value for value in line.y]
-        axes.plot(line.x, y, linestyle=path, linewidth=THIN if again else None, label=line.label, **style)
+        axes.plot(
+            line.x,
+            y,
+            linestyle=path,
+            linewidth=THIN if again or line.kind == REFERENCE else None,
+            label=line.label,
+            **style,
+        )
         before[line.label] += 1
 
 

@@ -349,7 +349,7 @@ def gallery(entries: Sequence[PrintedRow], originals: Mapping[str, np.ndarray], 
         plain = f"{plain_bpp(small, x):.2f} bpp, {rows[0].plain.psnr:.2f} dB, {rows[0].plain.ssim:.2f}"
         cells += [([rows[0].row, *caption], x), ([PLAIN, plain], x_hat)]
     title = "Named pictures at 200x200: printed PSNR and SSIM, without a rate; and of plain bicubic from half the "
-    title += "sides, Huffman coded"
+    title += "sides, Huffman coded without a header"
     return figures.picture_grid([cells[i : i + 6] for i in range(0, len(cells), 6)], title, basis)
 
 

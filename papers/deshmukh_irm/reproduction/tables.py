@@ -243,7 +243,7 @@ def gallery(options: Options, preset: Compression) -> Reproduction:
             whole, x_hat = evaluate.round_trip(codec, x, row, ("ssim",))
             cells.append((_caption(f"with {SRGAN}", whole.bpp, whole), x_hat))
         rows.append(cells)
-    title = f"{DRAWN_AS[preset_of(preset)[1]]}; files of whole pictures by Huffman, plain bicubic's without a header"
+    title = f"{DRAWN_AS[preset_of(preset)[1]]}; bpp of whole files, Huffman coded, plain bicubic's without a header"
     basis = figures.Basis(options.scale, f"{pictures.about['name']} of {SIDE}x{SIDE}")
     reproduction.figures = {"": figures.picture_grid(rows, title, basis)}
     reproduction.notes += notes(codec)

@@ -11,7 +11,7 @@ from common.tables import figures, intervals, networks
 from common.tables import measure as measure_module
 from common.tables.command import Options
 from common.tables.document import WHOLE_SET, Reproduction
-from common.tables.figures import Line
+from common.tables.figures import Basis
 from common.tables.numbers import rounded
 from common.training import shipped
 from papers.donis_convlstm import config
@@ -31,6 +31,16 @@ COLUMNS = {
     "luma kept": "luma_kept",
     "chroma kept": "chroma_kept",
     "between pictures kept": "between_kept",
+}
+# The settings as figures name them.
+NAMES = {
+    "as_run": "as the authors ran it: batch 64",
+    "as_written": "as the paper writes it",
+    **{f"batch_{size}": f"batch {size}" for size in (32, 64, 128, 512, 1024)},
+    **{f"set_{size}k": f"{size} thousand pictures" for size in (50, 100, 200)},
+    "mae": "mean absolute error as loss",
+    "relu": "ReLU for LeakyReLU",
+    AGAIN: f"batch 512 again: {AGAIN}",
 }
 SPREAD = ("trainings", "last 1 - loss", "standard deviation", "lowest", "highest")
 HOW = (
@@ -59,7 +69,7 @@ def reproduce(options: Options) -> Reproduction:
         ]
         for preset, network in configs.items()
     }
-    reproduction = judged(claims_logged.ours(trainings), claims_logged.authors())
+    reproduction = judged(claims_logged.ours(trainings), claims_logged.authors(), options.scale)
     initialisations = 2 if options.scale == "smoke" else claims_measured.INITIALISATIONS
     reproduction.claims += claims_measured.vanishing(options.scale, pictures.x, initialisations)
     reproduction.pictures = [
@@ -103,7 +113,7 @@ def stand_ins(scale: str) -> str:
 # --- judging -------------------------------------------------------------------------------------------------------
 
 
-def judged(mine: Source, theirs: Source) -> Reproduction:
+def judged(mine: Source, theirs: Source, scale: str) -> Reproduction:
     """Return the claims, the spread of all settings, and the figures, which follow from trainings alone."""
     sentences = [*claims_logged.SENTENCES, *claims_measured.SENTENCES]
     claims = [training_spread.judged(sentence, source) for sentence in sentences for source in (theirs, mine)]
@@ -111,7 +121,7 @@ def judged(mine: Source, theirs: Source) -> Reproduction:
     reproduction.claims += [*claims_measured.author_claims(), *claims_measured.counted()]
     reproduction.notes = [*central(mine, theirs), *the_same(mine), *not_judged(mine)]
     reproduction.further = further(mine, theirs)
-    reproduction.figures = drawn(mine, theirs)
+    reproduction.figures = drawn(mine, theirs, scale)
     return reproduction
 
 
@@ -195,21 +205,15 @@ def left(training: Training) -> int | None:
 # --- drawing -------------------------------------------------------------------------------------------------------
 
 
-def drawn(mine: Source, theirs: Source) -> dict[str, Any]:
+def drawn(mine: Source, theirs: Source, scale: str) -> dict[str, Any]:
     """Draw the last 1 - loss of every training by setting, ours and the authors'."""
     own = {preset: mine.trainings[preset] for preset in mine.repeats}
-    strips = {"": _strip(own, "Ours: every training of each setting")} if own else {}
+    validated = "validation on the last 5 % of the pictures learned from"
+    strips = {"": _strip(own, "Ours: every training of each setting", Basis(scale, validated))} if own else {}
     title = "The authors': single trainings, and four of one setting"
-    return {**strips, "authors": _strip(theirs.trainings, title)}
+    return {**strips, "authors": _strip(theirs.trainings, title, Basis("of the authors' own logs", validated))}
 
 
-def _strip(groups: Mapping[str, Sequence[Training]], title: str) -> Any:
-    broken = {name: name.replace("_", "\n").replace(" = ", " =\n") for name in groups}  # so that names have room
-    points = [(broken[name], last(training)) for name, of in groups.items() for training in of]
-    means = {
-        broken[name]: float(np.mean([last(training) for training in of])) for name, of in groups.items() if len(of) > 1
-    }
-    lines = [Line("a training", [name for name, _ in points], [value for _, value in points], joined=False)]
-    if means:
-        lines.append(Line("mean of several", list(means), list(means.values()), joined=False))
-    return figures.line_plot(lines, "", "1 - loss of validation, last epoch", title)
+def _strip(groups: Mapping[str, Sequence[Training]], title: str, basis: Basis) -> Any:
+    rows = {NAMES.get(name, name): {"a training": [last(training) for training in of]} for name, of in groups.items()}
+    return figures.strips(rows, "validation after the last epoch: 1 - loss", title, basis, means=True)
