@@ -4,7 +4,8 @@ Colours are those of Okabe and Ito, and three of Tol's where they are too few: c
 and markers, filled or hollow, tell what shares a colour. Classical codecs are filled, trained ones hollow.
 """
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 BLACK, BLUE, SKY, GREEN = "#000000", "#0072B2", "#56B4E9", "#009E73"
@@ -76,17 +77,25 @@ def looks_of(series: Iterable[tuple[str, str]]) -> dict[str, Look]:
     Further labels of a codec's look keep colour and marker and have another line, the marker hollow instead of filled.
     """
     known = {label: look_of(codec) for label, codec in series}
-    taken = {look.colour for look in known.values() if look}
-    free = [colour for colour in COLOURS if colour not in taken] or COLOURS
+    own = {label: look for label, look in known.items() if look}
+    unused = _unused(set(own.values()))
     looks: dict[str, Look] = {}
-    others, times = 0, dict[Look, int]()
-    for label, look in known.items():
-        if look is None:
-            line = LINES[others // len(free) % len(LINES)]
-            looks[label] = Look(free[others % len(free)], MARKERS[others % len(MARKERS)], line)
-            others += 1
+    times: dict[Look, int] = {}
+    for label in known:
+        if label not in own:
+            looks[label] = next(unused)
             continue
+        look = own[label]
         n = times[look] = times.get(look, -1) + 1
-        other_line = LINES[(LINES.index(look.line) + n) % len(LINES)]
-        looks[label] = replace(look, line=other_line, filled=look.filled != bool(n % 2)) if n else look
+        line = LINES[(LINES.index(look.line) + n) % len(LINES)]
+        looks[label] = replace(look, line=line, filled=look.filled != bool(n % 2))
     return looks
+
+
+def _unused(taken: Collection[Look]) -> Iterator[Look]:
+    """Yield looks in colours that are not taken, of filled markers, or where all are taken in all colours."""
+    colours = [colour for colour in COLOURS if colour not in {look.colour for look in taken}] or COLOURS
+    for n in itertools.count():
+        look = Look(colours[n % len(colours)], MARKERS[n % len(MARKERS)], LINES[n // len(colours) % len(LINES)])
+        if look not in taken:
+            yield look
