@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 from narrow import gradients
 from test_donis_examples import options, results, ship  # noqa: F401  (results is a fixture)
 
@@ -254,6 +255,7 @@ def test_the_experiment_judges_what_has_weights_and_says_how_to_train_the_rest(r
     assert starts == {one.text.partition(" (")[0] for one in claims_measured.SENTENCES} - {"Outputs lose their colour"}
     assert document["further"]["trainings"]["as_run"] == 2 and document["further"]["last 1 - loss"]["as_run"] == 0.5
     assert {"as_run", "mae"} == set(document["provenance"]["networks"]) and not document["missing"]
+    assert [broken for figure in found.figures.values() for broken in broken_rules(figure)] == []
     assert set(found.figures) == {"", "authors"} and len(document["pictures"]) == 3
     assert sum("vanish" in one["claim"] for one in document["claims"]) == 3
 

@@ -50,7 +50,14 @@ HOW_JOINED = {
     NETWORKS: "Dashes join different networks, each trained for its point: nothing was measured between them.",
 }
 RATE = "rate (bits per pixel)"
-SET_NAMES = {"coco128_val": "COCO", "kodak": "Kodak", "set12": "Set12"}  # as text writes them
+# Test sets as text writes them.
+SET_NAMES = {
+    "cifar10/test, cifar100/test": "CIFAR-10 and CIFAR-100",
+    "cifar10_subset/test, cifar100_subset/test": "a part of CIFAR-10 and CIFAR-100",
+    "coco128_val": "COCO",
+    "kodak": "Kodak",
+    "set12": "Set12",
+}
 
 Figure = Any
 Cell = tuple[str | Sequence[str], np.ndarray]
@@ -459,9 +466,10 @@ def _logarithmic(axes: Any, which: str) -> None:
 
 def _legend(figure: Figure, all_axes: Sequence[Any], note: str = "") -> None:
     """Set one legend of all axes below them, unless there is only one thing to name, and the note above it."""
-    named = {
-        label: handle for axes in all_axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
+    named: dict[str, Any] = {}
+    for axes in all_axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
     if len(named) < 2:
         named = {}
     if not named and not note:

@@ -216,7 +216,7 @@ def drawn(lines: Sequence[Line], basis: Basis) -> Any:
     """Return the figure of mean curves, with the means that are printed."""
     ends = [min(line.x[0] for line in lines), max(line.x[-1] for line in lines)]
     others = [value for column in CODECS for value in printed(column)]
-    levels = {"Proposed, printed mean": printed(PROPOSED), f"{', '.join(CODECS)}: printed mean": others}
+    levels = {f"Printed mean of {PROPOSED}": printed(PROPOSED), f"Printed mean of {', '.join(CODECS)}": others}
     means = [Line(label, ends, [float(np.mean(values))] * 2, REFERENCE) for label, values in levels.items()]
     title = f"Means over the test pictures; an uncoded picture has {UNCODED_BPP} bits per pixel"
     note = "Lines without points are printed, without a rate."
