@@ -26,9 +26,11 @@ def figure6(options: Options) -> Reproduction:
         )
     shortened = at_scale(config.AUTOENCODER, options.scale)
     log = shipped.log(config.AUTOENCODER, options.scale, seeds[0])
-    check = check_of(options.scale)
+    check, checked_at = check_of(options.scale)
     basis = figures.Basis(options.scale, "training and validation pictures of Kodak")
-    reproduction = Reproduction(figures={"": drawn({"": log, ", linear output": check}, shortened, basis)})
+    reproduction = Reproduction(
+        figures={"": drawn({"": log, f", linear output, scale {checked_at}": check}, shortened, basis)}
+    )
     reproduction.notes = [compared(log, check)] if check else []
     reproduction.provenance = {"networks": {"Proposed": networks.made_by(config.AUTOENCODER, options.scale, seeds)}}
     for row, name in LOSSES.items():
@@ -47,14 +49,14 @@ def figure6(options: Options) -> Reproduction:
     return reproduction
 
 
-def check_of(scale: str) -> list[dict[str, float]]:
-    """Return the log of the training with a linear output, empty where its weights are not here.
+def check_of(scale: str) -> tuple[list[dict[str, float]], str]:
+    """Return the log of the training with a linear output, empty where its weights are not here, and its scale.
 
     The short one stands beside the paper's schedule too, from which it differs in where it stops alone.
     """
     trained_at = "small" if scale == "paper" and not shipped_seeds(config.AUTOENCODER_LINEAR, scale) else scale
     seeds = shipped_seeds(config.AUTOENCODER_LINEAR, trained_at)
-    return shipped.log(config.AUTOENCODER_LINEAR, trained_at, seeds[0]) if seeds else []
+    return shipped.log(config.AUTOENCODER_LINEAR, trained_at, seeds[0]) if seeds else [], trained_at
 
 
 def compared(log: list[dict[str, float]], check: list[dict[str, float]]) -> str:
