@@ -280,7 +280,7 @@ def test_every_claim_can_be_judged_and_the_published_file_has_no_rows(results): 
         preset: [replace(one, plotted=(0.3, 0.4, 0.5, one.plotted[1]), psnr_squared=(1.0, 2.0, 1.5, 3.0)) for one in of]
         for preset, of in groups.items()
     }
-    found = claims.judged(claims_logged.ours(groups), claims_logged.authors())
+    found = claims.judged(claims_logged.ours(groups), claims_logged.authors(), "small")
     count = len(claims_logged.SENTENCES) + len(claims_measured.SENTENCES)
     assert sum(one["claim"].endswith("; ours") for one in found.claims) == count
     names = [one["claim"] for one in found.claims]

@@ -270,8 +270,11 @@ def drawn(
         picture_cells: list[figures.Cell] = [("input", enlarged(x[index]))]
         for network, x_hat in outputs.items():
             ssim, ssim_2, psnr = (values[network][key][index] for key in ("ssim", "ssim_range_2", "psnr"))
-            name = name_of(network).replace("_", " ")
-            caption = [f"{name}, {CODE_BPP[network]:g} bpp", f"PSNR {psnr:.2f} dB", f"SSIM {ssim:.3f}"]
+            caption = [
+                name_of(network).replace("_", " "),
+                f"{CODE_BPP[network]:g} bpp, {psnr:.1f} dB",
+                f"SSIM {ssim:.3f}",
+            ]
             picture_cells.append(([*caption, f"of range 2 {ssim_2:.3f}"], enlarged(x_hat[index])))
         cells.append(picture_cells)
     rows = [sum(cells[i : i + PER_ROW], []) for i in range(0, len(cells), PER_ROW)]
