@@ -428,6 +428,7 @@ def whole(monkeypatch):
 
 
 BASIS = Basis("small", "Kodak, 12 pictures")
+SAMPLE = {"name": "sample", "pictures": 2}
 
 
 def document_of(found):
@@ -486,7 +487,7 @@ def test_smoke_measures_two_presets_and_says_which_pictures_stand_in(monkeypatch
     monkeypatch.setattr(claims.codec_module, "load", lambda preset, scale, seed: Shifted(seed))
     monkeypatch.setattr(claims.tables, "srgan_of", lambda options: (None, {}))
     named = [(name, picture(30, 40, seed=i)) for i, name in enumerate(PICTURES[:2])]
-    monkeypatch.setattr(table_pictures, "pictures_of", lambda options, paper: (named, {"name": "sample"}, "a stand-in"))
+    monkeypatch.setattr(table_pictures, "pictures_of", lambda options, paper: (named, SAMPLE, "a stand-in"))
     monkeypatch.setattr(networks, "seeds_of", lambda preset, scale, asked: [0] if preset == config.GREY else [])
     monkeypatch.setattr(shipped, "log", lambda preset, scale, seed: FALLING)
     monkeypatch.setattr(networks, "made_by", lambda preset, scale, seeds: {"seeds": str(seeds)})
@@ -494,7 +495,7 @@ def test_smoke_measures_two_presets_and_says_which_pictures_stand_in(monkeypatch
     monkeypatch.setattr(claims_learning, "starts_claims", of_no_starts)
     found = claims.reproduce(command.Options(TABLE, {}, "smoke"))
     assert found.missing == {"grey_without_skips": "train at smoke"} and found.notes[-1] == "a stand-in"
-    assert found.provenance == {"test_set": {"name": "sample"}, "networks": {"grey": {"seeds": "[0]"}}}
+    assert found.provenance == {"test_set": SAMPLE, "networks": {"grey": {"seeds": "[0]"}}}
     assert found.claims[-1]["claim"] == "of 20 starts" and {e["row"] for e in found.pictures} == {PLAIN, "grey"}
     assert document_module.recompute(document_of(found)) == document_of(found)
     found = claims.reproduce(command.Options(TABLE, {}, "small"))

@@ -281,6 +281,11 @@ def test_every_claim_can_be_judged_and_the_published_file_has_no_rows(results): 
         for preset, of in groups.items()
     }
     found = claims.judged(claims_logged.ours(groups), claims_logged.authors(), "small")
+    assert [broken for figure in found.figures.values() for broken in broken_rules(figure)] == []
+    ours, authors = (found.figures[suffix].axes[0] for suffix in ("", "authors"))
+    assert ours.get_xlim() == authors.get_xlim()
+    rows = [label.get_text() for label in ours.get_yticklabels()]
+    assert "50 thousand pictures (ours: 4 thousand)" in rows and not any("_" in row for row in rows)
     count = len(claims_logged.SENTENCES) + len(claims_measured.SENTENCES)
     assert sum(one["claim"].endswith("; ours") for one in found.claims) == count
     names = [one["claim"] for one in found.claims]

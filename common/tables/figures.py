@@ -198,6 +198,7 @@ def strips(
     basis: Basis,
     *,
     log_x: bool = False,
+    limits: Limits | None = None,
     differences: bool = False,
     means: bool = False,
     note: str = "",
@@ -228,7 +229,7 @@ def strips(
         if differences:
             axes.axvline(0.0, color=BLACK, linewidth=THIN, zorder=1)
         _name_rows(axes, list(rows))
-        axes.set(xlabel=x_label)
+        axes.set(xlabel=x_label, xlim=limits)
         if log_x:
             _logarithmic(axes, "x")
         _legend(figure, [axes], note)

@@ -32,6 +32,7 @@ COLUMNS = {
     "chroma kept": "chroma_kept",
     "between pictures kept": "between_kept",
 }
+MARGIN = 0.02  # of 1 - loss, beside the marks of a figure
 # The settings as figures name them.
 NAMES = {
     "as_run": "as the authors ran it: batch 64",
@@ -207,13 +208,25 @@ def left(training: Training) -> int | None:
 
 def drawn(mine: Source, theirs: Source, scale: str) -> dict[str, Any]:
     """Draw the last 1 - loss of every training by setting, ours and the authors'."""
-    own = {preset: mine.trainings[preset] for preset in mine.repeats}
+    own = {name_of(preset, scale): mine.trainings[preset] for preset in mine.repeats}
+    others = {NAMES[group]: of for group, of in theirs.trainings.items()}
+    levels = [last(training) for of in (*own.values(), *others.values()) for training in of]
+    ends = min(levels) - MARGIN, max(levels) + MARGIN
     validated = "validation on the last 5 % of the pictures learned from"
-    strips = {"": _strip(own, "Ours: every training of each setting", Basis(scale, validated))} if own else {}
+    strips = {"": _strip(own, "Ours: every training of each setting", Basis(scale, validated), ends)} if own else {}
     title = "The authors': single trainings, and four of one setting"
-    return {**strips, "authors": _strip(theirs.trainings, title, Basis("of the authors' own logs", validated))}
+    return {**strips, "authors": _strip(others, title, Basis("of the authors' own logs", validated), ends)}
 
 
-def _strip(groups: Mapping[str, Sequence[Training]], title: str, basis: Basis) -> Any:
-    rows = {NAMES.get(name, name): {"a training": [last(training) for training in of]} for name, of in groups.items()}
-    return figures.strips(rows, "validation after the last epoch: 1 - loss", title, basis, means=True)
+def name_of(preset: str, scale: str) -> str:
+    """Return the name of a setting, with the pictures that its set has at a scale where those are others."""
+    asked = find_preset(config, preset)
+    used = at_scale(asked, scale).pictures
+    counted = preset.startswith("set_") and used != asked.pictures
+    return f"{NAMES[preset]}{f' (ours: {used / 1000:g} thousand)' * counted}"
+
+
+def _strip(groups: Mapping[str, Sequence[Training]], title: str, basis: Basis, ends: tuple[float, float]) -> Any:
+    rows = {name: {"a training": [last(training) for training in of]} for name, of in groups.items()}
+    label = "validation after the last epoch: 1 - loss"
+    return figures.strips(rows, label, title, basis, limits=ends, means=True)

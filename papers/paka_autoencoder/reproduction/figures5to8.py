@@ -12,7 +12,7 @@ from common.classical import operating_points
 from common.data import Picture
 from common.tables import figures, networks
 from common.tables.command import Options
-from common.tables.document import EXACT_SCALE, Reproduction
+from common.tables.document import Reproduction
 from common.tables.figures import Line
 from common.tables.numbers import DIGITS
 from papers.paka_autoencoder import config
@@ -178,7 +178,7 @@ def _curves(rows: Sequence[str], here: Sequence[Line], basis: figures.Basis) -> 
     levels = [value for line in (*as_printed, *here) for value in line.y if value is not None]
     ends = STEP * math.floor(min(levels) / STEP), STEP * math.ceil(max(levels) / STEP)
     note = "Lines join the values of one codec on different pictures, as in the paper's figure."
-    told = figures.Basis(EXACT_SCALE, "the paper's seven pictures, in an order that it does not tell")
+    told = figures.Basis("of the paper's own training", "its seven pictures, in an order that it does not tell")
     shown = {
         "": (as_printed, "image", "As printed", told),
         "here": (here, "test picture", "Our test pictures, each compared with itself", basis),

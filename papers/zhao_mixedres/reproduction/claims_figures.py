@@ -1,6 +1,7 @@
 """Figures of the judged sentences: differences by picture, where low and full resolution cross, a picture's details."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def crossing(
             Line(name, [point.bpp for point in curve], [getattr(point, quality) for point in curve], *LOOKS[name])
             for name, curve in ordered.items()
         ]
-    note = "At both ends of what they share the networks are used at qualities that they were not trained for."
+    note = "The outermost networks are also used at further qualities, that they were not trained for."
     return figures.rate_distortion(panels, "Where full resolution becomes better: means", basis, log_x=True, note=note)
 
 
@@ -132,7 +133,7 @@ def grid(
         caption = [name, f"{point.bpp:.3f} bpp, {point.psnr:.2f} dB, SSIM {point.ssim:.3f}"]
         cells.append((caption, part(picture, curve.decoded(setting))))
     title = f"A detail at {ENLARGED} times its size; rates and qualities are those of the whole picture"
-    return figures.picture_grid([cells], title, basis)
+    return figures.picture_grid([cells], title, replace(basis, pictures=f"{picture[0]} of {basis.pictures}"))
 
 
 def part(picture: Picture, image: np.ndarray) -> np.ndarray:
