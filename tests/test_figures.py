@@ -110,6 +110,18 @@ def test_drawing_leaves_matplotlib_as_it_was_and_needs_no_pyplot():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
 
 
+@pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB")])
+def test_a_page_without_colour_is_stored_in_one_channel_with_the_same_pixels(tmp_path, channels, mode):
+    picture = noise(64, 64, 3)[..., :channels].squeeze()
+    (path,) = figures.save(figures.picture_grid([[("", picture)]], "A", BASIS), tmp_path / "page")
+    with Image.open(path) as image:
+        assert image.mode == mode
+        page = np.asarray(image.convert("RGB"))
+    top = page.shape[0] - 64 - 2 * figures.GAP - figures.LINE_HEIGHT
+    shown = picture if channels == 3 else np.dstack([picture] * 3)
+    np.testing.assert_array_equal(page[top : top + 64, 10:74], shown)
+
+
 # --- curves ---
 
 

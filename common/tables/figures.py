@@ -220,7 +220,7 @@ def strips(
                 for place, value in enumerate(values.get(name, ()))
             ]
             style = _marker(looks[name], 5.0)
-            axes.plot([x for x, _ in points], [y for _, y in points], linestyle="", alpha=0.8, label=name, **style)
+            axes.plot([x for x, _ in points], [y for _, y in points], linestyle="", label=name, **style)
         if means:
             several = {row: [x for of in values.values() for x in of] for row, values in enumerate(rows.values())}
             known = {row: float(np.mean(of)) for row, of in several.items() if len(of) > 1}
@@ -321,12 +321,20 @@ def save(figure: Figure, stem: Path, svg: bool = False) -> list[Path]:
 
 
 def small_png(data: bytes) -> bytes:
-    """Return a PNG file with the same pixels, without an alpha channel that is opaque everywhere, packed tightly."""
+    """Return a PNG file with the same pixels, tightly packed: no alpha where all is opaque, one channel where grey."""
     packed = io.BytesIO()
     with Image.open(io.BytesIO(data)) as image:
         is_opaque = image.mode == "RGBA" and image.getchannel("A").getextrema()[0] == 255
-        (image.convert("RGB") if is_opaque else image).save(packed, "PNG", optimize=True)
+        smaller = image.convert("RGB") if is_opaque else image
+        if smaller.mode == "RGB" and _is_grey(smaller):
+            smaller = smaller.convert("L")
+        smaller.save(packed, "PNG", optimize=True)
     return packed.getvalue()
+
+
+def _is_grey(image: Image.Image) -> bool:
+    red, green, blue = (np.asarray(channel) for channel in image.split())
+    return bool((red == green).all() and (red == blue).all())
 
 
 # --- figures and axes ----------------------------------------------------------------------------------------------
