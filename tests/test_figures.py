@@ -221,6 +221,14 @@ def test_a_histogram_shows_percent_of_each_group_and_strokes_at_its_marks():
     assert (upper.get_ylabel(), lower.get_xlabel()) == ("share (%)", "PSNR (dB)")
 
 
+def test_strokes_have_the_colours_of_their_codecs_and_others_have_free_ones():
+    marks = {"JPEG, printed": [9.5], "WebP": [12.0], "a flat colour": [11.0], "noise": [8.0]}
+    figure = figures.histogram({"pairs": [9.0, 10.0]}, "PSNR (dB)", "A title", BASIS, marks=marks)
+    jpeg, webp, *others = (line.get_color() for line in figure.axes[1].lines)
+    assert (jpeg, webp) == (looks.BLACK, looks.GREEN)
+    assert len({*others, jpeg, webp, looks.COLOURS[0]}) == 5
+
+
 @pytest.mark.parametrize("log_x", [False, True])
 def test_no_value_of_a_histogram_is_left_out(log_x):
     values = np.random.default_rng(1).lognormal(0, 2, 300)

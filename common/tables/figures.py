@@ -6,6 +6,7 @@ below the axes, where they hide no data.
 """
 
 import io
+import itertools
 import math
 import textwrap
 from collections import Counter
@@ -498,11 +499,12 @@ def _edges(groups: Sequence[Sequence[float]], bins: int, log_x: bool) -> np.ndar
     return (np.geomspace if log_x else np.linspace)(values.min(), values.max(), bins + 1)
 
 
-def _strokes(axes: Any, marks: Mapping[str, Sequence[float]], first: int) -> None:
-    """Draw one row of strokes for each name."""
+def _strokes(axes: Any, marks: Mapping[str, Sequence[float]], groups: int) -> None:
+    """Draw one row of strokes for each name, in colours that neither the groups nor other rows have."""
+    known = {name: look.colour for name in marks if (look := look_of(name))}
+    free = itertools.cycle([colour for colour in COLOURS[groups:] if colour not in known.values()])
     for row, (name, values) in enumerate(marks.items()):
-        look = look_of(name)
-        colour = look.colour if look else COLOURS[(first + row) % len(COLOURS)]
+        colour = known.get(name) or next(free)
         axes.plot(values, [row] * len(values), "|", color=colour, ms=12.0, mew=2.0)
     _name_rows(axes, list(marks))
     axes.grid(False, axis="y")
