@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 
 import papers
 from common import data, metrics, provenance
@@ -415,13 +416,28 @@ def test_the_files_say_the_same_as_the_json(pictures):
 
 def test_the_plot_draws_means_in_decibels_over_the_rate(pictures):
     document = compare(data=pictures, codecs=["half"])
-    left, right = text.plot(document).axes
+    figure = text.plot(document)
+    left, right = figure.axes
+    assert broken_rules(figure) == []
     points = [p for p in document["points"] if p["codec"] == "Half"]
     bpp, psnr, ms_ssim = (np.mean([p[field] for p in points], axis=0) for field in ("bpp", "psnr", "ms_ssim"))
     for axes, quality in ((left, psnr), (right, -10 * np.log10(1 - ms_ssim))):
         (line,) = (line for line in axes.lines if line.get_label() == "Half")
         np.testing.assert_allclose(line.get_xdata(), bpp)
         np.testing.assert_allclose(line.get_ydata(), quality)
+
+
+@pytest.mark.skipif(not COMMITTED.exists(), reason="results/suite/rd_kodak.json is not there")
+def test_the_plot_of_the_committed_comparison_names_scales_and_dashes_only_between_networks():
+    figure = text.plot(json.loads(COMMITTED.read_text()))
+    assert broken_rules(figure) == [] and len(figure.axes) == 4  # the second row is closer, around single points
+    assert "scale medium (Cheng, Deshmukh), small (Donis, Paka, Zhao); Kodak, 24 pictures" in figure.get_suptitle()
+    dashed = {line.get_label() for line in figure.axes[0].lines if line.get_linestyle() == "--"}
+    networks = {"Zhao, low resolution", "Zhao, full resolution", "Paka, bottleneck"}
+    assert dashed == {*networks, "Deshmukh, colour, Huffman", "Deshmukh, colour, range coder"}
+    assert figure.axes[0].get_xlim() == text.SHOWN
+    note = figure.legends[0].get_title().get_text().replace("\n", " ")
+    assert "Paka, autoencoder (7 pictures) (all: 3.88 to 26.3 bits per pixel" in note
 
 
 @pytest.mark.skipif(not COMMITTED.exists(), reason="results/suite/rd_kodak.json is not there")

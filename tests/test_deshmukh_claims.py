@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 from narrow import picture
 
 from common import files, metrics
@@ -15,6 +16,7 @@ from common.tables import command, intervals, networks, published
 from common.tables import document as document_module
 from common.tables import files as table_files
 from common.tables import test_pictures as table_pictures
+from common.tables.figures import Basis
 from common.training import shipped
 from papers.deshmukh_irm import config
 from papers.deshmukh_irm.reproduction import claims, claims_learning
@@ -425,13 +427,17 @@ def whole(monkeypatch):
     return claims.judged(everything(), logs, 7, picture(30, 30))
 
 
+BASIS = Basis("small", "Kodak, 12 pictures")
+SAMPLE = {"name": "sample", "pictures": 2}
+
+
 def document_of(found):
     return document_module.join(TABLE, "small", None, found)
 
 
 def test_all_that_is_judged_follows_from_the_document(whole):
     whole.provenance = {"test_set": {"name": "kodak", "pictures": 12, "digest": ""}}
-    whole.figures = {"": claims.drawn(whole.pictures)}
+    whole.figures = {"": claims.drawn(whole.pictures, BASIS)}
     document = json.loads(json.dumps(document_of(whole)))
     assert document_module.recompute(document) == document and document["figures"] == ["claims.png"]
     assert len(document["claims"]) == 22 + 1 + 2 + 2 + 1 and document["cells"] == []
@@ -468,10 +474,12 @@ def test_fewer_than_five_pictures_are_measured_and_not_judged(monkeypatch):
 
 
 def test_the_figure_has_a_point_for_every_training():
-    axes = claims.drawn(everything(("grey", "rgb"), trainings=3)).axes[0]
-    assert [len(line.get_ydata()) for line in axes.lines] == [3, 2, 2]
-    means = np.array([line.get_ydata()[-2:] for line in axes.lines])
-    assert means.mean(axis=0) == pytest.approx([21, 22])
+    figure = claims.drawn(everything(("grey", "rgb"), trainings=3), BASIS)
+    (axes,) = figure.axes
+    trainings, means = axes.lines
+    assert len(trainings.get_xdata()) == 1 + 3 + 3 and list(means.get_xdata()) == pytest.approx([21, 22])
+    names = [claims.NAMES[row] for row in (PLAIN, "grey", "rgb")]
+    assert [label.get_text() for label in axes.get_yticklabels()] == names and broken_rules(figure) == []
 
 
 @stack
@@ -479,7 +487,7 @@ def test_smoke_measures_two_presets_and_says_which_pictures_stand_in(monkeypatch
     monkeypatch.setattr(claims.codec_module, "load", lambda preset, scale, seed: Shifted(seed))
     monkeypatch.setattr(claims.tables, "srgan_of", lambda options: (None, {}))
     named = [(name, picture(30, 40, seed=i)) for i, name in enumerate(PICTURES[:2])]
-    monkeypatch.setattr(table_pictures, "pictures_of", lambda options, paper: (named, {"name": "sample"}, "a stand-in"))
+    monkeypatch.setattr(table_pictures, "pictures_of", lambda options, paper: (named, SAMPLE, "a stand-in"))
     monkeypatch.setattr(networks, "seeds_of", lambda preset, scale, asked: [0] if preset == config.GREY else [])
     monkeypatch.setattr(shipped, "log", lambda preset, scale, seed: FALLING)
     monkeypatch.setattr(networks, "made_by", lambda preset, scale, seeds: {"seeds": str(seeds)})
@@ -487,7 +495,7 @@ def test_smoke_measures_two_presets_and_says_which_pictures_stand_in(monkeypatch
     monkeypatch.setattr(claims_learning, "starts_claims", of_no_starts)
     found = claims.reproduce(command.Options(TABLE, {}, "smoke"))
     assert found.missing == {"grey_without_skips": "train at smoke"} and found.notes[-1] == "a stand-in"
-    assert found.provenance == {"test_set": {"name": "sample"}, "networks": {"grey": {"seeds": "[0]"}}}
+    assert found.provenance == {"test_set": SAMPLE, "networks": {"grey": {"seeds": "[0]"}}}
     assert found.claims[-1]["claim"] == "of 20 starts" and {e["row"] for e in found.pictures} == {PLAIN, "grey"}
     assert document_module.recompute(document_of(found)) == document_of(found)
     found = claims.reproduce(command.Options(TABLE, {}, "small"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 from narrow import picture
 from PIL import Image
 
@@ -143,6 +144,7 @@ def test_figure_4_counts_three_files_in_each_format_and_restores_the_code_that_w
     sizes = [len(codec.compress(test_pictures.scaled(picture(220, 260, seed=seed), 3))) for seed in range(2)]
     assert four.further["Compressed, bytes"][figure4.RELIC] == pytest.approx(np.mean(sizes), abs=1e-4)
     assert set(four.figures) == {"", "quality"}
+    assert [broken for figure in four.figures.values() for broken in broken_rules(figure)] == []
     assert four.provenance["test_set"]["name"] == tmp_path.name and four.provenance["test_set"]["pictures"] == 2
 
 
@@ -214,6 +216,9 @@ def test_figure_3_counts_the_files_as_they_are_on_disk_and_as_they_are_coded(kno
     assert second["range_coder_bytes"] == len(codec.with_settings(1).compress(x))
     small = test_pictures.bicubic(x)[0]
     assert second["plain_bytes"] == sum(len(huffman.encode(np.ascontiguousarray(small[..., i]))) for i in range(3))
+    assert broken_rules(found.figures[""]) == []
+    sizes, ratios = ({line.get_label(): line for line in axes.lines} for axes in found.figures[""].axes)
+    assert "after" in sizes and "plain bicubic's code, Huffman" in ratios  # which would hide each other
     (before, after) = judged(found, "figure3")["cells"]
     assert before["reproduced"] == pytest.approx(np.mean([path.stat().st_size for path in paths]))
     assert after["reproduced"] == pytest.approx(np.mean([entry["after_bytes"] for entry in found.pictures]))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 from narrow import known_arrays, picture
 from PIL import Image
 
@@ -553,6 +554,8 @@ def test_a_gallery_has_each_picture_its_code_and_its_reconstructions_in_the_orde
     for one, other in zip(pictures, expected, strict=True):
         np.testing.assert_array_equal(one, in_colours(other))
     texts = [text.get_text() for text in found.figures[""].texts]
+    assert " ".join(texts).count(" bpp,") == 3 * (2 if number == 2 else 3)
+    assert broken_rules(found.figures[""]) == []
     firsts = [text.partition(",")[0] for text in texts if text.endswith(", original") or text.rstrip(",") in psnr]
     assert firsts == list(psnr)
     cells = cells_of(document_of(number, found))

@@ -6,6 +6,7 @@ import math
 import cv2
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 from narrow import known_arrays, picture, run_steps_eagerly
 
 from common import backend, metrics
@@ -218,6 +219,7 @@ def test_without_cifar_tiles_of_the_sample_stand_in_and_every_claim_is_judged(tm
     document = document_module.join("donis_convlstm/audit", "exact", None, found)
     assert document_module.recompute(document) == document and document["cells"] == []
     assert document["figures"] == ["audit.png", "audit_pictures.png"]
+    assert [broken for figure in found.figures.values() for broken in broken_rules(figure)] == []
     assert len(document["claims"]) == 8 and {one["verdict"] for one in document["claims"]} == {"does not hold"}
     plotted, similarity = (document["further"][name] for name in (crude_codecs.PLOTTED, crude_codecs.SSIM))
     assert all(plotted[row] > similarity[row] for row in similarity)

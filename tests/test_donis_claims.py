@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 from narrow import gradients
 from test_donis_examples import options, results, ship  # noqa: F401  (results is a fixture)
 
@@ -254,6 +255,7 @@ def test_the_experiment_judges_what_has_weights_and_says_how_to_train_the_rest(r
     assert starts == {one.text.partition(" (")[0] for one in claims_measured.SENTENCES} - {"Outputs lose their colour"}
     assert document["further"]["trainings"]["as_run"] == 2 and document["further"]["last 1 - loss"]["as_run"] == 0.5
     assert {"as_run", "mae"} == set(document["provenance"]["networks"]) and not document["missing"]
+    assert [broken for figure in found.figures.values() for broken in broken_rules(figure)] == []
     assert set(found.figures) == {"", "authors"} and len(document["pictures"]) == 3
     assert sum("vanish" in one["claim"] for one in document["claims"]) == 3
 
@@ -278,7 +280,12 @@ def test_every_claim_can_be_judged_and_the_published_file_has_no_rows(results): 
         preset: [replace(one, plotted=(0.3, 0.4, 0.5, one.plotted[1]), psnr_squared=(1.0, 2.0, 1.5, 3.0)) for one in of]
         for preset, of in groups.items()
     }
-    found = claims.judged(claims_logged.ours(groups), claims_logged.authors())
+    found = claims.judged(claims_logged.ours(groups), claims_logged.authors(), "small")
+    assert [broken for figure in found.figures.values() for broken in broken_rules(figure)] == []
+    ours, authors = (found.figures[suffix].axes[0] for suffix in ("", "authors"))
+    assert ours.get_xlim() == authors.get_xlim()
+    rows = [label.get_text() for label in ours.get_yticklabels()]
+    assert "50 thousand pictures (ours: 4 thousand)" in rows and not any("_" in row for row in rows)
     count = len(claims_logged.SENTENCES) + len(claims_measured.SENTENCES)
     assert sum(one["claim"].endswith("; ours") for one in found.claims) == count
     names = [one["claim"] for one in found.claims]

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 
 from common.errors import RelicError
 from common.tables import command, published, verdicts
@@ -193,8 +194,9 @@ def test_panels_stand_in_pairs_and_say_whose_they_are(figure, ours):
         starts = [f"{whose}, {part}" for whose in ("authors", "ours") for part in ("training", "validation")]
         assert [label.partition(":")[0] for label in labels[:4]] == starts
         assert {axes.get_xlabel() for axes in found[suffix].axes} == {"epoch"}
-        assert "authors: from their own logs" in found[suffix].get_suptitle()
-        assert "scale small: " in found[suffix].get_suptitle() and "in place of" in found[suffix].get_suptitle()
+        said = found[suffix].get_suptitle().replace("\n", " ")
+        assert "authors from their own logs" in said and "scale small (ours)" in said and "in place of" in said
+        assert len({axes.get_ylim() for axes in found[suffix].axes}) == 1 and broken_rules(found[suffix]) == []
     plotted, correct = ([axes.get_ylabel() for axes in found[suffix].axes] for suffix in ("", "correct"))
     assert all(("1 - loss" if figure in (FIGURE2, FIGURE4) else "PSNR²") in label for label in plotted)
     assert all(("SSIM, range" if figure in (FIGURE2, FIGURE4) else "PSNR (dB)") in label for label in correct)
@@ -208,8 +210,11 @@ def test_every_seed_is_a_curve_in_the_colour_of_its_row(ours):
     ours("as_run", 0)
     figure = reproduced(FIGURE4).figures[""]
     theirs, mine = figure.axes[1].lines, figure.axes[3].lines
-    assert [line.get_label() for line in theirs] == list(FIGURE4.ROWS)
-    assert [line.get_label() for line in mine] == ["50 thousand"] * 3 + ["100 thousand"]
+    names = [f"{many} thousand (ours: {few} thousand)" for many, few in ((50, 4), (100, 8), (200, 16))]
+    assert [line.get_label() for line in theirs] == names
+    assert [line.get_label() for line in mine] == [names[0]] * 3 + [names[1]]
+    assert len({line.get_linestyle() for line in mine[:3]}) == 3
+    assert "trainings from several seeds" in figure.legends[0].get_title().get_text()
     assert {line.get_color() for line in mine[:3]} == {theirs[0].get_color()} != {theirs[1].get_color()}
     assert mine[3].get_color() == theirs[1].get_color()
     np.testing.assert_array_equal(mine[0].get_xdata(), range(1, EPOCHS + 1))
@@ -236,11 +241,11 @@ def test_the_spread_shows_every_training_and_the_authors_other_runs(ours):
     for seed, similarity in enumerate((0.3, 0.5, 0.7)):
         ours("as_run", seed, similarity)
     (axes,) = reproduced(FIGURE4).figures["spread"].axes
-    theirs, repeated, mine = axes.lines
+    theirs, mine, repeated = axes.lines
     assert len(theirs.get_xdata()) == 3 and len(repeated.get_xdata()) == 3 + 5
-    assert min(repeated.get_ydata()) == pytest.approx(0.5155, abs=1e-4)  # n = 9
-    assert theirs.get_ydata()[1] in repeated.get_ydata()
-    assert list(mine.get_ydata()) == pytest.approx([1 - 0.7**2, 1 - 0.5**2, 1 - 0.3**2])
+    assert min(repeated.get_xdata()) == pytest.approx(0.5155, abs=1e-4)  # n = 9
+    assert theirs.get_xdata()[1] in repeated.get_xdata()
+    assert list(mine.get_xdata()) == pytest.approx([1 - 0.7**2, 1 - 0.5**2, 1 - 0.3**2])
 
 
 # --- what is decided ---

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 
 from common import data, metrics
 from common.tables import command, published
@@ -192,7 +193,9 @@ def test_a_figure_shows_inputs_beside_what_both_networks_give_back(module, end, 
     ]
     width, height = (int(side) for side in found.figures[""].get_size_inches() * found.figures[""].dpi)
     assert width == 9 * (figures6and7.ENLARGED * 32 + 10) + 10 and height > 3 * figures6and7.ENLARGED * 32
-    assert len(found.figures[""].images) == 9 * 3
+    assert len(found.figures[""].images) == 9 * 3 and broken_rules(found.figures[""]) == []
+    texts = [text.get_text() for text in found.figures[""].texts]
+    assert sum(text.startswith("4 bpp, ") for text in texts) == texts.count("as run") == texts.count("as written") == 9
 
 
 @stack

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 
 from common import data, metrics
 from common.errors import RelicError
@@ -236,7 +237,8 @@ def test_the_audits_numbers_and_sentences_hold_what_was_computed():
     assert further["median"]["|JPEG2000 - BPG|, printed, rows without slips"] == pytest.approx(0.021673)
     first, second, third, _ = audit.notes(computed)
     assert "75 %" in first and "0.0217 dB" in second and "2.00 dB" in second and "10.50 ± 0.50 dB" in third
-    drawn = audit.drawn(computed)
+    drawn = audit.drawn(computed, figures.Basis("exact", "Kodak, 24 pictures"))
+    assert [broken for figure in drawn.values() for broken in broken_rules(figure)] == []
     assert list(drawn) == ["", "differences"] and all(len(figure.axes) == 2 for figure in drawn.values())
 
 
@@ -409,6 +411,26 @@ def test_figure_5_sets_each_picture_beside_its_reconstruction(two_pictures):
     expected = [metrics.psnr(picture, picture // 2 + 64) for picture in two_pictures]
     assert [row["Reconstructed"] for row in found.values.values()] == pytest.approx(expected, abs=1e-6)
     assert len(found.figures[""].images) == 4
+    assert sum("bpp" in text.get_text() for text in found.figures[""].texts) == 2
+
+
+def test_portraits_are_squashed_and_the_figures_of_pictures_say_which(two_pictures, monkeypatch):
+    monkeypatch.setattr(figures5to8, "family_of", lambda column: published_codecs.codecs.family("JPEG"))
+    used = {"name": "kodak", "pictures": 2, "digest": "", "squashed": ["second"]}
+    pictures = list(zip(("first", "second"), two_pictures, strict=True))
+    monkeypatch.setattr(figures5to8, "test_pictures", lambda options, wanted=(): (pictures, used, ""))
+    for draw, name in ((figures5to8.figure5, "figure5"), (figures5to8.figure7, "figure7")):
+        figure = draw(options_of(name, "first", "second")).figures[""]
+        said = " ".join(text.get_text() for text in figure.texts)
+        assert said.count("squashed to landscape") == 1 and "second, original a portrait" in said
+        assert broken_rules(figure) == []
+
+
+def test_which_test_pictures_are_portraits_is_known_before_they_are_squashed(monkeypatch):
+    stored = [("wide", noise(40, 60)), ("tall", noise(60, 40))]
+    monkeypatch.setattr(table1.table_pictures, "pictures_of", lambda *_: (stored, {"name": "mine"}, ""))
+    chosen, about, _ = table1.test_pictures(options_of("table1"), ("wide", "tall"))
+    assert about["squashed"] == ["tall"] and {image.shape for _, image in chosen} == {(512, 768, 3)}
 
 
 def test_pictures_that_stand_in_for_others_are_drawn_but_give_no_values(two_pictures, monkeypatch):
@@ -442,6 +464,8 @@ def test_figure_8_has_the_printed_curves_and_ours(two_pictures, monkeypatch):
     printed, here = (found.figures[name].axes[0].lines for name in ("", "here"))
     assert [list(line.get_ydata()) for line in printed] == [published_codecs.printed(c) for c in ("Proposed", *CODECS)]
     assert len(here) == 7 and {len(line.get_ydata()) for line in here} == {2}
+    assert len({found.figures[name].axes[0].get_ylim() for name in ("", "here")}) == 1
+    assert [broken for figure in found.figures.values() for broken in broken_rules(figure)] == []
 
 
 def test_figures_say_how_to_train_what_is_missing(two_pictures, monkeypatch):
@@ -505,11 +529,12 @@ def test_the_default_scale_is_that_of_the_networks_where_rows_are_pictures(monke
 
 def test_the_figure_of_table_1_holds_every_curve_and_the_printed_means():
     line = figures.Line("Proposed, 1 to 8 bits a value", [3.84, 24.0], [18.0, 30.75])
-    figure = table1.drawn([figures.Line("JPEG", [0.2, 2.0], [22.0, 39.0]), line], 7)
+    basis = figures.Basis("paper", "Kodak, 7 pictures")
+    figure = table1.drawn([figures.Line("JPEG", [0.2, 2.0], [22.0, 39.0]), line], basis)
     drawn = {one.get_label(): (list(one.get_xdata()), list(one.get_ydata())) for one in figure.axes[0].lines}
     assert drawn["JPEG"] == ([0.2, 2.0], [22.0, 39.0]) and len(drawn) == 4
-    means = {label: y for label, (x, y) in drawn.items() if "printed mean" in label and x == [0.2, 24.0]}
-    assert means["Proposed, printed mean"] == pytest.approx([25.5979] * 2, abs=5e-5)
+    means = {label: y for label, (x, y) in drawn.items() if "Printed mean" in label and x == [0.2, 24.0]}
+    assert means["Printed mean of Proposed"] == pytest.approx([25.5979] * 2, abs=5e-5)
     others = (11.0431 + 11.5188 + 11.8596) / 3
-    assert means["JPEG, JPEG2000, BPG, printed mean"] == pytest.approx([others] * 2, abs=5e-5)
+    assert means["Printed mean of JPEG, JPEG2000, BPG"] == pytest.approx([others] * 2, abs=5e-5)
     assert "3.8 bpp and 18.0 dB, 24.0 bpp and 30.8 dB" in table1.by_bits(line)

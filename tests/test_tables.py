@@ -732,8 +732,9 @@ def test_a_long_table_shows_cells_that_are_published_as_a_picture(tiny):
 
 def test_figures_are_written_beside_the_table_and_shown_on_its_page(tiny):
     figures = pytest.importorskip("common.tables.figures")
-    curve = figures.line_plot([figures.Line("a", [1, 2], [3, 4])], "x", "y")
-    grid = figures.picture_grid([[("p0", np.zeros((8, 8, 3), np.uint8))]])
+    basis = figures.Basis("small", "two pictures")
+    curve = figures.line_plot([figures.Line("a", [1, 2], [3, 4])], "x", "y", "A title", basis)
+    grid = figures.picture_grid([[("p0", np.zeros((8, 8, 3), np.uint8))]], "A title", basis)
     measured = found(pictures("first", 26.0))
     measured.figures = {"": curve, "crops": grid}
     path = table_files.write(document_module.join("p/table1", "small", None, measured), measured.figures, svg=True)

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 from narrow import picture
 
 from common import metrics
 from common.classical import codecs
 from common.config import presets
 from common.errors import RelicError
-from common.tables import command, intervals, networks, published
+from common.tables import command, figures, intervals, networks, published
 from common.tables import document as document_module
 from common.tables import test_pictures as table_pictures
 from common.training import checkpoints, weights
@@ -412,6 +413,7 @@ def test_everything_measured_is_judged_drawn_and_follows_from_the_document(stubs
     assert verdicts["FDNN learns better with the SSIM loss (Eq. 4): PSNR, dB"] == "undecided"
     assert document["figures"] == ["claims.png", "claims_standard.png", "claims_crossing.png", "claims_pictures.png"]
     assert len(found.figures["pictures"].images) == 4
+    assert [broken for figure in found.figures.values() for broken in broken_rules(figure)] == []
 
 
 @pytest.mark.slow
@@ -427,5 +429,7 @@ def test_what_is_missing_is_left_out_of_claims_and_figures(stubs):
 
 def test_a_strip_has_a_point_for_every_picture_and_training_and_a_mean():
     measured = entries(ONE, [[1, 2, 3], [4, 5, 6]])
-    lines = claims_figures.strips(measured, ["L2"]).axes[0].lines
-    assert [list(line.get_ydata()) for line in lines] == [[1, 2, 3], [4, 5, 6], [3.5]]
+    figure = claims_figures.strips(measured, {"L2": "L2 for L1"}, figures.Basis("small", "three pictures"))
+    *marks, zero = figure.axes[0].lines
+    assert [list(line.get_xdata()) for line in marks] == [[1, 2, 3], [4, 5, 6], [3.5]]
+    assert list(zero.get_xdata()) == [0, 0] and broken_rules(figure) == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from figure_rules import broken_rules
 from narrow import picture
 
 from common import files, metrics
@@ -19,6 +20,7 @@ from common.errors import RelicError
 from common.tables import command, published, text
 from common.tables import document as document_module
 from common.tables import files as table_files
+from common.tables.figures import CURVE, NETWORKS
 from common.training import checkpoints, runs, weights
 from experiments import figure2_zhao
 from papers.zhao_mixedres import config
@@ -29,6 +31,7 @@ from papers.zhao_mixedres.reproduction.points import Point
 
 stack = pytest.mark.stack
 ROOT = Path(__file__).resolve().parents[1]
+NAMES = ("Proposed", "Jiang's framework")
 TABLE, ROWS = figure2_zhao.TABLE, figure2_zhao.ROWS
 COMMITTED = sorted(ROOT.glob("results/*/zhao_mixedres/figure2.json"))
 SLOPE = 3.0  # dB for each doubling of JPEG's rate
@@ -108,18 +111,19 @@ def test_proposed_is_the_upper_envelope_of_its_two_resolutions():
     one = curves_of(low=1.5, full=0.5)
     low, full = (one[label] for label in PRESETS if "Proposed" in label)
     assert figure2_curves.envelope(one, "Proposed") == [*low, *full[1:]]  # at 0.2 bpp low resolution is 1 dB better
-    drawn = {line.label: (line.x, line.y) for line in figure2_curves.lines(one, "psnr")}
-    assert drawn["Proposed"] == ([0.1, 0.15, 0.3, 0.4, 0.8, 1.2], [point.psnr for point in [*low, *full[1:]]])
-    assert drawn["Proposed, low resolution"][0] == [0.1, 0.15, 0.3]
-    assert drawn[ANCHOR][0] == [0.2, 0.4, 0.8]  # 1.6 is more than 1.3 times as high as anything else
+    drawn = {line.label: line for line in figure2_curves.lines(one, "psnr")}
+    resolution = drawn["Proposed, trained here, low resolution"]
+    assert resolution.x == [0.1, 0.15, 0.3] and resolution.y == [point.psnr for point in low]
+    assert drawn[ANCHOR].x == [0.2, 0.4, 0.8]  # 1.6 is more than 1.3 times as high as anything else
+    kinds = {label: line.kind for label, line in drawn.items()}
+    assert kinds.pop(JPEG) == kinds.pop(ANCHOR) == CURVE and set(kinds.values()) == {NETWORKS}
 
 
 def test_each_quality_has_its_own_envelope():
     one = curves_of(low=1.5, full=0.5)  # in PSNR low resolution is better up to 0.3 bpp
     low, full = (label for label in PRESETS if "Proposed" in label)
     one[low] = [dataclasses.replace(point, ssim=point.ssim - 0.015) for point in one[low]]
-    similarities = {line.label: line.y for line in figure2_curves.lines(one, "ssim")}
-    assert similarities["Proposed"] == [point.ssim for point in (*one[low][:2], *one[full])]
+    assert figure2_curves.envelope(one, "Proposed", "ssim") == [*one[low][:2], *one[full]]
     further = figure2_curves.further(one)
     assert further["SSIM over JPEG at least"] == pytest.approx(0.01, abs=1e-6)  # low resolution alone: -0.005
     assert further["PSNR over JPEG at least, dB"] == pytest.approx(0.5, abs=1e-6)
@@ -151,7 +155,9 @@ def test_full_resolution_is_better_from_the_rate_where_the_extended_curves_cross
     without = document_of(measured_of(house=curves_of(low=0.5, full=0.75)))
     assert "Proposed, full resolution is better from, bpp" not in without["further"]
     assert without["claims"][-1]["found"] == 0 and "full is better on house" in without["claims"][-1]["note"]
-    assert {line.label for line in figure2_curves.lines(one, "psnr")} == {ANCHOR, JPEG, "Proposed", "Jiang", *PRESETS}
+    labels = [line.label for line in figure2_curves.lines(one, "psnr")]
+    drawn = [f"{who}, trained here, {what} resolution" for who in NAMES for what in ("low", "full")]
+    assert labels == [ANCHOR, JPEG, *drawn]
 
 
 @pytest.mark.parametrize(
@@ -359,7 +365,9 @@ def test_where_the_sets_are_missing_the_sample_stands_in_and_both_are_told(place
     document = document_of(measured)
     assert set(document["missing"].values()) == {"Set12 is not here."}
     assert not any(cell["reproduced"] for cell in document["cells"])
-    assert set(figure2.drawn(measured, ROWS, "small")) == {"", "astronaut", "mean_sample"}
+    drawn = figure2.drawn(measured, ROWS, "small")
+    assert set(drawn) == {"", "astronaut", "mean_sample"}
+    assert [broken for figure in drawn.values() for broken in broken_rules(figure)] == []
 
 
 def test_pictures_of_set12_have_their_names_and_the_figures_four_are_among_them(place):

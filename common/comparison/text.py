@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from common.tables.text import Section
 
 NAMES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM in dB"}
 BETWEEN = " … "
+# Rates that the plot shows, in bits per pixel: below nothing is left of most pictures, above there is nothing to see.
+SHOWN = (0.05, 2.0)
+AROUND = 1.15  # times the rates of codecs with one point, which lie on each other: what a second row of panels shows
 
 
 def write(document: Document, svg: bool = False) -> Path:
@@ -77,11 +81,34 @@ def plot(document: Document) -> Any:
     from common.tables import figures
 
     panels: dict[str, list[figures.Line]] = {"PSNR (dB)": [], "MS-SSIM (dB)": []}
+    alone: list[float] = []
     for curve in mean_curves(document):
         ms_ssim = [None if value is None else ms_ssim_db(value) for value in curve["ms_ssim"]]
+        kind = figures.NETWORKS if _joins_networks(curve) else figures.CURVE
         for lines, quality in zip(panels.values(), (curve["psnr"], ms_ssim), strict=True):
-            lines.append(figures.Line(curve["codec"], curve["bpp"], quality))
-    return figures.rate_distortion(panels, document["title"], log_x=True)
+            lines.append(figures.Line(curve["codec"], curve["bpp"], quality, kind))
+        alone += curve["bpp"] if len(curve["bpp"]) == 1 else []
+    test_set = document["provenance"]["test_set"]
+    basis = figures.basis_of(scales(document) or figures.EXACT_SCALE, test_set)
+    closer = (min(alone) / AROUND, max(alone) * AROUND) if len(alone) > 1 else None
+    note = "A point is a mean over the pictures at one setting."
+    note += " The lower row shows the rates around the codecs of one point." if closer else ""
+    return figures.rate_distortion(panels, document["title"], basis, log_x=True, limits=SHOWN, closer=closer, note=note)
+
+
+def _joins_networks(curve: Mapping[str, Any]) -> bool:
+    """Return whether the points of a curve are those of different networks."""
+    return curve["kind"] == "learned" and len({*curve["made_by"]}) > 1
+
+
+def scales(document: Document) -> str:
+    """Return at which scales the networks were trained, and whose: `medium (Cheng), small (Donis, Paka)`."""
+    whose: dict[str, dict[str, None]] = {}
+    for curve in document["curves"]:
+        for made_by in curve["made_by"] if curve["kind"] == "learned" else ():
+            for scale in re.findall(r", scale (\w+), seed", made_by):
+                whose.setdefault(scale, {})[curve["codec"].partition(",")[0]] = None
+    return ", ".join(f"{scale} ({', '.join(names)})" for scale, names in whose.items())
 
 
 # --- texts ---------------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from common import metrics
 from common.data.fetch import KODAK
 from common.tables import figures
 from common.tables.command import Options
-from common.tables.document import Reproduction, claim
-from common.tables.figures import Line
+from common.tables.document import EXACT_SCALE, Reproduction, claim
+from common.tables.figures import POINTS, REFERENCE, Basis, Line
 from common.tables.verdicts import same_digits
 from papers.deshmukh_irm import losses
 from papers.deshmukh_irm.reproduction.references import (
@@ -32,6 +32,7 @@ from papers.deshmukh_irm.reproduction.references import (
     entries_of,
     floors_of,
     mean_of,
+    plain_bpp,
     printed,
     printed_rows,
     sources_of,
@@ -61,7 +62,8 @@ def reproduce(options: Options) -> Reproduction:
     reproduction.further = further(floors, entries, costs, counted, name)
     reproduction.notes += notes(entries, counted)
     if entries:
-        reproduction.figures = {"": drawn(entries), "pictures": gallery(entries, sources.named)}
+        basis = Basis(EXACT_SCALE, "named pictures of Set12, Set14 and Kodak")
+        reproduction.figures = {"": drawn(entries, basis), "pictures": gallery(entries, sources.named, basis)}
     return reproduction
 
 
@@ -322,7 +324,7 @@ def notes(entries: Sequence[PrintedRow], counted: Mapping[tuple[str, str], Count
     ]
 
 
-def drawn(entries: Sequence[PrintedRow]) -> Any:
+def drawn(entries: Sequence[PrintedRow], basis: Basis) -> Any:
     """Return the printed values over plain bicubic's: what lies below the line is worse than interpolation."""
     panels = {}
     for measure, unit in ((PSNR, " (dB)"), (SSIM, "")):
@@ -331,14 +333,14 @@ def drawn(entries: Sequence[PrintedRow]) -> Any:
         for table in TABLES:
             rows = [entry for entry in entries if entry.table == table]
             x, y = ([getattr(getattr(entry, of), field) for entry in rows] for of in ("plain", "printed"))
-            lines.append(Line(f"{table} ({'grey' if TABLES[table][0] == 1 else 'colour'})", x, y, joined=False))
+            lines.append(Line(f"{table} ({'grey' if TABLES[table][0] == 1 else 'colour'})", x, y, POINTS))
         ends = [f([getattr(entry.plain, field) for entry in entries]) for f in (min, max)]
-        panels[f"printed {measure}{unit}"] = [*lines, Line("as good as plain bicubic", ends, ends)]
+        panels[f"printed {measure}{unit}"] = [*lines, Line("as good as plain bicubic", ends, ends, REFERENCE)]
     title = "Named pictures, re-scaled by areas: what lies below the line is worse than interpolation"
-    return figures.comparison(panels, "by plain bicubic interpolation from half the sides", title)
+    return figures.panels(panels, "the same by plain bicubic interpolation from half the sides", title, basis)
 
 
-def gallery(entries: Sequence[PrintedRow], originals: Mapping[str, np.ndarray]) -> Any:
+def gallery(entries: Sequence[PrintedRow], originals: Mapping[str, np.ndarray], basis: Basis) -> Any:
     """Return each named picture beside plain bicubic, with the printed values below."""
     cells: list[tuple[Any, np.ndarray]] = []
     for file in dict.fromkeys(entry.file for entry in entries):
@@ -346,10 +348,12 @@ def gallery(entries: Sequence[PrintedRow], originals: Mapping[str, np.ndarray]) 
         x = scaled(originals[file], TABLES[rows[0].table][0])
         psnrs = [f"{e.printed.psnr:.2f} dB" if e.legible else f"({e.printed.psnr:.2f} dB)" for e in rows]
         caption = [f"{e.table}: {psnr}, {e.printed.ssim:.2f}" for e, psnr in zip(rows, psnrs, strict=True)]
-        plain = f"{rows[0].plain.psnr:.2f} dB, {rows[0].plain.ssim:.2f}"
-        cells += [([rows[0].row, *caption], x), (["plain bicubic", plain], bicubic(x)[1])]
-    title = "Named pictures at 200x200: printed PSNR and SSIM, and those of plain bicubic from half the sides"
-    return figures.picture_grid([cells[i : i + 6] for i in range(0, len(cells), 6)], title)
+        small, x_hat = bicubic(x)
+        plain = f"{plain_bpp(small, x):.2f} bpp, {rows[0].plain.psnr:.2f} dB, {rows[0].plain.ssim:.2f}"
+        cells += [([rows[0].row, *caption], x), ([PLAIN, plain], x_hat)]
+    title = "Named pictures at 200x200: printed PSNR and SSIM, without a rate; and of plain bicubic from half the "
+    title += "sides, Huffman coded without a header"
+    return figures.picture_grid([cells[i : i + 6] for i in range(0, len(cells), 6)], title, basis)
 
 
 def _short(value: float) -> float:

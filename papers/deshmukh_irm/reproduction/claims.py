@@ -15,7 +15,7 @@ from common.tables import measure as measure_module
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
-from common.tables.figures import Line
+from common.tables.figures import Basis
 from common.tables.numbers import DIGITS, rounded
 from common.training import shipped
 from papers.deshmukh_irm import codec as codec_module
@@ -23,23 +23,23 @@ from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.reproduction import claims_learning, tables
 from papers.deshmukh_irm.reproduction.references import printed, quality
-from papers.deshmukh_irm.reproduction.test_pictures import PLAIN, bicubic, scaled
+from papers.deshmukh_irm.reproduction.test_pictures import PLAIN, SIDE, bicubic, scaled
 
-# Presets that are compared, and what a figure has room for.
+# Presets that are compared, as figures name them.
 NAMES = {
-    PLAIN: "plain",
-    "grey": "grey",
-    "rgb": "rgb",
-    "baseline_as_written": "base-\nline",
-    "baseline_jiang": "Jiang",
-    "grey_without_skips": "no\nskips",
-    "grey_without_separable": "vanilla",
-    "grey_icm64": "ICM\nof 64",
-    "grey_penalty_literal": "literal\nloss",
-    "grey_without_penalty": "square\nalone",
-    "grey_peak1": "0 to 1",
-    "grey_images400": "400\nimages",
-    "grey_stl10": "STL-10",
+    PLAIN: "plain bicubic, nothing trained",
+    "grey": "proposed, grey",
+    "rgb": "proposed, colour",
+    "baseline_as_written": "baseline as the paper describes it",
+    "baseline_jiang": "baseline as Jiang et al. have it",
+    "grey_without_skips": "without skip connections",
+    "grey_without_separable": "without separable layers",
+    "grey_icm64": "64 maps in the ICM",
+    "grey_penalty_literal": "Eq. 2's second term read literally",
+    "grey_without_penalty": "without Eq. 2's second term",
+    "grey_peak1": "pixels from 0 to 1",
+    "grey_images400": "400 images",
+    "grey_stl10": "trained on STL-10",
 }
 PRESETS = tuple(name for name in NAMES if name != PLAIN)
 SMOKE_PRESETS = ("grey", "grey_without_skips")
@@ -119,7 +119,7 @@ def reproduce(options: Options) -> Reproduction:
         "test_set": test_set,
         "networks": {**known.made_by, **({"srgan": about_srgan} if srgan else {})},
     }
-    reproduction.figures = {"": drawn(entries)}
+    reproduction.figures = {"": drawn(entries, figures.basis_of(options.scale, test_set))}
     return reproduction
 
 
@@ -282,14 +282,11 @@ def notes(entries: Sequence[PictureEntry], logs: claims_learning.Logs) -> list[s
 # --- drawing -------------------------------------------------------------------------------------------------------
 
 
-def drawn(entries: Sequence[PictureEntry]) -> Any:
-    """Return PSNR of all rows, a point a training."""
-    rows = list(dict.fromkeys(entry["row"] for entry in entries))
-    points = {row: matrix(entries, row, "psnr").mean(axis=1) for row in rows}
-    lines = []
-    for seed in range(max(map(len, points.values()))):
-        having = [row for row in rows if len(points[row]) > seed]
-        values = [float(points[row][seed]) for row in having]
-        lines.append(Line(f"training {seed + 1}", [NAMES[row] for row in having], values, joined=False))
-    title = "Presets, grey but for rgb, and plain bicubic: a point a training"
-    return figures.line_plot(lines, "", "PSNR, Kodak at 200x200 (dB)", title)
+def drawn(entries: Sequence[PictureEntry], basis: Basis) -> Any:
+    """Return the PSNR of all rows, a mark a training."""
+    rows: dict[str, dict[str, list[float]]] = {}
+    for row in dict.fromkeys(entry["row"] for entry in entries):
+        levels = matrix(entries, row, "psnr").mean(axis=1)
+        rows[NAMES[row]] = {"a training, mean of the pictures": levels.tolist()}
+    title = f"PSNR of pictures scaled to {SIDE}x{SIDE}, grey but for one row"
+    return figures.strips(rows, "PSNR (dB)", title, basis, means=True)

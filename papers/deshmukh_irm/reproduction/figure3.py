@@ -13,7 +13,7 @@ from common.errors import RelicError
 from common.tables import figures, measure, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
-from common.tables.figures import Line
+from common.tables.figures import POINTS, REFERENCE, Basis, Line
 from common.tables.numbers import DIGITS
 from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
@@ -34,6 +34,7 @@ OTHERS = {
     "optimised_bytes": "JPEG of the same PSNR, optimised tables",
     "jpeg_bytes": "JPEG of the same PSNR",
 }
+LABELS = {"after_bytes": "after", **OTHERS, "before_bytes": "before, JPEG of the data set"}
 
 
 class File(NamedTuple):
@@ -86,7 +87,7 @@ def figure3(options: Options) -> Reproduction:
             reproduction.pictures.append(measured(codec, file, decode=index % EVERY == 0))
             bar.update()
     reproduction.further, reproduction.claims = further(reproduction.pictures), claims(reproduction.pictures)
-    reproduction.figures = {"": drawn(reproduction.pictures, options.scale)}
+    reproduction.figures = {"": drawn(reproduction.pictures, figures.basis_of(options.scale, test_set))}
     reproduction.notes += notes(files, reproduction.pictures)
     return reproduction
 
@@ -192,16 +193,28 @@ def notes(files: Sequence[File], entries: Sequence[dict[str, Any]]) -> list[str]
     return [said, how, *([threefold] if grey else [])]
 
 
-def drawn(entries: Sequence[dict[str, Any]], scale: str) -> Any:
-    """Draw the sizes of the files, pictures in the order of their size before."""
-    ordered = sorted(entries, key=lambda entry: entry["before_bytes"])
-    labels = {"before_bytes": "before", "after_bytes": "after"}
-    labels.update({field: name for field, name in OTHERS.items() if field not in labels})
-    lines = []
-    for field, label in labels.items():
-        places = [place for place, entry in enumerate(ordered, 1) if field in entry]
-        sizes = [ordered[place - 1][field] / 1000 for place in places]
-        if sizes:
-            lines.append(Line(label, places, sizes, joined=field not in ("jpeg_bytes", "optimised_bytes")))
-    title = f"Sizes before (JPEG of the data set) and after (ICM, Huffman), scale {scale}"
-    return figures.line_plot(lines, "picture, in the order of its size before", "file size (kB)", title, log_y=True)
+def drawn(entries: Sequence[dict[str, Any]], basis: Basis) -> Any:
+    """Draw the sizes of the files, pictures in the order of their size before, and how much larger after is."""
+    ordered = list(enumerate(sorted(entries, key=lambda entry: entry["before_bytes"]), 1))
+
+    def line(field: str, ratio: bool) -> Line:
+        values = {
+            place: e["after_bytes"] / e[field] if ratio else e[field] / 1000 for place, e in ordered if field in e
+        }
+        return Line(LABELS[field], list(values), list(values.values()), POINTS)
+
+    sizes = [line(field, ratio=False) for field in ("raw_bytes", "before_bytes", "after_bytes")]
+    others = [field for field in OTHERS if field != "raw_bytes" and any(field in e for _, e in ordered)]
+    ratios = [line(field, ratio=True) for field in others]
+    return figures.panels(
+        {
+            "file size (kB)": sizes,
+            "after / other file": [*ratios, Line("as large as after", [1, len(ordered)], [1.0, 1.0], REFERENCE)],
+        },
+        "picture, in the order of its size before",
+        "Files before (JPEG of the data set) and after (ICM, Huffman)",
+        basis,
+        columns=1,
+        log_y=True,
+        note="Below: above 1 the file after is larger than the other one.",
+    )

@@ -17,11 +17,11 @@ from common.tables import figures, intervals, measure, networks, published
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
-from common.tables.figures import Line
+from common.tables.figures import Basis
 from common.tables.numbers import DIGITS, mean
 from papers.deshmukh_irm import codec as codec_module
 from papers.deshmukh_irm import config
-from papers.deshmukh_irm.reproduction.test_pictures import scaled
+from papers.deshmukh_irm.reproduction.test_pictures import SIDE, scaled
 
 LIMIT = 0.25  # dB: the suite's tolerance for PSNR, from which on formats differ substantially
 SIZES = {"original_bytes": "Original", "compressed_bytes": "Compressed", "decompressed_bytes": "Decompressed"}
@@ -94,7 +94,9 @@ def figure4(options: Options) -> Reproduction:
     reproduction.pictures = [entry for row in options.rows for entry in entries.get(row, ())]
     reproduction.further, reproduction.claims = further(entries), claims(entries)
     reproduction.further["Compressed, bytes"][RELIC] = _rounded(mean([len(codec.compress(x)) for _, x in small]))
-    reproduction.figures = drawn({row: entries[row] for row in options.rows if row in entries}, options.scale)
+    reproduction.figures = drawn(
+        {row: entries[row] for row in options.rows if row in entries}, figures.basis_of(options.scale, test_set)
+    )
     reproduction.notes += notes()
     return reproduction
 
@@ -202,16 +204,18 @@ def notes() -> list[str]:
     ]
 
 
-def drawn(entries: Entries, scale: str) -> dict[str, Any]:
+def drawn(entries: Entries, basis: Basis) -> dict[str, Any]:
     """Draw the mean sizes by format as the paper does, and the mean PSNR after each step."""
 
-    def lines(fields: Mapping[str, str], factor: float) -> list[Line]:
-        values = {field: [mean([e[field] for e in of]) * factor for of in entries.values()] for field in fields}
-        return [Line(name, list(entries), values[field], joined=False) for field, name in fields.items()]
+    def rows(fields: Mapping[str, str], factor: float) -> dict[str, dict[str, list[float]]]:
+        return {
+            row: {name: [mean([e[field] for e in of]) * factor] for field, name in fields.items()}
+            for row, of in entries.items()
+        }
 
-    title = f"Pictures of 200x200, scale {scale}"
-    sizes = figures.line_plot(lines(SIZES, 0.001), "format", "mean file size (kB)", title, log_y=True)
-    return {"": sizes, "quality": figures.line_plot(lines(QUALITIES, 1.0), "format", "mean PSNR (dB)", title)}
+    title = f"Pictures of {SIDE}x{SIDE} in files of a format, and their codes in files of it"
+    sizes = figures.strips(rows(SIZES, 0.001), "mean file size (kB)", title, basis, log_x=True)
+    return {"": sizes, "quality": figures.strips(rows(QUALITIES, 1.0), "mean PSNR (dB)", title, basis)}
 
 
 def _rounded(value: float) -> float:

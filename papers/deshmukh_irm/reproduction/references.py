@@ -204,6 +204,13 @@ def printed_rows(table: str) -> dict[str, Quality]:
     return {row: Quality(left if v is None else v, paper.value(row, SSIM) or 0) for row, v in values.items()}
 
 
+def plain_bpp(code: np.ndarray, x: np.ndarray) -> float:
+    """Return the bits that plain bicubic's code takes for each pixel of the uint8 picture x, channels Huffman coded."""
+    planes = code.reshape(code.shape[0] * code.shape[1], -1).T
+    coded = sum(len(huffman.encode(np.ascontiguousarray(plane))) for plane in planes)
+    return metrics.bits_per_pixel(coded, *x.shape[:2])
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a code of half the sides takes, in bpp, in 8 bits and Huffman coded, and what JPEG does.
@@ -227,9 +234,8 @@ def costs_of(pictures: Sequence[tuple[str, np.ndarray]]) -> dict[str, Cost]:
         rows = []
         for _, image in pictures:
             x = scaled(image, channels)
-            code = bicubic(x)[0].reshape(-1, channels)
-            coded = sum(len(huffman.encode(np.ascontiguousarray(plane))) for plane in code.T)
-            raw, with_huffman = (metrics.bits_per_pixel(size, *x.shape[:2]) for size in (code.size, coded))
+            code = bicubic(x)[0]
+            raw, with_huffman = metrics.bits_per_pixel(code.size, *x.shape[:2]), plain_bpp(code, x)
             setting, enough = operating_points.setting_for_psnr(jpeg, x, target)
             row = (raw, with_huffman, operating_points.at_bpp(jpeg, x, raw)["psnr"], enough.bpp, enough.psnr)
             rows.append((*row, evaluate.rate(codecs.Jpeg(setting), x)))

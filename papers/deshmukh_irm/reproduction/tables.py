@@ -19,13 +19,14 @@ from papers.deshmukh_irm import config, huffman
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.config import Compression
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
-from papers.deshmukh_irm.reproduction.references import quality
+from papers.deshmukh_irm.reproduction.references import plain_bpp, quality
 from papers.deshmukh_irm.reproduction.test_pictures import (
     AVERAGE,
     GREY,
     KODIM23,
     PLAIN,
     PSNR,
+    SIDE,
     SSIM,
     NamedPictures,
     bicubic,
@@ -34,6 +35,12 @@ from papers.deshmukh_irm.reproduction.test_pictures import (
     test_pictures,
 )
 
+# The presets of the tables of pictures, as figures name them.
+DRAWN_AS = {
+    "grey": "Proposed, grey",
+    "rgb": "Proposed, colour",
+    "baseline_as_written": "Baseline as the paper describes it",
+}
 BICUBIC, SRGAN = "bicubic up-sampling", "SRGAN up-sampling"
 
 PictureEntry = Mapping[str, Any]
@@ -224,22 +231,23 @@ def gallery(options: Options, preset: Compression) -> Reproduction:
         return reproduction
     rows = []
     for row, x in pictures.x.items():
-        code, plain = codec.code(x), bicubic(x, codec.config.stride)[1]
+        code, (small, plain) = codec.code(x), bicubic(x, codec.config.stride)
         whole, x_hat = evaluate.round_trip(codec.with_settings(), x, row, ("ssim",))
         reproduction.values[row] = {"Reconstructed": round(whole.psnr, DIGITS)}
-        its_code = ("its code", code if code.shape[2] == 3 else code[..., 0])
-        cells: list[figures.Cell] = [(f"{row}, original", x), its_code]
-        cells += [(_caption("reconstructed", whole), x_hat), (_caption(PLAIN, quality(x, plain)), plain)]
+        size = f"its code, {code.shape[1]}x{code.shape[0]}"
+        cells: list[figures.Cell] = [(f"{row}, original", x), (size, code if code.shape[2] == 3 else code[..., 0])]
+        cells += [(_caption("reconstructed", whole.bpp, whole), x_hat)]
+        cells += [(_caption(PLAIN, plain_bpp(small, x), quality(x, plain)), plain)]
         if codec.srgan:
             whole, x_hat = evaluate.round_trip(codec, x, row, ("ssim",))
-            cells.append((_caption(f"with {SRGAN}", whole), x_hat))
+            cells.append((_caption(f"with {SRGAN}", whole.bpp, whole), x_hat))
         rows.append(cells)
-    name = preset_of(preset)[1].replace("_", " ")
-    title = f"Preset {name}, pictures of 200x200, scale {options.scale}"
-    reproduction.figures = {"": figures.picture_grid(rows, title)}
+    title = f"{DRAWN_AS[preset_of(preset)[1]]}; bpp of whole files, Huffman coded, plain bicubic's without a header"
+    basis = figures.Basis(options.scale, f"{pictures.about['name']} of {SIDE}x{SIDE}")
+    reproduction.figures = {"": figures.picture_grid(rows, title, basis)}
     reproduction.notes += notes(codec)
     return reproduction
 
 
-def _caption(name: str, measured: Any) -> list[str]:
-    return [name, f"{measured.psnr:.2f} dB, SSIM {measured.ssim:.3f}"]
+def _caption(name: str, bpp: float, measured: Any) -> list[str]:
+    return [name, f"{bpp:.2f} bpp, {measured.psnr:.2f} dB", f"SSIM {measured.ssim:.3f}"]

@@ -11,8 +11,8 @@ import numpy as np
 
 from common.tables import figures
 from common.tables.command import Options
-from common.tables.document import Reproduction, claim
-from common.tables.figures import Line
+from common.tables.document import EXACT_SCALE, Reproduction, claim
+from common.tables.figures import POINTS, REFERENCE, Basis, Line
 from common.tables.numbers import DIGITS
 from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
@@ -50,7 +50,7 @@ def reproduce(options: Options) -> Reproduction:
     reproduction.claims = [*psnr_claims(), *ms_ssim_claims(table), *rate_claims(table), *run_claims()]
     reproduction.further = by_column({**table, **runs_table()})
     reproduction.notes += [*notes(table), *further_notes()]
-    reproduction.figures = drawn(pictures.x, stand_ins, table)
+    reproduction.figures = drawn(pictures.x, stand_ins, table, figures.basis_of(EXACT_SCALE, pictures.about))
     reproduction.provenance = {"test_set": pictures.about}
     return reproduction
 
@@ -240,7 +240,7 @@ def further_notes() -> list[str]:
 # --- drawing -------------------------------------------------------------------------------------------------------
 
 
-def drawn(x: np.ndarray, stand_ins: Mapping[str, Crude], table: Table) -> dict[str, Any]:
+def drawn(x: np.ndarray, stand_ins: Mapping[str, Crude], table: Table, basis: Basis) -> dict[str, Any]:
     """Return two figures: what is plotted over the true SSIM, and pictures with both."""
     groups = list(dict.fromkeys(stand_in.group for stand_in in stand_ins.values()))
     lines = [
@@ -248,18 +248,20 @@ def drawn(x: np.ndarray, stand_ins: Mapping[str, Crude], table: Table) -> dict[s
         for group in groups
     ]
     claimed = authors_logs.claimed_accuracy()[0] / 100
-    lines.append(Line(f"{claimed:.0%} of Section IV-B", [0, 1], [claimed] * 2))
-    lines.append(Line("the SSIM itself", [0, 1], [0, 1]))
+    lines.append(Line(f"{claimed:.0%} of Section IV-B", [0, 1], [claimed] * 2, REFERENCE))
+    lines.append(Line("the SSIM itself", [0, 1], [0, 1], REFERENCE))
     title = "What Figs. 2 and 4 plot as MS-SSIM, of crude pictures"
-    first = figures.line_plot(lines, "SSIM, range 1, mean over test pictures", "1 - (1 - SSIM of range 2)²", title)
-    return {"": first, "pictures": _grid(x, stand_ins)}
+    first = figures.line_plot(
+        lines, "SSIM, range 1, mean over test pictures", "1 - (1 - SSIM of range 2)²", title, basis
+    )
+    return {"": first, "pictures": _grid(x, stand_ins, basis)}
 
 
 def _line(group: str, rows: Sequence[Mapping[str, float]]) -> Line:
-    return Line(group, [row[SSIM] for row in rows], [row[PLOTTED] for row in rows], joined=False)
+    return Line(group, [row[SSIM] for row in rows], [row[PLOTTED] for row in rows], POINTS)
 
 
-def _grid(x: np.ndarray, stand_ins: Mapping[str, Crude]) -> Any:
+def _grid(x: np.ndarray, stand_ins: Mapping[str, Crude], basis: Basis) -> Any:
     """Set pictures of some ranks beside their stand-ins."""
     order = np.argsort(figures6and7.measured(x, stand_ins["8x8 pixels, bicubic"].x_hat)["ssim"], kind="stable")
     chosen = [int(order[round(rank * (len(order) - 1))]) for rank in SHOWN_RANKS]
@@ -270,7 +272,12 @@ def _grid(x: np.ndarray, stand_ins: Mapping[str, Crude]) -> Any:
         for name in SHOWN:
             own = {key: float(of[place]) for key, of in values[name].items()}
             shown = 1 - (1 - own["ssim_range_2"]) ** 2
-            caption = [name, f"plotted {shown:.3f}", f"SSIM {own['ssim']:.3f}", f"PSNR {own['psnr']:.1f} dB"]
+            caption = [name, f"{stand_ins[name].bpp:.2g} bpp, {own['psnr']:.1f} dB"]
+            caption += [f"plotted {shown:.3f}", f"SSIM {own['ssim']:.3f}"]
             row.append((caption, figures6and7.enlarged(stand_ins[name].x_hat[index])))
         rows.append(row)
-    return figures.picture_grid(rows, "Crude pictures, what would be plotted of them as MS-SSIM, and their SSIM")
+    title = (
+        f"Crude pictures at {figures6and7.ENLARGED} times their size, what would be plotted of them as MS-SSIM, and "
+    )
+    title += "their SSIM; rates are means over all pictures"
+    return figures.picture_grid(rows, title, basis)

@@ -11,7 +11,7 @@ from common.tables import figures, intervals, networks
 from common.tables import measure as measure_module
 from common.tables.command import Options
 from common.tables.document import WHOLE_SET, Reproduction
-from common.tables.figures import Line
+from common.tables.figures import Basis
 from common.tables.numbers import rounded
 from common.training import shipped
 from papers.donis_convlstm import config
@@ -31,6 +31,17 @@ COLUMNS = {
     "luma kept": "luma_kept",
     "chroma kept": "chroma_kept",
     "between pictures kept": "between_kept",
+}
+MARGIN = 0.02  # of 1 - loss, beside the marks of a figure
+# The settings as figures name them.
+NAMES = {
+    "as_run": "as the authors ran it: batch 64",
+    "as_written": "as the paper writes it",
+    **{f"batch_{size}": f"batch {size}" for size in (32, 64, 128, 512, 1024)},
+    **{f"set_{size}k": f"{size} thousand pictures" for size in (50, 100, 200)},
+    "mae": "mean absolute error as loss",
+    "relu": "ReLU for LeakyReLU",
+    AGAIN: f"batch 512 again: {AGAIN}",
 }
 SPREAD = ("trainings", "last 1 - loss", "standard deviation", "lowest", "highest")
 HOW = (
@@ -59,7 +70,7 @@ def reproduce(options: Options) -> Reproduction:
         ]
         for preset, network in configs.items()
     }
-    reproduction = judged(claims_logged.ours(trainings), claims_logged.authors())
+    reproduction = judged(claims_logged.ours(trainings), claims_logged.authors(), options.scale)
     initialisations = 2 if options.scale == "smoke" else claims_measured.INITIALISATIONS
     reproduction.claims += claims_measured.vanishing(options.scale, pictures.x, initialisations)
     reproduction.pictures = [
@@ -103,7 +114,7 @@ def stand_ins(scale: str) -> str:
 # --- judging -------------------------------------------------------------------------------------------------------
 
 
-def judged(mine: Source, theirs: Source) -> Reproduction:
+def judged(mine: Source, theirs: Source, scale: str) -> Reproduction:
     """Return the claims, the spread of all settings, and the figures, which follow from trainings alone."""
     sentences = [*claims_logged.SENTENCES, *claims_measured.SENTENCES]
     claims = [training_spread.judged(sentence, source) for sentence in sentences for source in (theirs, mine)]
@@ -111,7 +122,7 @@ def judged(mine: Source, theirs: Source) -> Reproduction:
     reproduction.claims += [*claims_measured.author_claims(), *claims_measured.counted()]
     reproduction.notes = [*central(mine, theirs), *the_same(mine), *not_judged(mine)]
     reproduction.further = further(mine, theirs)
-    reproduction.figures = drawn(mine, theirs)
+    reproduction.figures = drawn(mine, theirs, scale)
     return reproduction
 
 
@@ -195,21 +206,27 @@ def left(training: Training) -> int | None:
 # --- drawing -------------------------------------------------------------------------------------------------------
 
 
-def drawn(mine: Source, theirs: Source) -> dict[str, Any]:
+def drawn(mine: Source, theirs: Source, scale: str) -> dict[str, Any]:
     """Draw the last 1 - loss of every training by setting, ours and the authors'."""
-    own = {preset: mine.trainings[preset] for preset in mine.repeats}
-    strips = {"": _strip(own, "Ours: every training of each setting")} if own else {}
+    own = {name_of(preset, scale): mine.trainings[preset] for preset in mine.repeats}
+    others = {NAMES[group]: of for group, of in theirs.trainings.items()}
+    levels = [last(training) for of in (*own.values(), *others.values()) for training in of]
+    ends = min(levels) - MARGIN, max(levels) + MARGIN
+    validated = "validation on the last 5 % of the pictures learned from"
+    strips = {"": _strip(own, "Ours: every training of each setting", Basis(scale, validated), ends)} if own else {}
     title = "The authors': single trainings, and four of one setting"
-    return {**strips, "authors": _strip(theirs.trainings, title)}
+    return {**strips, "authors": _strip(others, title, Basis("of the authors' own logs", validated), ends)}
 
 
-def _strip(groups: Mapping[str, Sequence[Training]], title: str) -> Any:
-    broken = {name: name.replace("_", "\n").replace(" = ", " =\n") for name in groups}  # so that names have room
-    points = [(broken[name], last(training)) for name, of in groups.items() for training in of]
-    means = {
-        broken[name]: float(np.mean([last(training) for training in of])) for name, of in groups.items() if len(of) > 1
-    }
-    lines = [Line("a training", [name for name, _ in points], [value for _, value in points], joined=False)]
-    if means:
-        lines.append(Line("mean of several", list(means), list(means.values()), joined=False))
-    return figures.line_plot(lines, "", "1 - loss of validation, last epoch", title)
+def name_of(preset: str, scale: str) -> str:
+    """Return the name of a setting, with the pictures that its set has at a scale where those are others."""
+    asked = find_preset(config, preset)
+    used = at_scale(asked, scale).pictures
+    counted = preset.startswith("set_") and used != asked.pictures
+    return f"{NAMES[preset]}{f' (ours: {used / 1000:g} thousand)' * counted}"
+
+
+def _strip(groups: Mapping[str, Sequence[Training]], title: str, basis: Basis, ends: tuple[float, float]) -> Any:
+    rows = {name: {"a training": [last(training) for training in of]} for name, of in groups.items()}
+    label = "validation after the last epoch: 1 - loss"
+    return figures.strips(rows, label, title, basis, limits=ends, means=True)

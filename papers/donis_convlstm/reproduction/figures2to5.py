@@ -15,7 +15,7 @@ import numpy as np
 from common.tables import figures, networks
 from common.tables.command import Options
 from common.tables.document import WHOLE_SET, Reproduction
-from common.tables.figures import Line
+from common.tables.figures import Basis, Line
 from common.tables.numbers import DIGITS, mean, rounded
 from common.training import shipped
 from papers.donis_convlstm.config import at_scale
@@ -161,51 +161,61 @@ def _row_columns(quantity: Quantity, row: str, row_logs: Sequence[Log], options:
 def drawn(quantity: Quantity, logs: Logs, options: Options) -> dict[str, Any]:
     """Return the curves as plotted and on correct axes, and how far trainings of one setting lie apart."""
     number = options.table.rpartition("figure")[2]
-    about = whose_curves(options)
+    basis = figures.Basis(f"{options.scale} (ours)", f"authors from their own logs; {whose_pictures(options)}")
+    names = {row: name_of(row, options) for row in options.rows}
     drawings = {}
     kinds = {"": (quantity.plotted, "as plotted"), "correct": (quantity.correct, "on correct axes")}
+    several = any(len(row_logs) > 1 for row_logs in logs.values())
+    note = "Of ours, thin lines of one colour are trainings from several seeds." if several else ""
     for suffix, (panels, axes) in kinds.items():
-        shown = {f"{panel.whose}, {panel.label}": lines(panel, logs, options.rows) for panel in panels}
-        drawings[suffix] = figures.over_epochs(shown, f"Fig. {number} {axes}\n{about}", columns=2)
-    title = f"Fig. {number}, validation after the last epoch\n{about}"
-    drawings["spread"] = spread(quantity, logs, options.rows, title)
+        shown = {f"{panel.whose}, {panel.label}": lines(panel, logs, names) for panel in panels}
+        title = f"Fig. {number} {axes}"
+        drawings[suffix] = figures.panels(shown, "epoch", title, basis, columns=2, same_y=True, note=note)
+    title = f"Fig. {number}, validation after the last epoch"
+    drawings["spread"] = spread(quantity, logs, names, title, basis)
     return drawings
 
 
-def lines(panel: Panel, logs: Logs, rows: Mapping[str, Any]) -> list[Line]:
-    """Return the curves of a panel, one for each row of the authors, one for each row and seed of ours."""
+def name_of(row: str, options: Options) -> str:
+    """Return a row's label, with the pictures that ours has where those are fewer than the label says."""
+    asked, used = options.rows[row].pictures, at_scale(options.rows[row], options.scale).pictures
+    counted = row.endswith("thousand") and asked != used
+    return f"{row} (ours: {used / 1000:g} thousand)" if counted else row
+
+
+def lines(panel: Panel, logs: Logs, names: Mapping[str, str]) -> list[Line]:
+    """Return the curves of a panel by their row's name, one a row of the authors, one a row and seed of ours."""
     if panel.whose == AUTHORS:
-        curves = [(row, authors_curve(panel, row)) for row in rows]
+        curves = [(row, authors_curve(panel, row)) for row in names]
     else:
         curves = [(row, curve(panel, log)) for row, row_logs in logs.items() for log in row_logs.values()]
-    return [Line(row, range(1, len(values) + 1), values) for row, values in curves]
+    return [Line(names[row], range(1, len(values) + 1), values) for row, values in curves]
 
 
-def spread(quantity: Quantity, logs: Logs, rows: Mapping[str, Any], title: str) -> Any:
+def spread(quantity: Quantity, logs: Logs, names: Mapping[str, str], title: str, basis: Basis) -> Any:
     """Draw the last values of validation of every training of the rows, and of the settings the authors repeated."""
     theirs, ours = quantity.plotted[1], quantity.plotted[3]
-    points = [(row, curve(ours, log)[-1]) for row, row_logs in logs.items() for log in row_logs.values()]
-    again = [(name.replace(", ", ",\n"), value) for name, of in authors_repeated(theirs).items() for value in of]
-    all_lines = [
-        Line("authors", list(rows), [authors_curve(theirs, row)[-1] for row in rows], joined=False),
-        Line("authors, same setting", [name for name, _ in again], [value for _, value in again], joined=False),
-        Line("ours, each seed", [row for row, _ in points], [value for _, value in points], joined=False),
-    ]
-    return figures.line_plot(all_lines, "", theirs.label, title)
+    rows: dict[str, dict[str, list[float]]] = {}
+    for row, name in names.items():
+        own = [curve(ours, log)[-1] for log in logs.get(row, {}).values()]
+        rows[name] = {"authors": [authors_curve(theirs, row)[-1]], "ours, a mark a seed": own}
+    again = "authors' trainings of one setting"
+    rows.update({f"{name}, again": {again: values} for name, values in authors_repeated(theirs).items()})
+    return figures.strips(rows, theirs.label, title, basis)
 
 
 # --- what must be said ---------------------------------------------------------------------------------------------
 
 
-def whose_curves(options: Options) -> str:
-    """Return the line below a figure's title: whose logs the curves are from, and which pictures stand in."""
+def whose_pictures(options: Options) -> str:
+    """Return which pictures stand in for the paper's, and what a figure validates on."""
     rows = options.rows.values()
     used, asked = (
         ", ".join(f"{pictures:,}" for pictures in dict.fromkeys(numbers))
         for numbers in ([at_scale(c, options.scale).pictures for c in rows], [config.pictures for config in rows])
     )
-    stand_in = "" if used == asked else f": {used} pictures in place of {asked}"
-    return f"authors: from their own logs; ours, scale {options.scale}{stand_in}"
+    stand_in = f"{asked} pictures" if used == asked else f"ours {used} pictures in place of {asked}"
+    return f"{stand_in}, the last {100 * next(iter(rows)).validation_share:g} % to validate"
 
 
 def notes(quantity: Quantity, logs: Logs, options: Options) -> list[str]:

@@ -17,6 +17,7 @@ from common.errors import RelicError
 from common.tables import figures, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction
+from common.tables.figures import Basis
 from common.tables.numbers import DIGITS
 from papers.donis_convlstm import codec as codec_module
 from papers.donis_convlstm import config, losses
@@ -32,6 +33,7 @@ BATCH = 128  # pictures that are compared at once
 SHOWN, PER_ROW = 6, 3
 # Which ranks are shown besides, as shares of all pictures: 1 is the highest SSIM.
 RANKS = {"highest": (0.9, 0.75, 0.5), "lowest": (0.5, 0.25, 0.1)}
+CODE_BPP = {config.AS_RUN: 4.0, config.AS_WRITTEN: 0.125}  # of the code, which nothing compresses further
 LEAST_ERROR = 1e-10  # mean squared, of range 1: 100 dB
 
 Values = Mapping[str, np.ndarray]  # of each picture: ssim, ssim_range_2, psnr
@@ -196,7 +198,8 @@ def reproduce(options: Options, end: str) -> Reproduction:
     reproduction.pictures = [entry(row, seeds[as_run][0], pictures.names[i], i, values) for i in shown]
     reproduction.further = further(pictures.x, outputs, seeds, shown, options.scale)
     reproduction.notes += notes(end, len(pictures.names), seeds)
-    reproduction.figures = {"": drawn(pictures.x, outputs, values, [*shown, *others], title(end, options.scale))}
+    basis = figures.basis_of(options.scale, pictures.about)
+    reproduction.figures = {"": drawn(pictures.x, outputs, values, [*shown, *others], title(end), basis)}
     return reproduction
 
 
@@ -242,14 +245,15 @@ def notes(end: str, count: int, seeds: Mapping[Config, Sequence[int]]) -> list[s
         f"run, seed {first}; in the last row those that {ranks} % of the pictures do not exceed.",
         "Variance kept: that of the outputs' Y, or of their Cb and Cr, over all pixels of the pictures, as a share of "
         "the inputs'. A grey output keeps no chroma.",
-        "as_run has no binarizer: its code is 128 numbers of 32 bits, 4 bpp. as_written has 128 bits, 0.125 bpp.",
+        f"as_run has no binarizer: its code is 128 numbers of 32 bits, {CODE_BPP[config.AS_RUN]:g} bpp. as_written has "
+        f"128 bits, {CODE_BPP[config.AS_WRITTEN]:g} bpp.",
     ]
 
 
-def title(end: str, scale: str) -> str:
+def title(end: str) -> str:
     """Return the figure's title."""
     ranks = ", ".join(f"{100 * share:g} %" for share in RANKS[end])
-    return f"Test pictures of {end} SSIM, scale {scale}; last row: ranks {ranks}"
+    return f"Test pictures of {end} SSIM, {ENLARGED} times their size; last row: ranks {ranks}"
 
 
 def drawn(
@@ -258,6 +262,7 @@ def drawn(
     values: Mapping[Config, Values],
     chosen: Sequence[int],
     heading: str,
+    basis: Basis,
 ) -> Any:
     """Set pictures beside their reconstructions, every pixel enlarged."""
     cells: list[list[figures.Cell]] = []
@@ -265,11 +270,15 @@ def drawn(
         picture_cells: list[figures.Cell] = [("input", enlarged(x[index]))]
         for network, x_hat in outputs.items():
             ssim, ssim_2, psnr = (values[network][key][index] for key in ("ssim", "ssim_range_2", "psnr"))
-            caption = [name_of(network), f"SSIM {ssim:.3f}", f"range 2: {ssim_2:.3f}", f"PSNR {psnr:.2f} dB"]
-            picture_cells.append((caption, enlarged(x_hat[index])))
+            caption = [
+                name_of(network).replace("_", " "),
+                f"{CODE_BPP[network]:g} bpp, {psnr:.1f} dB",
+                f"SSIM {ssim:.3f}",
+            ]
+            picture_cells.append(([*caption, f"of range 2 {ssim_2:.3f}"], enlarged(x_hat[index])))
         cells.append(picture_cells)
     rows = [sum(cells[i : i + PER_ROW], []) for i in range(0, len(cells), PER_ROW)]
-    return figures.picture_grid(rows, heading)
+    return figures.picture_grid(rows, heading, basis)
 
 
 def enlarged(picture: np.ndarray) -> np.ndarray:

@@ -12,7 +12,8 @@ from common.errors import RelicError
 from common.tables import figures, published
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
-from common.tables.document import Reproduction, claim
+from common.tables.document import EXACT_SCALE, Reproduction, claim
+from common.tables.figures import Basis
 from papers.paka_autoencoder.pictures import resized
 from papers.paka_autoencoder.reproduction import audit_losses
 from papers.paka_autoencoder.reproduction.audit_mismatch import FLAT, Pictures, Signs, code, compute
@@ -42,7 +43,7 @@ def reproduce(options: Options) -> Reproduction:
     reproduction.further = further(signs)
     reproduction.notes += [*notes(signs), f"The mistakes and differences are those of {'; '.join(signs.codecs)}."]
     reproduction.notes += [same_mean_by_jpeg(list(pictures.values())), slips()]
-    reproduction.figures = drawn(signs)
+    reproduction.figures = drawn(signs, figures.basis_of(EXACT_SCALE, test_set))
     reproduction.provenance = {"test_set": test_set}
     return reproduction
 
@@ -137,19 +138,22 @@ def same_mean_by_jpeg(pictures: Pictures) -> str:
     return f"JPEG does not reach the proposed column's mean of {target:.2f} dB over these pictures."
 
 
-def drawn(signs: Signs) -> dict[str, Any]:
+def drawn(signs: Signs, basis: Basis) -> dict[str, Any]:
     """Return two figures: PSNR of wrong pairs above codecs and printed values; differences of JPEG2000 and BPG."""
     marks = {f"{column}, printed": printed(column) for column in CODECS}
     marks.update({name: values.tolist() for name, values in signs.floors.items()})
     title = "PSNR between different Kodak pictures: the printed values lie there, no codec does"
-    first = figures.histogram({"pairs of different pictures": signs.pairs.tolist()}, "PSNR (dB)", marks, title)
+    first = figures.histogram(
+        {"pairs of different pictures": signs.pairs.tolist()}, "PSNR (dB)", title, basis, marks=marks
+    )
     on_right, on_wrong = next(iter(signs.differences.values()))
     without, everything = printed_differences(), printed_differences(slips=True)
     second = figures.histogram(
         {"right picture": on_right.tolist(), "wrong picture": on_wrong.tolist()},
         "|JPEG2000 - BPG| (dB)",
-        {"printed": without, "printed, slips": [value for value in everything if value not in without]},
         "Two codecs differ by hundredths of a dB on wrong pictures, by decibels on the right ones",
+        basis,
+        marks={"printed": without, "printed, slips": [value for value in everything if value not in without]},
         log_x=True,
     )
     return {"": first, "differences": second}

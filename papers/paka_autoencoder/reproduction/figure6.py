@@ -6,7 +6,7 @@ from typing import Any
 from common.tables import figures, networks
 from common.tables.command import Options
 from common.tables.document import Reproduction
-from common.tables.figures import Line
+from common.tables.figures import CURVE, REFERENCE, Basis, Line
 from common.training import shipped
 from common.training.shipped import shipped_seeds
 from papers.paka_autoencoder import config
@@ -26,8 +26,11 @@ def figure6(options: Options) -> Reproduction:
         )
     shortened = at_scale(config.AUTOENCODER, options.scale)
     log = shipped.log(config.AUTOENCODER, options.scale, seeds[0])
-    check = check_of(options.scale)
-    reproduction = Reproduction(figures={"": drawn({"": log, ", linear output": check}, shortened)})
+    check, checked_at = check_of(options.scale)
+    basis = figures.Basis(options.scale, "training and validation pictures of Kodak")
+    reproduction = Reproduction(
+        figures={"": drawn({"": log, f", linear output, scale {checked_at}": check}, shortened, basis)}
+    )
     reproduction.notes = [compared(log, check)] if check else []
     reproduction.provenance = {"networks": {"Proposed": networks.made_by(config.AUTOENCODER, options.scale, seeds)}}
     for row, name in LOSSES.items():
@@ -46,14 +49,14 @@ def figure6(options: Options) -> Reproduction:
     return reproduction
 
 
-def check_of(scale: str) -> list[dict[str, float]]:
-    """Return the log of the training with a linear output, empty where its weights are not here.
+def check_of(scale: str) -> tuple[list[dict[str, float]], str]:
+    """Return the log of the training with a linear output, empty where its weights are not here, and its scale.
 
     The short one stands beside the paper's schedule too, from which it differs in where it stops alone.
     """
     trained_at = "small" if scale == "paper" and not shipped_seeds(config.AUTOENCODER_LINEAR, scale) else scale
     seeds = shipped_seeds(config.AUTOENCODER_LINEAR, trained_at)
-    return shipped.log(config.AUTOENCODER_LINEAR, trained_at, seeds[0]) if seeds else []
+    return shipped.log(config.AUTOENCODER_LINEAR, trained_at, seeds[0]) if seeds else [], trained_at
 
 
 def compared(log: list[dict[str, float]], check: list[dict[str, float]]) -> str:
@@ -79,11 +82,15 @@ def epochs(steps: float, trained_as: Config) -> float:
     return steps * pixels / (trained_as.height * trained_as.width * len(config.TRAINING_PICTURES))
 
 
-def drawn(logs: dict[str, list[dict[str, float]]], trained_as: Config) -> Any:
+def drawn(logs: dict[str, list[dict[str, float]]], trained_as: Config, basis: Basis) -> Any:
     """Return the losses over the epochs as curves, of several trainings by what is added to their names."""
     lines = []
     for added, log in logs.items():
         at = [epochs(row["step"], trained_as) for row in log]
         shown = [(row, name) for row, name in LOSSES.items() if log and name in log[-1]]
-        lines += [Line(f"{row}{added}", at, [step.get(name) for step in log]) for row, name in shown]
-    return figures.line_plot(lines, "epoch", "squared error, values 0 to 1", "Loss of our training", log_y=True)
+        kind = REFERENCE if added else CURVE
+        lines += [Line(f"{row}{added}", at, [step.get(name) for step in log], kind) for row, name in shown]
+    checked = any(line.kind == REFERENCE for line in lines)
+    note = "Thin: the check with a linear output, which ends earlier." if checked else ""
+    label = "mean squared error (values 0 to 1)"
+    return figures.line_plot(lines, "epoch", label, "Loss of our training", basis, log_y=True, note=note)

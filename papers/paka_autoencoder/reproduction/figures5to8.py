@@ -1,5 +1,6 @@
 """Figures 5, 7 and 8 of Paka and Khatter: pictures and curves of the trained codec next to other codecs."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from papers.paka_autoencoder.reproduction.published_codecs import (
 )
 from papers.paka_autoencoder.reproduction.table1 import (
     BITS,
+    LOOK,
     lowest,
     test_pictures,
 )
@@ -34,6 +36,7 @@ CROP = 250  # pixels a side
 FEW_BITS = 2
 SAME_BPP = 1.0
 PER_ROW = 4
+STEP = 5  # dB: to what the axes of Fig. 8 are rounded
 
 
 # --- Figure 5 ------------------------------------------------------------------------------------------------------
@@ -49,11 +52,24 @@ def figure5(options: Options) -> Reproduction:
         given = codec.reconstruct(picture)
         psnr = round(metrics.psnr(picture, given), DIGITS)
         reproduction.values[row] = {"Reconstructed": psnr}
-        cells += [(f"{name}, original", _half(picture)), (f"reconstructed, {psnr:.2f} dB", _half(given))]
+        coded = evaluate.measure(codec.with_settings(bits=BITS.default), picture, PROPOSED, ())
+        caption = [f"reconstructed without coding, {psnr:.2f} dB"]
+        caption.append(f"coded in {BITS.default} bits a value, {coded.bpp:.2f} bpp, {coded.psnr:.2f} dB")
+        cells += [(_original(reproduction, name), _half(picture)), (caption, _half(given))]
     rows = [cells[i : i + PER_ROW] for i in range(0, len(cells), PER_ROW)]
     title = "Test pictures and what the autoencoder gives back, at half their size"
-    reproduction.figures = {"": figures.picture_grid(rows, title)}
+    reproduction.figures = {"": figures.picture_grid(rows, title, _basis(reproduction, options))}
     return _without_stand_ins(reproduction, options.rows, pictures)
+
+
+def _original(reproduction: Reproduction, name: str) -> list[str]:
+    """Return the caption of a test picture: a portrait is squashed to the one size that the paper has."""
+    squashed = name in reproduction.provenance["test_set"].get("squashed", ())
+    return [f"{name}, original", *(["a portrait, squashed to landscape"] if squashed else [])]
+
+
+def _basis(reproduction: Reproduction, options: Options) -> figures.Basis:
+    return figures.basis_of(options.scale, reproduction.provenance["test_set"])
 
 
 def _begun(options: Options, wanted: Sequence[str] = config.TEST_PICTURES) -> tuple[Reproduction, Any, list[Picture]]:
@@ -97,7 +113,7 @@ def figure7(options: Options) -> Reproduction:
     for row, (name, picture) in zip(options.rows, pictures, strict=False):
         eight = evaluate.measure(codec.with_settings(bits=BITS.default), picture, PROPOSED, ())
         reproduction.values[row] = {PROPOSED: round(eight.psnr, DIGITS)}
-        cells: list[figures.Cell] = [(f"{name}, original", _centre(picture))]
+        cells: list[figures.Cell] = [(_original(reproduction, name), _centre(picture))]
         for bits in (BITS.default, FEW_BITS):
             cells.append(_cell(f"proposed, {bits} bits a value", codec.with_settings(bits=bits), picture))
         for column in CODECS:
@@ -115,7 +131,7 @@ def figure7(options: Options) -> Reproduction:
         rows.append(cells)
     title = f"The middle {CROP}x{CROP} pixels. The other codecs have the PSNR of {BITS.default} bits a value; "
     title += "rates and PSNR are those of the whole pictures"
-    reproduction.figures = {"": figures.picture_grid(rows, title)}
+    reproduction.figures = {"": figures.picture_grid(rows, title, _basis(reproduction, options))}
     reproduction.notes += stand_in()
     return _without_stand_ins(reproduction, options.rows, pictures)
 
@@ -145,7 +161,9 @@ def figure8(options: Options) -> Reproduction:
         standard[row] = _at_same_rate(codecs.family(codecs.JPEG), picture)
         if codec:
             reproduction.values[row][PROPOSED] = round(metrics.psnr(picture, codec.reconstruct(picture)), DIGITS)
-    reproduction.figures = {"": _as_printed(list(options.rows)), "here": _here(reproduction, pictures, worst)}
+    reproduction.figures = _curves(
+        list(options.rows), _here(reproduction, pictures, worst), _basis(reproduction, options)
+    )
     reproduction.notes.append(
         f"JPEG with optimised Huffman tables, JPEG2000 and {family_of('BPG').name} have the finest setting of at most "
         f"{SAME_BPP:g} bpp. Proposed is the network's output without coding; Table 1 has the bits that its code takes."
@@ -158,21 +176,36 @@ def _at_same_rate(family: Family, picture: np.ndarray) -> float:
     return round(operating_points.setting_for_bpp(family, picture, SAME_BPP)[1].psnr, DIGITS)
 
 
-def _as_printed(rows: Sequence[str]) -> Any:
-    lines = [Line(column, rows, printed(column)) for column in (PROPOSED, *CODECS)]
-    return figures.line_plot(lines, "image", "PSNR (dB)", "As printed")
+def _curves(rows: Sequence[str], here: Sequence[Line], basis: figures.Basis) -> dict[str, Any]:
+    """Draw what is printed and what is measured here on the same axis of PSNR."""
+    as_printed = [
+        Line(column, rows, printed(column), codec=LOOK if column == PROPOSED else "") for column in (PROPOSED, *CODECS)
+    ]
+    levels = [value for line in (*as_printed, *here) for value in line.y if value is not None]
+    ends = STEP * math.floor(min(levels) / STEP), STEP * math.ceil(max(levels) / STEP)
+    note = "Lines join the values of one codec on different pictures, as in the paper's figure."
+    told = figures.Basis("of the paper's own training", "its seven pictures, in an order that it does not tell")
+    shown = {
+        "": (as_printed, "image", "As printed", told),
+        "here": (here, "test picture", "Our test pictures, each compared with itself", basis),
+    }
+    return {
+        suffix: figures.line_plot(lines, label, "PSNR (dB)", title, of, y_limits=ends, note=note)
+        for suffix, (lines, label, title, of) in shown.items()
+    }
 
 
-def _here(reproduction: Reproduction, pictures: Sequence[Picture], worst: Sequence[dict[str, float]]) -> Any:
+def _here(reproduction: Reproduction, pictures: Sequence[Picture], worst: Sequence[dict[str, float]]) -> list[Line]:
+    """Return the curves over our test pictures."""
     names = [name for name, _ in pictures]
     values = list(reproduction.values.values())
     lines = []
     if all(PROPOSED in row_values for row_values in values):
-        lines.append(Line("Proposed, not coded", names, [row_values[PROPOSED] for row_values in values]))
+        lines.append(Line("Proposed, not coded", names, [row_values[PROPOSED] for row_values in values], codec=LOOK))
     for column in CODECS:
         name = family_of(column).name
         lines.append(Line(f"{name}, {SAME_BPP:g} bpp", names, [row_values[column] for row_values in values]))
     for column in CODECS:
         name = family_of(column).name
         lines.append(Line(f"{name}, coarsest", names, [row_values[f"{column}_lowest"] for row_values in worst]))
-    return figures.line_plot(lines, "test picture", "PSNR (dB)", "Our test pictures, each compared with itself")
+    return lines

@@ -16,7 +16,7 @@ from common.tables import figures, measure, networks, published
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import EXACT_SCALE, Reproduction, claim
-from common.tables.figures import Line
+from common.tables.figures import REFERENCE, Basis, Line
 from common.tables.numbers import DIGITS, rounded
 from papers.paka_autoencoder import config
 from papers.paka_autoencoder.config import TEST_PICTURES
@@ -35,6 +35,7 @@ from papers.paka_autoencoder.reproduction.published_codecs import (
 
 UNCODED_BPP = 24
 BITS: Setting = config.CODING["bits"]
+LOOK = "Paka, autoencoder"  # in common.tables.looks
 CURVE_STEP = 3  # every third setting of a codec's grid is enough for a mean curve
 MEAN = "mean"
 UNKNOWN_ORDER = "The paper does not say which picture has which number: only the mean over the seven can be compared."
@@ -46,13 +47,17 @@ UNKNOWN_ORDER = "The paper does not say which picture has which number: only the
 def test_pictures(options: Options, wanted: Sequence[str] = TEST_PICTURES) -> tuple[list[Picture], dict[str, Any], str]:
     """Return test pictures as (name, uint8 512x768x3), `{name, pictures, digest}`, and a note on stand-ins.
 
-    Where the folder or stand-in has none of the wanted ones, its first are taken.
+    Where the folder or stand-in has none of the wanted ones, its first are taken. Portraits, which are squashed, are
+    `squashed` of the second.
     """
     everything = dataclasses.replace(options, images=None)
     named, about, note = table_pictures.pictures_of(everything, published.load(options.table))
     ours = [(name, image) for name, image in named if name in wanted]
-    chosen = [(name, resized(image)) for name, image in (ours or named)[: options.images or len(wanted)]]
-    return chosen, {"name": about["name"], "pictures": len(chosen), "digest": data.pixel_digest(chosen)}, note
+    stored = (ours or named)[: options.images or len(wanted)]
+    chosen = [(name, resized(image)) for name, image in stored]
+    used = {"name": about["name"], "pictures": len(chosen), "digest": data.pixel_digest(chosen)}
+    portraits = [name for name, image in stored if image.shape[0] > image.shape[1]]
+    return chosen, {**used, **({"squashed": portraits} if portraits else {})}, note
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -79,7 +84,7 @@ def reproduce(options: Options) -> Reproduction:
         else [networks.how_to_train(config.AUTOENCODER, options.scale)]
     )
     reproduction.claims = claims(reproduction.pictures) if codec else []
-    reproduction.figures = {"": drawn(lines, len(pictures))}
+    reproduction.figures = {"": drawn(lines, figures.basis_of(options.scale, test_set))}
     reproduction.provenance = {"test_set": test_set, "networks": {PROPOSED: about} if about else {}}
     reproduction.provenance["obstacles"] = obstacles(options.scale, test_set["name"])
     return reproduction
@@ -202,7 +207,8 @@ def curves(codec: Any, pictures: Sequence[Picture]) -> list[Line]:
     lines = [mean_curve(f.name, [f.make(s) for s in f.grid[::CURVE_STEP]], images) for f in codecs.available()]
     if codec:
         steps = [codec.with_settings(bits=bits) for bits in range(BITS.smallest, BITS.largest + 1)]
-        lines.append(mean_curve(f"Proposed, {BITS.smallest} to {BITS.largest} bits a value", steps, images))
+        own = mean_curve(f"Proposed, {BITS.smallest} to {BITS.largest} bits a value", steps, images)
+        lines.append(dataclasses.replace(own, codec=LOOK))
     return lines
 
 
@@ -212,14 +218,15 @@ def by_bits(line: Line) -> str:
     return f"Proposed in {BITS.smallest} to {BITS.largest} bits a value, range-coded, means: {steps}."
 
 
-def drawn(lines: Sequence[Line], count: int) -> Any:
-    """Return the figure of curves over `count` pictures, with the means that are printed."""
+def drawn(lines: Sequence[Line], basis: Basis) -> Any:
+    """Return the figure of mean curves, with the means that are printed."""
     ends = [min(line.x[0] for line in lines), max(line.x[-1] for line in lines)]
     others = [value for column in CODECS for value in printed(column)]
-    levels = {"Proposed, printed mean": printed(PROPOSED), f"{', '.join(CODECS)}, printed mean": others}
-    means = [Line(label, ends, [float(np.mean(values))] * 2) for label, values in levels.items()]
-    title = f"Means over {count} test pictures; an uncoded picture has {UNCODED_BPP} bits per pixel"
-    return figures.rate_distortion({"PSNR (dB)": [*lines, *means]}, title, log_x=True)
+    levels = {f"Printed mean of {PROPOSED}": printed(PROPOSED), f"Printed mean of {', '.join(CODECS)}": others}
+    means = [Line(label, ends, [float(np.mean(values))] * 2, REFERENCE) for label, values in levels.items()]
+    title = f"Means over the test pictures; an uncoded picture has {UNCODED_BPP} bits per pixel"
+    note = "Lines without points are printed, without a rate."
+    return figures.rate_distortion({"PSNR (dB)": [*lines, *means]}, title, basis, log_x=True, note=note)
 
 
 def mean_curve(label: str, steps: Sequence[Any], pictures: Sequence[np.ndarray]) -> Line:

@@ -12,7 +12,7 @@ import numpy as np
 from common.classical import codecs
 from common.config import find_preset
 from common.data import Picture
-from common.tables import intervals, networks, published
+from common.tables import figures, intervals, networks, published
 from common.tables import measure as measure_module
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
@@ -135,7 +135,10 @@ def reproduce(options: Options) -> Reproduction:
     reproduction = judged(measure(plan, seeds, curves, pictures), plan)
     reproduction.notes += [note] if note else []
     reproduction.missing = not_run(plan, seeds, options.scale)
-    reproduction.figures = claims_figures.figures_of(reproduction.pictures, plan.low, plan.full, curves, pictures)
+    basis = figures.basis_of(options.scale, test_set)
+    reproduction.figures = claims_figures.figures_of(
+        reproduction.pictures, plan.low, plan.full, curves, pictures, basis
+    )
     configs = {preset: find_preset(config, preset) for preset in seeds if seeds[preset]}
     about = {preset: networks.made_by(network, options.scale, seeds[preset]) for preset, network in configs.items()}
     reproduction.provenance = {"test_set": test_set, "networks": about}

@@ -21,7 +21,6 @@ from common.tables import measure as measure_module
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Document, Reproduction, claim
-from common.tables.figures import Line
 from common.tables.numbers import DIGITS
 from papers.zhao_mixedres import codec as codec_module
 from papers.zhao_mixedres import complexity, config
@@ -59,6 +58,8 @@ NAMES = [
     "couple",
 ]
 EXTENSIONS = {config.LOW[-1]: points.ABOVE_LOW, config.FULL[0]: points.BELOW_FULL}
+
+ENVELOPE = "BD values are of the upper envelope of both resolutions."
 
 Measured = dict[str, dict[str, Curves]]
 PicturesBySet = dict[str, dict[str, np.ndarray]]
@@ -179,19 +180,23 @@ def read_points(document: Document) -> Measured:
 
 def drawn(measured: Measured, rows: Mapping[str, Any], scale: str) -> dict[str, Any]:
     """Return the figures: the named pictures (the first ones of a set that stands in), then the mean of each set."""
-    first = next(iter(measured.values()))
+    name, first = next(iter(measured.items()))
     named = row_curves(measured, rows) or dict(list(first.items())[: len(rows)])
-    overview = {f"PSNR of {n} (dB)": _without_parts(figure2_curves.lines(named[n], PSNR)) for n in named}
-    drawings = {"": figures.rate_distortion(overview, f"PSNR over rate, scale {scale}", columns=2)}
-    means = {f"mean_{name}": means_of(members) for name, members in measured.items()}
-    for name, curves in {**named, **means}.items():
+    panels = {f"PSNR of {n} (dB)": figure2_curves.lines(named[n], PSNR) for n in named}
+    basis = figures.basis_of(scale, {"name": name, "pictures": len(named)})
+    drawings = {"": figures.rate_distortion(panels, "PSNR over rate", basis, columns=2, same_axes=True, note=ENVELOPE)}
+    sets = {picture: (curves, name, 1) for picture, curves in named.items()}
+    sets.update({f"mean_{name}": (means_of(of), name, len(of)) for name, of in measured.items()})
+    for title, (curves, test_set, count) in sets.items():
         panels = {y_label: figure2_curves.lines(curves, quality) for quality, y_label in points.Y_LABELS.items()}
-        drawings[name] = figures.rate_distortion(panels, f"{name.replace('mean_', 'Mean of ')}, scale {scale}")
+        basis = figures.basis_of(scale, {"name": test_set, "pictures": count})
+        drawings[title] = figures.rate_distortion(panels, _title(title), basis, note=ENVELOPE)
     return drawings
 
 
-def _without_parts(lines: Sequence[Line]) -> list[Line]:
-    return [line for line in lines if line.label not in PRESETS]
+def _title(name: str) -> str:
+    """Return the title of a picture's figure or of a mean's."""
+    return "Mean of the pictures" if name.startswith("mean_") else name
 
 
 def means_of(members: Mapping[str, Curves]) -> Curves:

@@ -9,7 +9,7 @@ import numpy as np
 from common import metrics
 from common.classical.codecs import JPEG, JPEG_OPTIMISED
 from common.errors import RelicError
-from common.tables.figures import Line
+from common.tables.figures import NETWORKS, Line
 from common.tables.numbers import DIGITS
 from papers.zhao_mixedres import config
 from papers.zhao_mixedres.reproduction import comparators, points
@@ -25,6 +25,9 @@ PRESETS = {
     for method, prefix in ((PROPOSED, ""), (JIANG, "jiang_"))
     for resolution, names in ((LOW, config.LOW), (FULL, config.FULL))
 }
+# How figures name the methods, and whose look they have: no published network stands there.
+DRAWN_AS = {PROPOSED: "Proposed, trained here", JIANG: "Jiang's framework, trained here"}
+LOOK_OF = {PROPOSED: "Zhao", JIANG: "Jiang"}
 PSNR, SSIM = "psnr", "ssim"
 BD_RATE, BD_PSNR = "BD-rate, %", "BD-PSNR, dB"
 SHOWN_OF_JPEG = 1.3  # times the highest rate of the other curves
@@ -56,17 +59,24 @@ def envelope(curves: Curves, method: str, quality: str = PSNR, rate: str = "bpp"
 
 
 def lines(curves: Curves, quality: str) -> list[Line]:
-    """Return what is drawn of one picture: JPEG no further than the others reach, envelopes, and their two parts."""
+    """Return what is drawn of one picture: JPEG no further than the others reach, and both resolutions by themselves.
+
+    No line joins the resolutions, whose upper envelope the BD values are of.
+    """
     shown = {name: curves.get(name, []) for name in comparators.NAMES}
-    shown.update({method: envelope(curves, method, quality) for method in (PROPOSED, JIANG)})
     shown.update({label: curves.get(label, []) for label in PRESETS})
     highest = max((point.bpp for curve in shown.values() for point in curve), default=math.inf)
     jpegs = {name: [point for point in curves[name] if point.bpp <= SHOWN_OF_JPEG * highest] for name in JPEGS}
-    return [
-        Line(label, [point.bpp for point in curve], [getattr(point, quality) for point in curve])
-        for label, curve in {**jpegs, **shown}.items()
-        if curve
-    ]
+    return [_line(label, curve, quality) for label, curve in {**jpegs, **shown}.items() if curve]
+
+
+def _line(label: str, curve: Sequence[Point], quality: str) -> Line:
+    """Return a series: the points of PRESETS are those of different networks."""
+    x, y = [point.bpp for point in curve], [getattr(point, quality) for point in curve]
+    if label not in PRESETS:
+        return Line(label, x, y)
+    method, _, resolution = label.partition(", ")
+    return Line(f"{DRAWN_AS[method]}, {resolution}", x, y, NETWORKS, f"{LOOK_OF[method]}, {resolution}")
 
 
 # --- against JPEG --------------------------------------------------------------------------------------------------
