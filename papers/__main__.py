@@ -143,7 +143,6 @@ def _compress(arguments: argparse.Namespace) -> None:
     output = _output(arguments, arguments.picture, ".rlic")
     source = read_file(arguments.picture)
     image = decode_image(source, str(arguments.picture))
-    limits.check_size(*image.shape[:2])
     data, kept = _codec(arguments).compress(image), ""
     if profile := profile_to_keep(source, image):
         coded, data = len(data), container.with_profile(data, profile)

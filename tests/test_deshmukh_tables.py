@@ -480,15 +480,15 @@ def seen(nothing, monkeypatch):
         ship(preset, scale, seed)
 
     def load(path):
-        stored = weights.Weights(path, path.parts[-3], {}, {}, {}, bytes(8))
-        done.append(("loaded", stored.model, stored.scale, stored.seed))
+        stored = weights.Weights(path, f"deshmukh_irm/{path.parts[-3]}", {}, {}, {}, bytes(8))
+        done.append(("loaded", path.parts[-3], stored.scale, stored.seed))
         return stored
 
     monkeypatch.setattr("papers.deshmukh_irm.train.train_preset", train)
     monkeypatch.setattr(weights, "load", load)
     monkeypatch.setattr(weights, "check_config", lambda stored, settings: None)
     for module in (paper_tables, codec_module):
-        monkeypatch.setattr(module, "Codec", lambda stored, *coding: stored.model)
+        monkeypatch.setattr(module, "Codec", lambda stored, *coding: stored.path.parts[-3])
     return ship, done
 
 

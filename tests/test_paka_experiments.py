@@ -415,7 +415,8 @@ def test_figure_5_sets_each_picture_beside_its_reconstruction(two_pictures):
 
 
 def test_portraits_are_squashed_and_the_figures_of_pictures_say_which(two_pictures, monkeypatch):
-    monkeypatch.setattr(figures5to8, "family_of", lambda column: published_codecs.codecs.family("JPEG"))
+    jpeg = published_codecs.codecs.family(published_codecs.codecs.JPEG_OPTIMISED)  # the others take longer
+    monkeypatch.setattr(figures5to8, "family_of", lambda column: jpeg)
     used = {"name": "kodak", "pictures": 2, "digest": "", "squashed": ["second"]}
     pictures = list(zip(("first", "second"), two_pictures, strict=True))
     monkeypatch.setattr(figures5to8, "test_pictures", lambda options, wanted=(): (pictures, used, ""))

@@ -198,7 +198,7 @@ def test_a_file_of_a_picture_above_the_limit_is_refused_before_its_weights_are_l
     (here / "file.rlic").write_bytes(container.pack(Header(MODEL, bytes(8), 30, 40, 3), [b"a", b"b"]))
     monkeypatch.setenv("RELIC_MAX_PIXELS", "1199")
     assert_refused(["decompress", "file.rlic"], "30x40 has more than 1199 pixels", "RELIC_MAX_PIXELS")
-    assert_refused(["compress", "picture.png", "-m", MODEL], "30x40 has more than 1199 pixels", "RELIC_MAX_PIXELS")
+    assert_refused(["compress", "picture.png", "-m", MODEL], "picture.png", "more than 1199 pixels", "RELIC_MAX_PIXELS")
 
 
 @pytest.mark.stack

@@ -799,7 +799,7 @@ def test_every_seed_codes_every_picture_next_to_jpeg_at_equal_rate(tiny, kodak):
         # Two qualities of JPEG may give as many bytes; their pictures differ by little.
         assert p["ms_ssim"] == pytest.approx(p["jpeg_ms_ssim"], abs=2e-3)
         assert p["psnr"] == pytest.approx(p["jpeg_psnr"], abs=0.2)
-    assert measured.provenance["test_set"]["name"] == "kodak" and measured.notes == []
+    assert measured.provenance["test_set"]["name"] == "kodak" and measured.notes == [measure.CHROMA_NOTE]
 
 
 @pytest.mark.parametrize("share, wins", [(0.5, 3), (2.0, 0)])
@@ -846,7 +846,7 @@ def test_a_missing_test_set_is_replaced_by_the_sample_and_said(tiny, kodak, monk
     monkeypatch.setenv("RELIC_DATA", str(tmp_path / "elsewhere"))
     measured = measure_jpeg(images=1)
     assert measured.provenance["test_set"]["name"] == "sample"
-    assert len(measured.notes) == 1 and "`python -m common.data fetch kodak`" in measured.notes[0]
+    assert len(measured.notes) == 2 and "`python -m common.data fetch kodak`" in measured.notes[0]
     one = cell(document_module.join("p/table1", "paper", None, measured), "first", "PSNR")
     assert one["verdict"] == "not comparable" and one["reproduced"] is not None
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 from common import files
 from common.comparison.changes import ANCHOR, ANCHORS, AT_EQUAL, BD, MEASURES, Document, mean_curves
-from common.errors import RelicError
 from common.tables import text as table_text
 from common.tables.text import Section
 
@@ -46,10 +44,8 @@ def place(document: Document) -> Path:
 def read() -> Document:
     """Return the complete comparison that was written last; raises RelicError where there is none."""
     path = files.results_dir() / "suite" / "rd_kodak.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise RelicError(f"no comparison to reuse in {path}: leave out --reuse") from None
+    fields = {"curves": list, "points": list, "provenance": dict}
+    return files.read_json(path, "there is no comparison to reuse, leave out --reuse", fields)
 
 
 # --- curves --------------------------------------------------------------------------------------------------------

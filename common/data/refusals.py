@@ -1,21 +1,21 @@
 """What a picture file is refused for, each a sentence that `decode_image` begins with the file's name."""
 
+from common import limits
 from common.errors import RelicError
-
-MAX_PIXELS = 80_000_000
 
 
 def check_size(height: int, width: int) -> None:
-    """Raise RelicError for more than MAX_PIXELS pixels, ValueError for none."""
-    if height * width > MAX_PIXELS:
+    """Raise RelicError for more than `limits.max_pixels()` pixels, ValueError for none."""
+    if height * width > limits.max_pixels():
         raise too_large()
     if height * width == 0:
         raise ValueError(f"a picture of {height}x{width} has no pixels")
 
 
 def too_large() -> RelicError:
-    """Return the refusal of more than MAX_PIXELS pixels."""
-    return RelicError(f"it has more than {MAX_PIXELS} pixels; crop or scale it first")
+    """Return the refusal of more than `limits.max_pixels()` pixels."""
+    limit = limits.max_pixels()
+    return RelicError(f"it has more than {limit} pixels; crop or scale it first, or set {limits.VARIABLE}")
 
 
 def other_samples(kind: str) -> RelicError:

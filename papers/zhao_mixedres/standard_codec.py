@@ -8,7 +8,7 @@ from common.classical import codecs
 from common.evaluate import Codec
 from papers.zhao_mixedres.config import Config
 
-JPEG_BLOCK_BITS = 6  # of 8x8 pixels at least, by the standard's tables: 2 for the same mean as before, 4 for the end
+JPEG_BLOCK_BITS = 2  # of 8x8 pixels at least, by tables made for it: 1 for the same mean as before, 1 for the end
 
 
 def standard_codec(config: Config, setting: int | None = None) -> Codec:
