@@ -22,6 +22,8 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 KEPT_SHAPES = 16  # for which a compiled function is kept: the sizes that the pictures of a set have, and their strips
 STACK = choose_stack()
+if os.path.expanduser("~") == "~":  # no home folder is known: Keras would make one of that name here
+    os.environ.setdefault("KERAS_HOME", os.devnull)
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if onednn_is_faster(STACK) else "0")
 
 with QuietStderr():

@@ -40,6 +40,11 @@ def expanded(path: str) -> Path:
         raise RelicError(f"no home folder is known for {path}: set HOME, or give a path without ~") from None
 
 
+def printable(name: str) -> str:
+    """Return a name that every file and terminal can hold: what is not printable, or not UTF-8, as an escape."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Any]:
     """Open a binary file that appears at `path` whole or not at all.

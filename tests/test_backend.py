@@ -286,6 +286,12 @@ def test_the_users_settings_of_keras_change_nothing(tmp_path):
     assert result.stdout == "(1, 2, 3, 1) float32 1e-07\n", result.stderr
 
 
+def test_without_a_home_folder_nothing_is_made_in_the_working_directory(tmp_path):
+    code = f"import os, pwd; os.chdir({str(tmp_path)!r}); del os.environ['HOME']; pwd.getpwuid = {{}}.__getitem__\n"
+    result = python(code + "import common.backend", KERAS_BACKEND=os.environ.get("KERAS_BACKEND"))
+    assert (result.returncode, result.stderr, list(tmp_path.iterdir())) == (0, "", [])
+
+
 def test_a_process_that_was_forked_after_the_start_of_the_backend_is_refused_with_one_sentence(monkeypatch):
     doubled = backend.compiled(lambda x: 2.0 * x)
     monkeypatch.setattr(os, "getpid", lambda: 1)

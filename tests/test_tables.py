@@ -17,12 +17,13 @@ import papers
 from common import config as common_config
 from common import data, files
 from common.classical import codecs
-from common.data import digests
+from common.data import digests, write_png
 from common.data import pictures as picture_files
 from common.errors import RelicError
 from common.tables import command, intervals, measure, networks, published, verdicts
 from common.tables import document as document_module
 from common.tables import files as table_files
+from common.tables import test_pictures as table_pictures
 from common.tables import text as table_text
 from common.training import shipped
 
@@ -860,6 +861,16 @@ def test_a_folder_is_the_published_set_when_its_pixels_are(tiny, kodak):
     assert cell(document, "first", "PSNR")["verdict"] != "not comparable"
     document = document_module.join("p/table1", "paper", None, measure_jpeg(data=copy, images=4))
     assert cell(document, "first", "PSNR")["verdict"] == "not comparable"
+
+
+@pytest.mark.parametrize("given", [".", "../caf", None])
+def test_a_folder_names_its_test_set_however_it_is_given(given, tiny, tmp_path, monkeypatch):
+    name = "caf" if given else os.fsdecode(b"caf\xe9")
+    write_png(tmp_path / name / "a.png", np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.chdir(tmp_path / name)
+    options = command.Options("p/table1", {}, "small", data=Path(given) if given else tmp_path / name)
+    _, about, _ = table_pictures.pictures_of(options, published.load("p/table1"))
+    assert about["name"] == ("caf" if given else "caf\\udce9")
 
 
 def test_a_lossless_picture_has_no_psnr_and_leaves_valid_json(tiny, kodak, monkeypatch):

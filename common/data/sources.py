@@ -17,6 +17,7 @@ import numpy as np
 
 from common.data.pictures import EXTENSIONS, decode_image, is_picture, read_file
 from common.errors import RelicError
+from common.files import printable
 
 StoredPicture = tuple[
     str, str, np.ndarray
@@ -84,18 +85,13 @@ def files_below(folder: Path) -> list[Path]:
 def left_out(folder: Path) -> list[str]:
     """Return the paths, from the folder, of the files whose names do not end like a picture's."""
     files = files_below(folder)
-    others = [_printable(str(path.relative_to(folder))) for path in files if not is_picture(path)]
+    others = [printable(str(path.relative_to(folder))) for path in files if not is_picture(path)]
     return others if len(others) < len(files) else []  # else a zip file is the set
 
 
 def _names(paths: Sequence[PurePath]) -> list[str]:
     stems = Counter(path.stem for path in paths)
-    return [_printable(path.stem if stems[path.stem] == 1 else str(path)) for path in paths]
-
-
-def _printable(name: str) -> str:
-    """Return a name that every file and terminal can hold: what is not printable, or not UTF-8, as an escape."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
+    return [printable(path.stem if stems[path.stem] == 1 else str(path)) for path in paths]
 
 
 def read_zip(path: Path) -> Iterator[StoredPicture]:

@@ -1,9 +1,12 @@
 """The pictures a table is measured on, or what stands in for them."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from common.data import Picture
 from common.errors import RelicError
+from common.files import printable
 from common.tables.command import Options
 from common.tables.document import is_published_set
 from common.tables.published import Published
@@ -18,7 +21,8 @@ def pictures_of(options: Options, paper: Published) -> tuple[list[Picture], dict
     limit = options.images or (SMOKE_IMAGES if options.scale == "smoke" else None)
     note = ""
     if options.data is not None:
-        name, pictures = options.data.name, data.images(paper.test_set, limit, options.data)
+        folder = Path(os.path.abspath(options.data))  # which has a name also where it is given as "."
+        name, pictures = printable(folder.name), data.images(paper.test_set, limit, options.data)
     else:
         try:
             name, pictures = paper.test_set, data.images(paper.test_set, limit)
