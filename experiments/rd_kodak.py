@@ -4,9 +4,9 @@
     python -m experiments.rd_kodak --scale smoke         # seconds: two embedded pictures, few settings
     python -m experiments.rd_kodak --codecs WebP AVIF    # these and JPEG, apart from the complete comparison
 
-Expect at scale suite: BD-rates of -57.4 % for AVIF, -52.9 % for JPEG2000; Cheng's SubPixel -67.4 % at equal MS-SSIM.
+Expect at scale suite: BD-rates of -57.9 % for AVIF, -47.2 % for JPEG2000; Cheng's SubPixel -63.0 % at equal MS-SSIM.
 
-A plot of two panels (PSNR and MS-SSIM in dB over bits per pixel), BD-rates against JPEG, and times. A paper takes part
+A plot of two panels (PSNR and MS-SSIM in dB over bits per pixel), BD values against JPEG, and times. A paper takes part
 by CURVES in its config.
 """
 

@@ -71,7 +71,8 @@ def decode_image(data: bytes, where: str) -> np.ndarray:
     EXIF orientation applied; colour profiles are ignored, and pages of a TIFF that are smaller versions of another.
     Refused with a RelicError that names the reason: 16-bit, signed and floating-point samples, transparency, CMYK and
     other colour spaces, several pictures in one file, more than `limits.max_pixels()` pixels, and whatever is empty,
-    truncated or damaged: what libpng and libjpeg warn of, and pixels that the file lacks. One picture is decoded at a time.
+    truncated or damaged: what libpng and libjpeg warn of, and pixels that the file lacks. One picture is decoded at a
+    time.
     """
     if not data:
         raise RelicError(f"cannot read {where}: the file is empty")
