@@ -33,7 +33,8 @@ TO_STANDARD = {name: f"around {name}, to {name} alone" for name in ("JPEG", "JPE
 LOOKS: dict[str, tuple[str, ...]] = {
     "Proposed, low resolution": (NETWORKS, "Zhao, low resolution"),
     "Proposed, full resolution": (NETWORKS, "Zhao, full resolution"),
-    "JPEG": (),
+    JPEG_OPTIMISED: (),
+    JPEG: (),
 }
 JPEG_SHOWN = (1, 3, 5, 7, 10, 14, 20, 30, 40, 50)
 SHOWN, TOP, LEFT = "08", 210, 225  # lena, her eyes
