@@ -46,6 +46,11 @@ def goes_on(how: str) -> Iterator[None]:
         raise KeyboardInterrupt(f"{str(interrupt) or 'stopped'}: {how}") from None
 
 
+def one_line(said: object) -> str:
+    """Return what an error or a program says, in one line."""
+    return " ".join(str(said).split())
+
+
 def describe_os_error(error: OSError) -> str:
     """Return one sentence for an operating-system error, with the path it concerns."""
     what = "no space left on the disk" if error.errno == errno.ENOSPC else (error.strerror or str(error))

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from common.errors import RelicError
+from common.errors import RelicError, one_line
 
 TEMPORARY = ".relic-"  # how the names of files that are being written begin
 ROOM = 2**24  # bytes that a disk must have left for what is going to be written: few files are larger
@@ -148,7 +148,7 @@ def json_object(
 
 
 def _reason(error: Exception) -> str:
-    return "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+    return "nested too deeply" if isinstance(error, RecursionError) else one_line(error)
 
 
 def file_digest(path: Path) -> bytes:

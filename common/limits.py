@@ -2,6 +2,7 @@
 
 import os
 
+from common.config import is_whole_number
 from common.errors import RelicError
 
 VARIABLE = "RELIC_MAX_PIXELS"
@@ -12,7 +13,7 @@ HELP = f"Pictures of more than {MAX_PIXELS} pixels are refused; {VARIABLE}=N in 
 def max_pixels() -> int:
     """Return the most pixels that a picture may have: `RELIC_MAX_PIXELS`; raises RelicError where it is no number."""
     text = os.environ.get(VARIABLE) or str(MAX_PIXELS)
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) > 0):
+    if not (is_whole_number(text) and len(text) < 20 and int(text) > 0):
         raise RelicError(f"{VARIABLE}={text!r} is not a number of pixels: set it to one above 0, or leave it unset")
     return int(text)
 

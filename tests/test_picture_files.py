@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
+from common.classical import codecs
 from common.coding.container import MAX_PROFILE_LENGTH
 from common.data import jpeg_files
 from common.data.pictures import decode_image, png
@@ -465,6 +466,15 @@ def test_pictures_read_in_several_threads_leave_the_filters_of_warnings_as_they_
     with ThreadPoolExecutor(8) as pool:
         shapes = set(pool.map(lambda file: decode_image(file, "file").shape, files))
     assert warnings.filters == before and shapes == {COLOURS.shape}
+
+
+def test_codecs_and_readers_in_several_threads_leave_standard_error_as_it_is(capfd):
+    file = encoded(COLOURS, "JPEG")
+    reads = [lambda: decode_image(file, "file"), lambda: codecs.Jpeg(50).decompress(file)] * 100
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda read: read(), reads))
+    os.write(2, b"heard")
+    assert capfd.readouterr() == ("", "heard")
 
 
 # --- colour profiles

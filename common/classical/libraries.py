@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from common.errors import RelicError
-from common.silence import SilentLibraries
+from common.complaints import EVERYTHING, complaints
+from common.errors import RelicError, one_line
 
 
 def no_file(name: str) -> RelicError:
@@ -24,8 +24,7 @@ def no_file(name: str) -> RelicError:
 
 def not_coded(name: str, shape: tuple[int, ...], error: object) -> RelicError:
     """Return the error for a picture that a library refuses."""
-    reason = " ".join(str(error).split())
-    return RelicError(f"{name} cannot code a picture of {shape[0]}x{shape[1]}, try a smaller part: {reason}")
+    return RelicError(f"{name} cannot code a picture of {shape[0]}x{shape[1]}, try a smaller part: {one_line(error)}")
 
 
 def opencv_file(extension: str, image: np.ndarray, settings: list[int]) -> bytes:
@@ -45,7 +44,7 @@ def opencv_picture(name: str, data: bytes, has_signature: bool) -> np.ndarray:
     if not has_signature:
         raise no_file(name)
     try:
-        with SilentLibraries():
+        with complaints(EVERYTHING):
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:  # of sides that OpenCV does not take
         raise no_file(name) from error
@@ -125,7 +124,7 @@ def through(name: str, options: list[str], data: bytes, source: str, target: str
         except OSError as error:
             raise RelicError(f"{path} cannot be run, install it again: {error.strerror}") from error
         if done.returncode or not Path(folder, target).is_file():
-            said = " ".join((done.stderr or done.stdout).decode(errors="replace").split())
+            said = one_line((done.stderr or done.stdout).decode(errors="replace"))
             said = said or f"exit status {done.returncode}, no file written"
             raise RelicError(f"{name} failed, give it another picture or file: {said}")
         return Path(folder, target).read_bytes()

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from common import metrics
+from common.classical.codecs import JPEG, JPEG_OPTIMISED
 from common.errors import RelicError
 from common.tables import intervals, numbers
 
-ANCHOR = "JPEG"
-OPTIMISED = "JPEG, optimised tables"
-ANCHORS = (OPTIMISED, ANCHOR)  # the stronger first
+ANCHOR = JPEG
+ANCHORS = (JPEG_OPTIMISED, JPEG)  # the stronger first
 MEASURES = ("psnr", "ms_ssim")
 FIELDS = ("bpp", "psnr", "ms_ssim", "encoding_time", "decoding_time")
 BD, AT_EQUAL = "BD", "at equal quality or rate"

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from common.complaints import complaints
 from common.data import refusals
-from common.data.complaints import complaints
 
 SIGNATURE = b"\xff\xd8"
 START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})

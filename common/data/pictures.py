@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from common.data import jpeg_files, png_files, ppm_files, refusals, tiff_files
-from common.errors import RelicError
+from common.errors import RelicError, one_line
 from common.files import atomic_file
 from common.metrics import check_picture
 
@@ -88,7 +88,7 @@ def decode_image(data: bytes, where: str) -> np.ndarray:
     except MemoryError:
         raise
     except Exception as error:  # decoders report damage by OSError, SyntaxError, ValueError, struct.error, zlib.error …
-        raise RelicError(f"cannot read {where}: truncated or damaged ({' '.join(str(error).split())})") from error
+        raise RelicError(f"cannot read {where}: truncated or damaged ({one_line(error)})") from error
 
 
 def _what_it_is(data: bytes) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from common.data.pictures import decode_image
 from common.data.places import not_found, prepared_root
 from common.data.sources import StoredPicture, sha256
-from common.errors import RelicError
+from common.errors import RelicError, one_line
 from common.files import expanded
 
 
@@ -34,7 +34,7 @@ def read_prepared(name: str) -> Iterator[StoredPicture]:
 
 def _reason(error: Exception) -> str:
     """Return what an error says in one line, which is not too long."""
-    return " ".join(str(error).split())[:500] or type(error).__name__
+    return one_line(error)[:500] or type(error).__name__
 
 
 def _read(name: str) -> Iterator[StoredPicture]:

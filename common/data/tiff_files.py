@@ -6,8 +6,8 @@ import re
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from common.complaints import complaints
 from common.data import jpeg_files, refusals
-from common.data.complaints import complaints
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0")
 BIG = 43  # the version of files with offsets of 64 bits

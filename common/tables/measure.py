@@ -63,10 +63,12 @@ def _measurement(codec: Any, row: str, seed: int, picture: Picture, bar: Any) ->
 
 def chroma(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """Return how true the colours of each row are, by column and row: means over the pictures that have any."""
-    columns: dict[str, dict[str, float]] = {}
-    for column, field in CHROMA.items():
-        for row in dict.fromkeys(entry["row"] for entry in entries):
-            value = mean_of_known(entry.get(field) for entry in entries if entry["row"] == row)
-            if value is not None:
-                columns.setdefault(column, {})[row] = round(value, DIGITS)
-    return columns
+    columns = {column: means(entries, field) for column, field in CHROMA.items()}
+    return {column: of for column, of in columns.items() if of}
+
+
+def means(entries: Sequence[Mapping[str, Any]], field: str) -> dict[str, float]:
+    """Return the mean of a field for each row, over the pictures that have it; rows without any are left out."""
+    rows = dict.fromkeys(entry["row"] for entry in entries)
+    values = {row: mean_of_known(entry.get(field) for entry in entries if entry["row"] == row) for row in rows}
+    return {row: round(value, DIGITS) for row, value in values.items() if value is not None}

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from common.tables import published, verdicts
+from common.tables.document import ANCHORS
 from common.tables.published import PICTURE, Published
 
 MANY_CELLS = 40
@@ -218,13 +219,13 @@ def _gate(document: Mapping[str, Any]) -> Section:
     header += ["beats it on, standard tables", "its bpp, standard tables", "its MS-SSIM, standard tables"]
     rows = []
     for g in document["gate"]:
-        won = {anchor: f"{g[f'beats_{anchor}']} of {g['pictures']}" for anchor in ("optimised", "jpeg")}
+        won = {anchor: f"{g[f'beats_{anchor}']} of {g['pictures']}" for anchor in ANCHORS}
         first = [f"{g[name]:.4f}" for name in ("bpp", "optimised_bpp", "ms_ssim", "optimised_ms_ssim")]
         rows.append([g["row"], won["optimised"], *first, won["jpeg"]])
         rows[-1] += [f"{g[name]:.4f}" for name in ("jpeg_bpp", "jpeg_ms_ssim")]
     section = Section("Against JPEG with optimised Huffman tables: higher MS-SSIM at equal counted bpp", header, rows)
     section.sentences = ["JPEG with the standard's tables, as papers use it, stands beside: the weaker anchor."]
-    if any(g[f"{anchor}_bpp"] > 1.001 * g["bpp"] for g in document["gate"] for anchor in ("optimised", "jpeg")):
+    if any(g[f"{anchor}_bpp"] > 1.001 * g["bpp"] for g in document["gate"] for anchor in ANCHORS):
         section.sentences.append(
             "Where JPEG cannot code as low as a picture's file, its smallest, larger file is taken."
         )

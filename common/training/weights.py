@@ -123,8 +123,9 @@ def _check_arrays(path: Path, arrays: Mapping[str, np.ndarray], integers: Mappin
     for name, array in arrays.items():
         if array.dtype != np.float16:
             raise RelicError(f"damaged weights {path}: {name} is {array.dtype}, not float16: {REMEDY}")
-        if not np.isfinite(array).all():
-            raise RelicError(f"damaged weights {path}: {name} is not finite: {REMEDY}, or train anew")
+    lost = checkpoints.not_finite(arrays)
+    if lost:
+        raise RelicError(f"damaged weights {path}: {lost} is not finite: {REMEDY}, or train anew")
     for name, array in integers.items():
         if array.dtype.kind not in "iu":
             raise RelicError(f"damaged weights {path}: {name} is {array.dtype}, not integers: {REMEDY}")

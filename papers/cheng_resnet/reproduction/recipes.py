@@ -8,7 +8,7 @@ import numpy as np
 
 from common import evaluate, metrics
 from common.classical import codecs, operating_points
-from common.tables import intervals, networks, published
+from common.tables import intervals, measure, networks, published
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
 from common.tables.document import Reproduction, claim
@@ -39,7 +39,7 @@ def reproduce(options: Options, references: Mapping[str, str]) -> Reproduction:
     for row, seed in ((row, seed) for row, seeds in known.seeds.items() for seed in seeds):
         codec = networks.codec_of(options.rows[row], options.scale, seed)
         reproduction.pictures += [{"row": row, "seed": seed, **measured(codec, *picture)} for picture in pictures]
-    reproduction.further = {column: means(reproduction.pictures, field) for column, field in COLUMNS.items()}
+    reproduction.further = {column: measure.means(reproduction.pictures, field) for column, field in COLUMNS.items()}
     both = [pair for pair in references.items() if set(pair) <= set(known.made_by)]
     reproduction.claims = [judged(reproduction.pictures, row, other) for row, other in both]
     return reproduction
@@ -49,7 +49,7 @@ NOTES = (
     "J is the objective of Eq. 1, lambda (1 - MS-SSIM) + bpp, with counted bytes: lower is better.",
     "At equal bpp: what a network is ahead of JPEG2000 (the suite's setting of OpenJPEG) at its own counted rate, so "
     "that networks of different rates can be compared; pictures each count once.",
-    "Chroma slope: how much of Cb and Cr is left, 1 all, 0 none (a grey or sepia picture).",
+    measure.CHROMA_NOTE,
     "One training a recipe: intervals are over pictures alone and leave out what another seed would change.",
 )
 
@@ -69,13 +69,6 @@ def measured(codec: codec_module.Codec, name: str, image: np.ndarray) -> dict[st
         "chroma_slope": metrics.chroma_slope(image, decoded),
     }
     return {"picture": name, **rounded(entry)}
-
-
-def means(pictures: Sequence[Mapping[str, Any]], field: str) -> dict[str, float]:
-    """Return the mean of a field for each row, over the pictures that have it."""
-    rows = dict.fromkeys(picture["row"] for picture in pictures)
-    values = {row: [p[field] for p in pictures if p["row"] == row and p[field] is not None] for row in rows}
-    return {row: round(float(np.mean(of)), DIGITS) for row, of in values.items() if of}
 
 
 def judged(pictures: Sequence[Mapping[str, Any]], row: str, other: str) -> dict[str, Any]:

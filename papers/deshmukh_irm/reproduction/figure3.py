@@ -15,9 +15,10 @@ from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.tables.figures import POINTS, REFERENCE, Basis, Line
 from common.tables.numbers import DIGITS
-from papers.deshmukh_irm import config, huffman
+from papers.deshmukh_irm import config
 from papers.deshmukh_irm.codec import Codec
 from papers.deshmukh_irm.entropy_coders import RANGE_CODER
+from papers.deshmukh_irm.reproduction.references import plain_bytes
 from papers.deshmukh_irm.reproduction.test_pictures import SMOKE_PICTURES, STAND_IN, bicubic
 
 ROW = "COCO"
@@ -101,12 +102,10 @@ def measured(codec: Codec, file: File, decode: bool) -> dict[str, Any]:
     whole = evaluate.measure(codec, x, file.name, ()) if decode else None
     after = whole.num_bytes if whole else len(codec.compress(x))
     small = bicubic(x, codec.config.stride)[0]
-    planes = [small] if small.ndim == 2 else [small[..., i] for i in range(small.shape[2])]
     entry: dict[str, Any] = {"row": ROW, "seed": 0, "picture": file.name}
     entry.update(before_bytes=file.size, after_bytes=after, raw_bytes=x.size)
     entry["range_coder_bytes"] = len(codec.with_settings(RANGE_CODER).compress(x))
-    # Each channel by itself, as the codec does it.
-    entry["plain_bytes"] = sum(len(huffman.encode(plane)) for plane in planes)
+    entry["plain_bytes"] = plain_bytes(small)
     return {**entry, **(_as_good(x, whole.psnr) if whole else {})}
 
 

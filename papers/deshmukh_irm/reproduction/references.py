@@ -204,11 +204,15 @@ def printed_rows(table: str) -> dict[str, Quality]:
     return {row: Quality(left if v is None else v, paper.value(row, SSIM) or 0) for row, v in values.items()}
 
 
-def plain_bpp(code: np.ndarray, x: np.ndarray) -> float:
-    """Return the bits that plain bicubic's code takes for each pixel of the uint8 picture x, channels Huffman coded."""
+def plain_bytes(code: np.ndarray) -> int:
+    """Return the bytes of plain bicubic's code, uint8 (h, w) or (h, w, C), each channel Huffman coded by itself."""
     planes = code.reshape(code.shape[0] * code.shape[1], -1).T
-    coded = sum(len(huffman.encode(np.ascontiguousarray(plane))) for plane in planes)
-    return metrics.bits_per_pixel(coded, *x.shape[:2])
+    return sum(len(huffman.encode(np.ascontiguousarray(plane))) for plane in planes)
+
+
+def plain_bpp(code: np.ndarray, x: np.ndarray) -> float:
+    """Return the bits that plain bicubic's code takes for each pixel of the uint8 picture x."""
+    return metrics.bits_per_pixel(plain_bytes(code), *x.shape[:2])
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from common.tables.numbers import DIGITS
 from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
 from papers.donis_convlstm.config import MAX_ITERATIONS
-from papers.donis_convlstm.model import STRIDE
 from papers.donis_convlstm.reproduction import authors_logs, batch_sizes, crude_codecs, figures6and7
 from papers.donis_convlstm.reproduction.crude_codecs import (
     BPP,
@@ -30,9 +29,10 @@ from papers.donis_convlstm.reproduction.crude_codecs import (
     SSIM_2,
     Crude,
 )
+from papers.donis_convlstm.reproduction.figures6and7 import CODE_BPP
 
-PIXELS, VALUES = 32 * 32, 32 * 32 * 3
-FLOAT_BITS, PIXEL_BITS = 32, 24
+VALUES = 32 * 32 * 3
+PIXEL_BITS = 24
 SAME = "mean of all pictures"
 SHOWN = (SAME, "4x4 pixels, bicubic", "8x8 pixels, bicubic", "luma alone", "JPEG quality 10")
 SHOWN_RANKS = (0.9, 0.5, 0.1)  # of the test pictures by SSIM, as shares
@@ -120,16 +120,11 @@ def interpolated(table: Table, known: str, wanted: str, value: float) -> float:
 # --- the rate ------------------------------------------------------------------------------------------------------
 
 
-def code_bpp(bits: int) -> float:
-    """Return the rate of a code whose numbers have so many bits."""
-    return config.AS_RUN.code_channels * bits / STRIDE**2
-
-
 def rate_claims(table: Table) -> list[dict[str, Any]]:
     """Judge the code of the program, which has no binarizer, as the compressed picture that it is taken for."""
-    rate, one_bit = code_bpp(FLOAT_BITS), code_bpp(1)
-    numbers = f"{config.AS_RUN.code_channels * 4} numbers of {FLOAT_BITS} bits, {PIXEL_BITS / rate:g} times less than "
-    numbers += f"the picture; bits would be {PIXEL_BITS / one_bit:g} times less."
+    rate, one_bit = CODE_BPP[config.AS_RUN], CODE_BPP[config.AS_WRITTEN]
+    numbers = f"{config.AS_RUN.code_channels * 4} numbers of {figures6and7.FLOAT_BITS} bits, "
+    numbers += f"{PIXEL_BITS / rate:g} times less than the picture; bits would be {PIXEL_BITS / one_bit:g} times less."
     best = math.sqrt(logged_psnr()[1::2].max())
     level = "The root of the most that is plotted of validation in Figs. 3 and 5, on other pictures than JPEG's. "
     level += f"{crude_codecs.jpeg_label()}, without headers, between its qualities."
@@ -225,13 +220,13 @@ def notes(table: Table) -> list[str]:
 
 def further_notes() -> list[str]:
     """Return what the text says of counts and what they are."""
-    tiles = REFERENCE_PICTURES * REFERENCE_TILES
+    tiles, one_bit = REFERENCE_PICTURES * REFERENCE_TILES, CODE_BPP[config.AS_WRITTEN]
     shared, copies = complexity.parameters(config.AS_RUN, recurrent=True), complexity.unshared_parameters(config.AS_RUN)
     return [
         f"27 million times as many tiles (II-D3): 6 million pictures of {REFERENCE_TILES} tiles are "
         f"{tiles // 200_000:,} times 200,000 pictures and {tiles // 100_000:,} times 100,000.",
-        f"More iterations are more bits (II-D2 has it the other way round): each adds {code_bpp(1):g} bpp, "
-        f"{MAX_ITERATIONS} are {MAX_ITERATIONS * code_bpp(1):g} bpp.",
+        f"More iterations are more bits (II-D2 has it the other way round): each adds {one_bit:g} bpp, "
+        f"{MAX_ITERATIONS} are {MAX_ITERATIONS * one_bit:g} bpp.",
         f"Weights are shared between iterations (I-B), so that {MAX_ITERATIONS} of them have the {shared:,} of one; "
         f"the almost one billion of II-B and II-D2 are {MAX_ITERATIONS} copies of their own, {copies:,}.",
     ]

@@ -16,9 +16,9 @@ from papers.donis_convlstm import complexity, config
 from papers.donis_convlstm.complexity import REFERENCE_PICTURES, REFERENCE_TILES
 from papers.donis_convlstm.config import MAX_ITERATIONS, Config, at_scale
 from papers.donis_convlstm.learning import OneIteration
-from papers.donis_convlstm.model import STRIDE
 from papers.donis_convlstm.reproduction import authors_logs
 from papers.donis_convlstm.reproduction.claims_logged import AUTHORS, FACTORS, tested
+from papers.donis_convlstm.reproduction.figures6and7 import CODE_BPP
 from papers.donis_convlstm.reproduction.training_spread import Sentence, Training
 
 # The paper gives no numbers for these; limits fixed before measuring, but for A_FACTOR, which was 0.01 at first.
@@ -130,7 +130,7 @@ def counted() -> list[dict[str, Any]]:
     """Judge parameters, operations, rates and numbers of tiles."""
     copies, shared = complexity.unshared_parameters(config.AS_RUN), complexity.parameters(config.AS_RUN, recurrent=True)
     near = "16 iterations have just shy of a billion parameters (II-D2)"
-    bpp = config.AS_WRITTEN.code_channels / STRIDE**2
+    bpp = CODE_BPP[config.AS_WRITTEN]
     return [
         claim(f"{near}: copies in series", "below", 1e9, copies, f"16 times {shared:,}; each with its own weights."),
         claim(f"{near}: shared weights, as in I-B", "above", 9e8, shared, "Sharing leaves those of one iteration."),

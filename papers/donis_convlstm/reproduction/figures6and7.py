@@ -22,6 +22,7 @@ from common.tables.numbers import DIGITS
 from papers.donis_convlstm import codec as codec_module
 from papers.donis_convlstm import config, losses
 from papers.donis_convlstm.config import Config
+from papers.donis_convlstm.model import STRIDE
 from papers.donis_convlstm.patches import as_tile
 
 # The pictures that weights of scale small are tested on, then all that the paper could have taken its samples from.
@@ -33,10 +34,18 @@ BATCH = 128  # pictures that are compared at once
 SHOWN, PER_ROW = 6, 3
 # Which ranks are shown besides, as shares of all pictures: 1 is the highest SSIM.
 RANKS = {"highest": (0.9, 0.75, 0.5), "lowest": (0.5, 0.25, 0.1)}
-CODE_BPP = {config.AS_RUN: 4.0, config.AS_WRITTEN: 0.125}  # of the code, which nothing compresses further
+FLOAT_BITS = 32
 LEAST_ERROR = 1e-10  # mean squared, of range 1: 100 dB
 
 Values = Mapping[str, np.ndarray]  # of each picture: ssim, ssim_range_2, psnr
+
+
+def code_bpp(network: Config, bits: int) -> float:
+    """Return the rate of a network's code, whose numbers have so many bits and which nothing compresses further."""
+    return network.code_channels * bits / STRIDE**2
+
+
+CODE_BPP = {config.AS_RUN: code_bpp(config.AS_RUN, FLOAT_BITS), config.AS_WRITTEN: code_bpp(config.AS_WRITTEN, 1)}
 
 
 @dataclass(frozen=True)

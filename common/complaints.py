@@ -1,20 +1,27 @@
-"""What libraries in C say of a damaged picture: they print it on standard error, and nowhere else."""
+"""What libraries in C say of a damaged picture: they print it on standard error, and nowhere else.
+
+It is caught, to be the reason of a refusal or to be left out: the user reads one sentence.
+"""
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+EVERYTHING = re.compile("")
+_ONE_AT_A_TIME = threading.Lock()  # standard error is the whole process's
 
 
 @contextmanager
 def complaints(pattern: re.Pattern[str]) -> Iterator[list[str]]:
     """Give a list that in the end holds the lines of this pattern that were printed on standard error meanwhile.
 
-    Other lines, which come from other threads, are printed then. Standard error is the whole process's: one at a time.
+    Other lines, which come from other threads, are printed then. One thread at a time is within.
     """
     said: list[str] = []
-    errors = _standard_error()
-    with os.fdopen(os.memfd_create("complaints"), "rb+") as file:
+    with _ONE_AT_A_TIME, os.fdopen(os.memfd_create("complaints"), "rb+") as file:
+        errors = _standard_error()
         os.dup2(file.fileno(), 2)
         try:
             yield said
