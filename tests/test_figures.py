@@ -12,7 +12,7 @@ from PIL import Image
 import papers
 from common.classical import codecs
 from common.errors import RelicError
-from common.tables import figures, looks
+from common.tables import figures, looks, picture_grids
 from common.tables.figures import CURVE, NETWORKS, POINTS, REFERENCE, Basis, Line
 from tests.figure_rules import broken_rules, labels_without_unit, looks_of_series, shown_words
 
@@ -117,7 +117,7 @@ def test_a_page_without_colour_is_stored_in_one_channel_with_the_same_pixels(tmp
     with Image.open(path) as image:
         assert image.mode == mode
         page = np.asarray(image.convert("RGB"))
-    top = page.shape[0] - 64 - 2 * figures.GAP - figures.LINE_HEIGHT
+    top = page.shape[0] - 64 - 2 * picture_grids.GAP - picture_grids.LINE_HEIGHT
     shown = picture if channels == 3 else np.dstack([picture] * 3)
     np.testing.assert_array_equal(page[top : top + 64, 10:74], shown)
 
@@ -250,7 +250,7 @@ def test_pictures_are_shown_pixel_for_pixel(tmp_path):
     ]
     (path,) = figures.save(figures.picture_grid(rows, "A", Basis("s", "b")), tmp_path / "figure7")
     page = np.asarray(Image.open(path).convert("RGB"))
-    assert page.shape[1] == 31 + 45 + 3 * figures.GAP
+    assert page.shape[1] == 31 + 45 + 3 * picture_grids.GAP
     first = 10 + 2 * 19  # below the title and the line of its basis
     second = first + 27 + 38 + 20
     for left, top, (_, picture) in [(10, first, rows[0][0]), (51, first, rows[0][1]), (10, second, rows[1][0])]:
@@ -263,8 +263,8 @@ def test_pictures_are_shown_pixel_for_pixel(tmp_path):
 def test_a_page_of_any_width_is_as_large_as_its_pictures(tmp_path, width):
     (path,) = figures.save(figures.picture_grid([[("", noise(8, width))]], "T", BASIS), tmp_path / "page")
     page = np.asarray(Image.open(path).convert("RGB"))
-    lines = 2 + len(figures._wrapped(str(BASIS), width + 2 * figures.GAP))  # those of title and caption, too
-    assert page.shape == (8 + 3 * figures.GAP + lines * figures.LINE_HEIGHT, width + 2 * figures.GAP, 3)
+    lines = 2 + len(picture_grids._wrapped(str(BASIS), width + 2 * picture_grids.GAP))  # those of title and caption, too
+    assert page.shape == (8 + 3 * picture_grids.GAP + lines * picture_grids.LINE_HEIGHT, width + 2 * picture_grids.GAP, 3)
 
 
 def test_captions_are_as_wide_as_their_pictures_and_stand_below_them():
@@ -273,13 +273,13 @@ def test_captions_are_as_wide_as_their_pictures_and_stand_below_them():
         [[(text, noise(40, 120)), (text, noise(60, 300))]], "A title that is wider than " * 4, BASIS
     )
     figure.draw_without_rendering()
-    captions = figures._wrapped(text, 120)
+    captions = picture_grids._wrapped(text, 120)
     boxes = [text.get_window_extent() for text in figure.texts]
     assert all(box.x1 <= figure.bbox.width and box.y0 >= 0 and box.y1 <= figure.bbox.height for box in boxes)
     first = [
         box for box, shown in zip(boxes, figure.texts, strict=True) if box.x0 < 125 and shown.get_text() in captions
     ]
-    assert len(first) > 3 and max(box.x1 for box in first) <= 10 + 120 + figures.GAP
+    assert len(first) > 3 and max(box.x1 for box in first) <= 10 + 120 + picture_grids.GAP
 
 
 @pytest.mark.parametrize("widths, fits", [((785, 785), True), ((785, 786), False)])
