@@ -263,8 +263,14 @@ def test_pictures_are_shown_pixel_for_pixel(tmp_path):
 def test_a_page_of_any_width_is_as_large_as_its_pictures(tmp_path, width):
     (path,) = figures.save(figures.picture_grid([[("", noise(8, width))]], "T", BASIS), tmp_path / "page")
     page = np.asarray(Image.open(path).convert("RGB"))
-    lines = 2 + len(picture_grids._wrapped(str(BASIS), width + 2 * picture_grids.GAP))  # those of title and caption, too
-    assert page.shape == (8 + 3 * picture_grids.GAP + lines * picture_grids.LINE_HEIGHT, width + 2 * picture_grids.GAP, 3)
+    lines = 2 + len(
+        picture_grids._wrapped(str(BASIS), width + 2 * picture_grids.GAP)
+    )  # those of title and caption, too
+    assert page.shape == (
+        8 + 3 * picture_grids.GAP + lines * picture_grids.LINE_HEIGHT,
+        width + 2 * picture_grids.GAP,
+        3,
+    )
 
 
 def test_captions_are_as_wide_as_their_pictures_and_stand_below_them():
