@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STACKS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "tfc": ("3.11", ()),
     "keras3": ("3.12", ()),
+    "keras3-cuda12": (None, ("tensorflow-cuda12",)),
     "keras3-jax": (None, ("jax",)),
     "keras3-jax-cuda12": (None, ("jax", "cuda12")),
     "keras3-torch": (None, ("torch",)),

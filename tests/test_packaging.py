@@ -25,6 +25,7 @@ PYTHONS = {
     "keras3": SUPPORTED,
     "keras3-jax": SUPPORTED,
     "keras3-torch": SUPPORTED,
+    "keras3-cuda12": ("3.12",),
     "keras3-jax-cuda12": ("3.12",),
 }
 ENVIRONMENTS = [(stack, python) for stack, pythons in PYTHONS.items() for python in pythons]
@@ -174,7 +175,8 @@ def test_every_environment_has_its_requirement_file_and_each_says_how_it_was_mad
 def test_a_requirement_file_meets_setup_cfg(stack, python):
     pinned = pins(stack, python)
     is_default = stack == ("tfc" if python == "3.11" else "keras3")
-    extra = {"keras3-jax": "jax", "keras3-torch": "torch", "keras3-jax-cuda12": "cuda12"}.get(stack)
+    extras = {"keras3-jax": "jax", "keras3-torch": "torch", "keras3-jax-cuda12": "cuda12"}
+    extra = {**extras, "keras3-cuda12": "tensorflow-cuda12"}.get(stack)
     lines = setup_lines("options", "install_requires") + setup_lines("options.extras_require", "dev")
     lines += setup_lines("options.extras_require", extra) if extra else []
     linux = {"python_version": python, "sys_platform": "linux", "platform_machine": "x86_64"}
@@ -186,6 +188,7 @@ def test_a_requirement_file_meets_setup_cfg(stack, python):
 @pytest.mark.parametrize(("stack", "python"), ENVIRONMENTS)
 def test_a_stack_has_its_own_frameworks_and_no_other(stack, python):
     own = {"tfc": {"tensorflow", "tensorflow-compression"}, "keras3": {"tensorflow-cpu"}, "keras3-torch": {"torch"}}
+    own["keras3-cuda12"] = {"tensorflow"}
     assert FRAMEWORKS & set(pins(stack, python)) == own.get(stack, {"jax"})
 
 
