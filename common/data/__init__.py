@@ -1,4 +1,4 @@
-"""Data sets by name, as uint8 arrays in memory, and the random patches that training draws from them.
+"""Data sets by name, as uint8 arrays, and the random patches that training draws from them.
 
 A name is a folder, `kodak` or `bsds500/train`, looked for in this order: `$RELIC_DATA/<name>`, the cache
 `$RELIC_CACHE/data/<name>` (default ~/.cache/relic), the sets that tensorflow-datasets has prepared, with their split
@@ -12,9 +12,12 @@ from common.data.pictures import read_image, write_png
 from common.data.places import roots
 from common.data.sets import Picture, images, is_here, load, named_entries
 from common.data.sources import files_below, left_out
+from common.data.training_pictures import ChangedPictures, Pictures
 
 __all__ = [
+    "ChangedPictures",
     "Picture",
+    "Pictures",
     "TrainingPatches",
     "files_below",
     "images",
