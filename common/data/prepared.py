@@ -1,5 +1,6 @@
 """The sets of tensorflow-datasets: prepared by it on request, read from what it prepared."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,8 +49,9 @@ class Records(Source):
         return f"picture {number} of {self.name}"
 
     def stamp(self) -> str:
-        """Return a sha256 over the set's full name, which has its version, and the sizes of its files."""
-        files = [(path.name, path.stat().st_size) for path in self._split.filepaths]
+        """Return a sha256 over the set's full name, which has its version, and its files' sizes and times of change."""
+        states = [os.stat(path) for path in self._split.filepaths]
+        files = [(state.st_size, state.st_mtime_ns) for state in states]
         return sha256(repr((self._builder.info.full_name, files)).encode())
 
     @contextmanager

@@ -6,6 +6,7 @@ spawns; so each is a Python of its own that is sent functions of this package an
 """
 
 import os
+import pickle
 import queue
 import signal
 import subprocess
@@ -71,8 +72,8 @@ class Workers:
         arguments = read()
         process = self._idle.get()
         try:
-            process.send((function, arguments))
-            answer = process.recv()
+            _send(process, (function, arguments))
+            answer = pickle.loads(process.recv_bytes())
         except (EOFError, OSError) as error:
             self.is_broken = True
             raise RelicError(
@@ -93,6 +94,10 @@ def shared_workers() -> Workers:
         return _shared[-1]
 
 
+def _send(connection: Connection, content: Any) -> None:
+    connection.send_bytes(pickle.dumps(content, pickle.HIGHEST_PROTOCOL))  # which copies arrays once less
+
+
 def serve(number: int) -> None:
     """Answer what comes through the connection with this file descriptor, until its other end is closed."""
     import cv2
@@ -103,7 +108,7 @@ def serve(number: int) -> None:
     connection = Connection(number)
     while True:
         try:
-            function, arguments = connection.recv()
+            function, arguments = pickle.loads(connection.recv_bytes())
         except (EOFError, OSError):
             return
         try:
@@ -111,6 +116,6 @@ def serve(number: int) -> None:
         except Exception as error:
             answer = error
         try:
-            connection.send(answer)
+            _send(connection, answer)
         except OSError:
             return
