@@ -433,3 +433,6 @@ def test_a_set_is_timed_by_a_command(tmp_path, no_memory, monkeypatch, capsys):
     assert lines[0].startswith("mine: 6 pictures, decoded in ")
     assert int(lines[1].split()[0]) > 0 and "patches of 32x32 a second" in lines[1]
     assert "MiB of memory at most" in lines[3]
+    monkeypatch.setattr(sys, "argv", [*command[:-1], "0"])
+    with pytest.raises(SystemExit, match="error: patches of 32x32 in 0.0 s cannot be timed"):
+        run_main(data_command.main)

@@ -3,7 +3,10 @@
 A name is a folder, `kodak` or `bsds500/train`, looked for in this order: `$RELIC_DATA/<name>`, the cache
 `$RELIC_CACHE/data/<name>` (default ~/.cache/relic), the sets that tensorflow-datasets has prepared, with their split
 where they have several: `cifar10/train`. `sample` is embedded: three photographs that scikit-image ships.
-`python -m common.data` lists and fetches them.
+`python -m common.data` lists, fetches and times them.
+
+Training sets that decode to more than `RELIC_DATA_MEMORY` MiB together (default 1024) are not held in memory: their
+pictures are decoded when training meets them, by processes of their own.
 """
 
 from common.data.digests import known_digest, pixel_digest

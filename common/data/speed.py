@@ -1,5 +1,6 @@
 """How many patches a second training gets of a set, and how much memory that takes."""
 
+import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 from common.data.patches import TrainingPatches
 from common.data.training_pictures import HeldPictures
 from common.data.workers import shared_workers
+from common.errors import RelicError
 
 BATCH, AHEAD = 16, 4  # patches of a step, and steps that are under way at once, as in training
 
@@ -28,7 +30,14 @@ class Speed:
 
 
 def measured(name: str, patch_size: int, seconds: float) -> Speed:
-    """Return how fast patches of a training set come for so many seconds; raises RelicError as TrainingPatches does."""
+    """Return how fast patches of a training set come for so many seconds.
+
+    Raises RelicError as TrainingPatches does, and where nothing can be measured.
+    """
+    if patch_size < 1 or not 0 < seconds < math.inf:
+        raise RelicError(
+            f"patches of {patch_size}x{patch_size} in {seconds} s cannot be timed: give more than 0 of both"
+        )
     start = time.monotonic()
     patches = TrainingPatches([name], patch_size, 0, augment=True)
     in_memory = isinstance(patches.pictures, HeldPictures)
@@ -49,7 +58,7 @@ def _taken(patches: TrainingPatches, seconds: float) -> int:
     start, steps = time.monotonic(), count(1)
 
     def take() -> int:
-        taken = 0
+        taken = len(patches.batch(next(steps), BATCH))
         while time.monotonic() - start < seconds:
             taken += len(patches.batch(next(steps), BATCH))
         return taken
