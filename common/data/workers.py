@@ -69,33 +69,38 @@ class Workers:
                 future.cancel()
 
     def _call(self, function: Callable[..., Any], read: Callable[[], Arguments]) -> Any:
-        arguments = read()
+        message = _message((function, read()))
         process = self._idle.get()
         try:
-            _send(process, (function, arguments))
-            answer = pickle.loads(process.recv_bytes())
+            process.send_bytes(message)
+            answer = process.recv_bytes()
         except (EOFError, OSError) as error:
             self.is_broken = True
             raise RelicError(
-                "a process that decodes pictures was killed, perhaps for want of memory: go on with --resume"
+                "a process that decodes pictures was killed, perhaps for want of memory: start again, a training with "
+                "--resume"
             ) from error
         finally:
             self._idle.put(process)  # also one that is gone: whoever takes it shall not wait for ever
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+        found = pickle.loads(answer)
+        if isinstance(found, BaseException):
+            raise found
+        return found
 
 
 def shared_workers() -> Workers:
-    """Return this process's workers, as many as it may use processors; new ones where one was killed."""
+    """Return this process's workers, two for each processor it may use; new ones where one was killed.
+
+    While one waits for its next picture the other decodes.
+    """
     with _starting:
         if not _shared or _shared[-1].is_broken:
-            _shared[:] = [Workers(min(len(os.sched_getaffinity(0)), MOST_WORKERS))]
+            _shared[:] = [Workers(min(2 * len(os.sched_getaffinity(0)), MOST_WORKERS))]
         return _shared[-1]
 
 
-def _send(connection: Connection, content: Any) -> None:
-    connection.send_bytes(pickle.dumps(content, pickle.HIGHEST_PROTOCOL))  # which copies arrays once less
+def _message(content: Any) -> bytes:
+    return pickle.dumps(content, pickle.HIGHEST_PROTOCOL)  # which copies arrays once less than the default
 
 
 def serve(number: int) -> None:
@@ -116,6 +121,6 @@ def serve(number: int) -> None:
         except Exception as error:
             answer = error
         try:
-            _send(connection, answer)
+            connection.send_bytes(_message(answer))
         except OSError:
             return
