@@ -8,7 +8,6 @@ spawns; so each is a Python of its own that is sent functions of this package an
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -27,7 +26,14 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
-PROGRAM = "from common.data.workers import serve; serve({})"
+# A whole group gets Ctrl-C and a polite kill: the training saves before it ends, and needs its processes until then.
+PROGRAM = """
+import signal
+for stop in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(stop, signal.SIG_IGN)
+from common.data.workers import serve
+serve({})
+"""
 
 Arguments = tuple[Any, ...]
 
@@ -108,8 +114,6 @@ def serve(number: int) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    for stop in (signal.SIGINT, signal.SIGTERM):  # which a whole group gets: the training saves before it ends
-        signal.signal(stop, signal.SIG_IGN)
     connection = Connection(number)
     while True:
         try:
