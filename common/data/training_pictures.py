@@ -77,6 +77,7 @@ class StoredPictures(Pictures):
     def __init__(self, sources: Sequence[Source], places: np.ndarray, sizes: np.ndarray) -> None:
         """Take the pictures at `places`, int64 (N, 2), which source and which number there, with their sizes (N, 2)."""
         self._sources, self._places, self.sizes = sources, places, sizes
+        self._workers = shared_workers() if any(source.is_encoded for source in sources) else None
 
     def read(self, numbers: Sequence[int]) -> list[np.ndarray]:
         """Return pictures, decoded by several processes."""
@@ -106,7 +107,7 @@ class StoredPictures(Pictures):
             if source.is_encoded:
                 reads.append(partial(stored, source, own, tuple(self.sizes[number].tolist()), window))
             found.append(None if source.is_encoded else square(source.decoded(own), *window))
-        others = iter(shared_workers().map(function, reads) if reads else ())
+        others = iter(self._workers.map(function, reads) if self._workers else ())
         return [next(others) if picture is None else picture for picture in found]
 
 

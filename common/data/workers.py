@@ -65,7 +65,8 @@ class Workers:
     def map(self, function: Callable[..., Any], reads: Sequence[Callable[[], Arguments]]) -> list[Any]:
         """Return `function(*read())` for each: read here, in threads, the function called in the processes.
 
-        An exception of either is raised; RelicError where a process was killed.
+        An exception of either is raised. RelicError where a process was killed, from then on always: what was killed
+        once for want of memory would be again.
         """
         futures = [self._threads.submit(self._call, function, read) for read in reads]
         try:
@@ -78,6 +79,8 @@ class Workers:
         message = _message((function, read()))
         process = self._idle.get()
         try:
+            if self.is_broken:
+                raise EOFError
             process.send_bytes(message)
             answer = process.recv_bytes()
         except (EOFError, OSError) as error:
@@ -95,7 +98,7 @@ class Workers:
 
 
 def shared_workers() -> Workers:
-    """Return this process's workers, two for each processor it may use; new ones where one was killed.
+    """Return this process's workers, two for each processor it may use; new ones after one was killed.
 
     While one waits for its next picture the other decodes.
     """
