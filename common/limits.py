@@ -1,4 +1,4 @@
-"""How large a picture may be: what a file claims is checked against it before memory is taken for the picture."""
+"""How large a picture and a training set in memory may be: checked against what files claim before memory is taken."""
 
 import os
 
@@ -10,11 +10,27 @@ MAX_PIXELS = 80_000_000  # unless the variable says otherwise
 HELP = f"Pictures of more than {MAX_PIXELS} pixels are refused; {VARIABLE}=N in the environment sets another limit."
 
 
+DATA_VARIABLE = "RELIC_DATA_MEMORY"
+DATA_MEMORY = 1024  # MiB, unless the variable says otherwise
+
+
 def max_pixels() -> int:
     """Return the most pixels that a picture may have: `RELIC_MAX_PIXELS`; raises RelicError where it is no number."""
-    text = os.environ.get(VARIABLE) or str(MAX_PIXELS)
+    return _number(VARIABLE, MAX_PIXELS, "pixels")
+
+
+def data_memory() -> int:
+    """Return the most bytes that decoded training sets may take together: `RELIC_DATA_MEMORY`, in MiB.
+
+    Larger ones are decoded as training meets their pictures. Raises RelicError where it is no number.
+    """
+    return _number(DATA_VARIABLE, DATA_MEMORY, "MiB") << 20
+
+
+def _number(variable: str, otherwise: int, unit: str) -> int:
+    text = os.environ.get(variable) or str(otherwise)
     if not (is_whole_number(text) and len(text) < 20 and int(text) > 0):
-        raise RelicError(f"{VARIABLE}={text!r} is not a number of pixels: set it to one above 0, or leave it unset")
+        raise RelicError(f"{variable}={text!r} is not a number of {unit}: set it to one above 0, or leave it unset")
     return int(text)
 
 

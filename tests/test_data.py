@@ -26,9 +26,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common import data
+from common import data, limits
 from common.data import __main__ as data_command
-from common.data import digests, fetch, pictures
+from common.data import digests, fetch, index, pictures
 from common.data import prepared as prepared_sets
 from common.data import sets as data_sets
 from common.errors import RelicError, run_main
@@ -964,12 +964,19 @@ def check_tiny_pictures():
     assert len(data.images("tiny_pictures/test")) == 2
 
 
-def test_a_prepared_set_is_read_by_name_and_split(prepared, monkeypatch):
+def test_a_prepared_set_is_read_by_name_and_split(prepared, monkeypatch, capfd):
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared[0]))
     check_tiny_pictures()
     assert len(data.images("tiny_pictures/train", limit=3)) == 3
     made = data.TrainingPatches(["tiny_pictures/train"], 32, seed=0, augment=False)
     assert made.skipped == {"tiny_pictures/train": 2} and made.batch(0, 2).shape == (2, 32, 32, 3)
+    monkeypatch.setattr(limits, "data_memory", lambda: 1)
+    monkeypatch.setattr(index, "MANY", 2)
+    for _ in range(2):  # the second time from the index that was kept
+        decoded = data.TrainingPatches(["tiny_pictures/train"], 32, seed=0, augment=False)
+        np.testing.assert_array_equal(decoded.batch(0, 8), made.batch(0, 8))
+        assert decoded.skipped == made.skipped and decoded.digests["tiny_pictures/train"].startswith("sizes:")
+    assert capfd.readouterr().err.count("tiny_pictures/train: reading the sizes of 5 pictures") == 1
     with pytest.raises(RelicError, match="name one of tiny_pictures/train, tiny_pictures/test"):
         data.images("tiny_pictures")
     with pytest.raises(RelicError, match="tiny_pictures has no split val"):
@@ -1007,6 +1014,11 @@ def test_a_tfrecord_set_is_read_through_tensorflow(prepared, monkeypatch, tmp_pa
     prepare(prepared[1](data_dir=tmp_path, file_format="tfrecord"))
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     check_tiny_pictures()
+    made = data.TrainingPatches(["tiny_pictures/train"], 32, seed=0, augment=False)
+    np.testing.assert_array_equal(made.pictures[0], noise(40, 32, seed=2))
+    monkeypatch.setattr(limits, "data_memory", lambda: 1)
+    with pytest.raises(RelicError, match="was not prepared as array_record.* prepare it anew, or set RELIC_DATA_MEM"):
+        data.TrainingPatches(["tiny_pictures/train"], 32, seed=0, augment=False)
 
 
 def test_fetching_a_set_that_tensorflow_datasets_knows_prepares_it(prepared, capsys):

@@ -116,9 +116,9 @@ def test_a_test_set_is_refused(name):
 
 def test_every_set_of_pictures_has_its_digest(drawn):
     drawn(flat(3))
-    assert {name: len(digest) for name, digest in Patches(cut(), 0).digests.items()} == {"drawn": 64}
+    assert {name: len(digest) for name, digest in Patches(cut(), 0).about["data"].items()} == {"drawn": 64}
     both = Patches(cut(training_sets=("drawn", "synthetic")), 0)
-    assert list(both.digests) == ["drawn", "synthetic"] and len(both.training) + len(both.validation) == 7
+    assert list(both.about["data"]) == ["drawn", "synthetic"] and len(both.training) + len(both.validation) == 7
 
 
 def test_images_are_grey_or_in_colour_as_the_networks_are(drawn):

@@ -90,7 +90,7 @@ class Averaged(ToyConfig):
 def test_a_training_with_an_average_returns_it_and_keeps_it_when_it_is_resumed(monkeypatch):
     monkeypatch.setattr(loop, "CHUNK", 2)
     monkeypatch.setattr(presets, "batches", lambda config, patches: toy_batch)
-    patches = type("Patches", (), {"digests": {}})
+    patches = type("Patches", (), {"about": {"data": {}}})
 
     def fit(name, **options):
         return presets.fit(toy(Averaged()), Averaged(), patches, runs.Run("paper", name, "smoke", **options))

@@ -479,7 +479,7 @@ def test_eight_patches_of_each_picture_make_3200_of_the_papers_400(pictures_of):
     assert config.LOW_QF10.training_sets == ("train400",)
     found = patches.Patches(cut(), 0)
     assert found.x.shape == (3200, 16, 16) and found.x.dtype == np.uint8 and len(found.pictures) == 400
-    assert list(found.digests) == ["drawn"] and len(found.digests["drawn"]) == 64
+    assert list(found.about["data"]) == ["drawn"] and len(found.about["data"]["drawn"]) == 64
 
 
 def test_the_papers_training_set_has_400_grey_pictures_of_180x180():

@@ -1,11 +1,13 @@
-"""List and fetch data sets.
+"""List, fetch and time data sets.
 
 python -m common.data list           # the sets known here, where they are found, and their terms
 python -m common.data fetch kodak    # download into the cache, every file verified
 python -m common.data fetch cifar10  # let tensorflow-datasets download and prepare a set
+python -m common.data time imagenet2012/validation  # patches a second for training, and memory
 """
 
 from common.command_line import Parser
+from common.data import speed
 from common.data.fetch import KNOWN, KODAK_URL, fetch_kodak, how_to_get
 from common.data.places import cache_root, prepared_root, roots
 from common.data.prepared import prepare
@@ -43,17 +45,23 @@ def print_sets() -> None:
 
 def main() -> None:
     """Run the command line: `list` or `fetch NAME`; without a command, show the help."""
-    parser = Parser(prog="python -m common.data", description="List and fetch data sets.")
+    parser = Parser(prog="python -m common.data", description="List, fetch and time data sets.")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=Parser)
     commands.add_parser("list", help="the sets known here, where they are found, and their terms")
     fetching = commands.add_parser("fetch", help="download a set")
     fetching.add_argument("name", help="kodak, or a set that tensorflow-datasets knows")
     fetching.add_argument("--url", default=KODAK_URL, help="where Kodak's files are (default %(default)s)")
+    timing = commands.add_parser("time", help="measure how fast a set gives patches, and the memory that takes")
+    timing.add_argument("name", help="a set to train on, as imagenet2012/validation")
+    timing.add_argument("--patch-size", type=int, default=256, help="side of a patch (default %(default)s)")
+    timing.add_argument("--seconds", type=float, default=10.0, help="how long to measure (default %(default)s)")
     arguments = parser.parse_args()
     if arguments.command == "list":
         print_sets()
     elif arguments.command == "fetch":
         fetch(arguments.name, arguments.url)
+    elif arguments.command == "time":
+        speed.report(arguments.name, arguments.patch_size, arguments.seconds)
     else:
         parser.print_help()
 

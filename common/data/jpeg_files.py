@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from common.complaints import complaints
 from common.data import refusals
@@ -27,12 +26,12 @@ _LIBRARIES = re.compile(
 _LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 
 
-def decoded(data: bytes) -> Image.Image:
+def decoded(data: bytes) -> np.ndarray:
     """Return the picture of a JPEG file in RGB or grey, its orientation not applied; raises ValueError for damage."""
     pixels = _decoded(data)
     if _lacks_scans(data):
         raise ValueError("scans are missing: the file was cut")
-    return Image.fromarray(pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+    return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def check(data: bytes) -> None:

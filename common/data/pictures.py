@@ -1,6 +1,7 @@
 """Pictures as 8-bit RGB or grey arrays: read from files that hold just that, made of floats, written atomically."""
 
 import io
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from common.data import jpeg_files, png_files, ppm_files, refusals, tiff_files
 from common.errors import RelicError, one_line
@@ -18,7 +19,6 @@ from common.metrics import check_picture
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
 SIGNATURES = {"JPEG": (jpeg_files.SIGNATURE,), "TIFF": (*tiff_files.SIGNATURES, b"MM\0+"), "BMP": (b"BM",)}
-ORIENTATION = 274  # the EXIF tag
 TURNED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -28,14 +28,15 @@ TURNED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange height and width
 
 _ONE_AT_A_TIME = threading.Lock()  # filters of warnings and standard error are the whole process's
 
 
 def is_picture(path: str | Path) -> bool:
     """Return whether the name ends like a picture's and is not hidden."""
-    path = Path(path)
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+    name = os.path.basename(path)
+    return os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith(".")
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -47,10 +48,11 @@ def read_image(path: str | Path) -> np.ndarray:
     return decode_image(read_file(path), str(path))
 
 
-def read_file(path: str | Path) -> bytes:
-    """Return a file's bytes; raise RelicError with its path where it cannot be read."""
+def read_file(path: str | Path, most: int | None = None) -> bytes:
+    """Return a file's bytes, or the first of them; raise RelicError with its path where it cannot be read."""
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb", buffering=0 if most else -1) as file:
+            return file.read(-1 if most is None else most)
     except OSError as error:
         raise RelicError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
 
@@ -115,7 +117,8 @@ def _decode(data: bytes) -> np.ndarray:
         refusals.check_size(image.height, image.width)
         _refuse_other_samples_and_frames(image)
         if image.format in ("JPEG", "MPO"):
-            return np.array(_turned(jpeg_files.decoded(data), image))
+            pixels = jpeg_files.decoded(data)
+            return np.array(_turned(Image.fromarray(pixels), image)) if _orientation(image) in TURNED else pixels
         if image.format == "TIFF":  # which Pillow turns by itself
             tiff_files.load(image)
             return np.array(_as_rgb_or_grey(image))
@@ -155,11 +158,45 @@ def _check_palette(image: Image.Image) -> None:
 
 def _turned(picture: Image.Image, image: Image.Image) -> Image.Image:
     """Return a picture turned as the EXIF orientation of its file, opened as `image`, asks for."""
-    try:
-        orientation = image.getexif().get(ORIENTATION)
-    except Exception:  # Pillow reports damage by many; what cannot be read asks for nothing
-        return picture
+    orientation = _orientation(image)
     return picture.transpose(TURNED[orientation]) if orientation in TURNED else picture
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an opened file, 1 where it has none."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Pillow reports damage by many; what cannot be read asks for nothing
+        return 1
+
+
+def shape_by_header(data: bytes) -> tuple[int, int, int] | None:
+    """Return (height, width, channels) of what `decode_image` makes of a JPEG or PNG file, by its header alone.
+
+    For a JPEG file its first bytes may do. None where they do not, for damage and for other formats: what is decoded
+    tells. Raises RelicError, without a name, for what the header shows to be refused.
+    """
+    try:
+        with without_warnings():
+            return _shape_by_header(data)
+    except RelicError:
+        raise
+    except Exception:  # as many kinds as decoders have
+        return None
+
+
+def _shape_by_header(data: bytes) -> tuple[int, int, int] | None:
+    if data.startswith(png_files.SIGNATURE):
+        height, width, is_colour, orientation = png_files.header(data)
+    elif data.startswith(jpeg_files.SIGNATURE):
+        jpeg_files.check_depth(data)
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            _refuse_other_samples_and_frames(image)
+            height, width, is_colour, orientation = image.height, image.width, image.mode != "L", _orientation(image)
+    else:
+        return None
+    sides = (width, height) if orientation in SIDEWAYS else (height, width)
+    return (*sides, 3 if is_colour else 1)
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngImageFile
 
 from common.data import refusals
@@ -18,9 +18,9 @@ from common.data import refusals
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 OF_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")  # without them a picture would look otherwise
-GREY, RGB, PALETTE = 0, 2, 3
-CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, 4: 2, 6: 4}  # by colour type
-DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+GREY, RGB, PALETTE, RGB_ALPHA = 0, 2, 3, 6
+CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, 4: 2, RGB_ALPHA: 4}  # by colour type
+DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), RGB_ALPHA: (8, 16)}
 WHOLE = ((0, 0, 1, 1),)
 ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
@@ -50,6 +50,20 @@ def decoded(data: bytes) -> Image.Image:
     if transparency and _is_used(transparency, image, depth, CHANNELS[colour_type]):
         raise refusals.transparent_pixels()
     return image
+
+
+def header(data: bytes) -> tuple[int, int, bool, int]:
+    """Return height, width, whether there are colours, and the EXIF orientation of a PNG file; no pixel is decoded.
+
+    Raises as `decoded` does for other samples and for damage of its chunks.
+    """
+    chunks = contents(data)
+    width, height, depth, colour_type = struct.unpack_from(">2I2B", chunks[b"IHDR"])
+    if depth > 8:
+        raise refusals.other_samples(f"{depth}-bit")
+    exif = Image.Exif()
+    exif.load(chunks.get(b"eXIf", b""))
+    return height, width, colour_type in (RGB, PALETTE, RGB_ALPHA), exif.get(ExifTags.Base.Orientation, 1)
 
 
 def contents(data: bytes) -> dict[bytes, bytes]:

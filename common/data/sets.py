@@ -1,7 +1,6 @@
 """Data sets by name: read from the first place that has them, whole or in part, with one digest of what was read."""
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -9,8 +8,8 @@ import numpy as np
 
 from common.data.fetch import how_to_get
 from common.data.places import not_found, prepared_root, roots
-from common.data.prepared import read_prepared
-from common.data.sources import EMBEDDED, StoredPicture, arrays_of, read_arrays, read_folder, sha256
+from common.data.prepared import Records
+from common.data.sources import EMBEDDED, Source, StoredPicture, array_source, arrays_of, folder_source, sha256
 from common.errors import RelicError
 from common.files import expanded
 
@@ -37,13 +36,23 @@ def load(name: str, limit: int | None = None, directory: str | Path | None = Non
 
 def read_entries(name: str, limit: int | None, directory: str | Path | None = None) -> list[StoredPicture]:
     """Return the entries that `images` returns the pictures of; its rules and errors hold here."""
+    source = find(name) if directory is None else folder_source(expanded(str(directory)))
+    return whole_entries(source, range(count_of(source, limit)), name)
+
+
+def count_of(source: Source, limit: int | None) -> int:
+    """Return how many pictures a limit leaves; raise RelicError for a limit that leaves none."""
     if limit is not None and limit < 1:
         raise RelicError(f"a limit of {limit} pictures leaves none: give 1 or more")
-    source = _find(name) if directory is None else read_folder(expanded(str(directory)))
+    return len(source) if limit is None else min(limit, len(source))
+
+
+def whole_entries(source: Source, numbers: Iterable[int], name: str) -> list[StoredPicture]:
+    """Return the entries of these pictures; raise RelicError where they need more memory than MAX_SET_BYTES."""
     entries, size = [], 0
-    for entry in itertools.islice(source, limit):
-        entries.append(entry)
-        size += entry[2].nbytes
+    for number in numbers:
+        entries.append(source.entry(number))
+        size += entries[-1][2].nbytes
         if size > MAX_SET_BYTES:
             raise RelicError(f"{name} needs more than {MAX_SET_BYTES >> 30} GiB of memory: give a smaller limit")
     return entries
@@ -51,11 +60,17 @@ def read_entries(name: str, limit: int | None, directory: str | Path | None = No
 
 def named_entries(name: str, stems: Sequence[str]) -> list[StoredPicture]:
     """Return the entries of a set with these stems, in their order; raise RelicError that names a missing one."""
-    entries = {entry[0]: entry for entry in read_entries(name, None)}
-    missing = [stem for stem in stems if stem not in entries]
+    source = find(name)
+    return [source.entry(number) for number in numbers_of(source, stems, name)]
+
+
+def numbers_of(source: Source, stems: Sequence[str], name: str) -> list[int]:
+    """Return the numbers of the pictures with these names; raise RelicError that names a missing one."""
+    numbers = {stem: number for number, stem in enumerate(source.names)}
+    missing = [stem for stem in stems if stem not in numbers]
     if missing:
         raise RelicError(f"{name} lacks {missing[0]}: {how_to_get(name)}")
-    return [entries[stem] for stem in stems]
+    return [numbers[stem] for stem in stems]
 
 
 def digest_of(entries: Sequence[StoredPicture]) -> str:
@@ -73,8 +88,8 @@ def _is_name(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and bool(path.parts) and str(path) == name
 
 
-def _find(name: str) -> Iterator[StoredPicture]:
-    """Read a named set from the first place that has it."""
+def find(name: str) -> Source:
+    """Return a named set from the first place that has it; raise RelicError that says how to get it where none has."""
     if not _is_name(name):
         raise RelicError(f"{name!r} is no data set's name: write it like kodak or bsds500/train")
     reader = _reader(name)
@@ -83,15 +98,15 @@ def _find(name: str) -> Iterator[StoredPicture]:
     return reader()
 
 
-def _reader(name: str) -> Callable[[], Iterator[StoredPicture]] | None:
-    """Return what reads a named set, from the first place that has it; None where none has."""
+def _reader(name: str) -> Callable[[], Source] | None:
+    """Return what opens a named set, from the first place that has it; None where none has."""
     if name in EMBEDDED:
         return EMBEDDED[name]
     for root in roots():
         if (root / name).is_dir():
-            return partial(read_folder, root / name)
+            return partial(folder_source, root / name)
         if arrays_of(root / name).is_file():
-            return partial(read_arrays, arrays_of(root / name), PurePosixPath(name).name)
+            return partial(array_source, arrays_of(root / name), PurePosixPath(name).name)
     if (prepared_root() / PurePosixPath(name).parts[0]).is_dir():
-        return partial(read_prepared, name)
+        return partial(Records, name)
     return None

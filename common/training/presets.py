@@ -71,7 +71,7 @@ def fit(
         return None
     if average:
         checkpoints.set_model_arrays(model, average.arrays, str(run.checkpoint))
-    about = {"steps": config.steps, "training_seconds": seconds, "data": patches.digests, "log": log}
+    about = {"steps": config.steps, "training_seconds": seconds, **patches.about, "log": log}
     return model, about
 
 

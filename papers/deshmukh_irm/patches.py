@@ -1,11 +1,13 @@
 """The augmented images of Deshmukh and Pollett, Section 4: random base point, flips, rotation by any angle."""
 
 import math
+from collections.abc import Sequence
+from functools import partial
 
 import cv2
 import numpy as np
 
-from common.data import TrainingPatches
+from common.data import ChangedPictures, Pictures, TrainingPatches
 from common.errors import RelicError
 from papers.deshmukh_irm.config import Config
 
@@ -15,17 +17,17 @@ VALIDATED = 32  # images of the validation pictures, always the same
 class Patches:
     """Augmented images, uint8 (P, P, c): number n depends on the training seed and on n alone.
 
-    Attributes: `training`, `validation`, the pictures as uint8 (H, W, c), every fifth one being validated on;
-    `digests`, one sha256 for each training set. Raises RelicError for a test set, and where there are too few pictures.
+    Attributes: `training`, `validation`, the pictures as uint8 (H, W, 3) or (H, W), every fifth one being validated on;
+    `about`, what run.json says of the training sets. Raises RelicError for a test set, and for too few pictures.
     """
 
     def __init__(self, config: Config, seed: int) -> None:
         source = TrainingPatches(config.training_sets, config.patch_size, seed, augment=False)
-        self.config, self.seed, self.digests = config, seed, source.digests
-        pictures = [with_channels(image, config.channels) for image in source.pictures]
-        every = round(1 / config.validation_share)
-        self.validation = pictures[::every]
-        self.training = [picture for i, picture in enumerate(pictures) if i % every]
+        self.config, self.seed, self.about = config, seed, source.about
+        pictures = ChangedPictures(source.pictures, partial(with_channels, channels=config.channels))
+        is_validated = np.arange(len(pictures)) % round(1 / config.validation_share) == 0
+        self.validation = pictures.part(np.flatnonzero(is_validated))
+        self.training = pictures.part(np.flatnonzero(~is_validated))
         if not self.training:
             raise RelicError(f"{', '.join(config.training_sets)}: one picture is not enough to train and to validate")
 
@@ -34,16 +36,20 @@ class Patches:
         numbers = list(range(step * batch_size, (step + 1) * batch_size))
         if self.config.images:
             numbers = [number % self.config.images for number in numbers]
-        return np.stack([self._image(self.training, (self.seed, number)) for number in numbers])
+        return self._images(self.training, [(self.seed, number) for number in numbers])
 
     def validated(self) -> np.ndarray:
         """Return images of the validation pictures, the same for every seed, uint8 (VALIDATED, P, P, c)."""
-        return np.stack([self._image(self.validation, (number,)) for number in range(VALIDATED)])
+        return self._images(self.validation, [(number,) for number in range(VALIDATED)])
 
-    def _image(self, pictures: list[np.ndarray], seed: tuple[int, ...]) -> np.ndarray:
-        generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
-        which, half, angle, across, down, flip, mirror = generator.random(7)
-        picture = pictures[int(which * len(pictures))]
+    def _images(self, pictures: Pictures, seeds: Sequence[tuple[int, ...]]) -> np.ndarray:
+        generators = [np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))) for seed in seeds]
+        draws = np.stack([generator.random(7) for generator in generators])
+        chosen = pictures.read((draws[:, 0] * len(pictures)).astype(np.int64).tolist())
+        return np.stack([self._image(picture, draw) for picture, draw in zip(chosen, draws[:, 1:], strict=True)])
+
+    def _image(self, picture: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        half, angle, across, down, flip, mirror = draws
         if half < self.config.half_size_share and min(picture.shape[:2]) >= 2 * self.config.patch_size:
             picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         flips = (1 - 2 * (flip < 0.5), 1 - 2 * (mirror < 0.5))

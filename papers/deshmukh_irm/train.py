@@ -79,7 +79,7 @@ def fit_in_turn(
 def about(config: Config, patches: Patches, log: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what run.json says of a training."""
     last = log[-1]
-    return {"steps": last["step"], "training_seconds": last["seconds"], "data": patches.digests, "log": log}
+    return {"steps": last["step"], "training_seconds": last["seconds"], **patches.about, "log": log}
 
 
 def batches(config: Config, patches: Patches) -> Callable[[int], dict[str, np.ndarray]]:

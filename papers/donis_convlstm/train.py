@@ -88,7 +88,7 @@ def train_iterative(config: Iterative, run: runs.Run) -> tuple[Unrolled, dict[st
     log = fit_parts(run, [f"phase{index + 1}" for index in range(len(config.phases))], fit_phase)
     if log is None:
         return None
-    about = {"steps": log[-1]["step"], "training_seconds": log[-1]["seconds"], "data": patches.digests, "log": log}
+    about = {"steps": log[-1]["step"], "training_seconds": log[-1]["seconds"], **patches.about, "log": log}
     return first, about
 
 

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from common.data import TrainingPatches
+from common.data import ChangedPictures, TrainingPatches
 from common.errors import RelicError
 from papers.zhao_mixedres.config import Config
 
@@ -11,25 +11,26 @@ from papers.zhao_mixedres.config import Config
 class Patches:
     """A fixed set of grey patches: `patches_per_picture` random crops of every picture, each turned in another way.
 
-    Attributes: `x`, uint8 (N, P, P), picture by picture; `pictures`, the grey pictures themselves; `digests`, one
-    sha256 for each training set. Raises RelicError for a test set, and where the pictures are too few or too small.
+    Attributes: `x`, uint8 (N, P, P), picture by picture; `pictures`, the grey pictures themselves; `about`, what
+    run.json says of the training sets. Raises RelicError for a test set, and where the pictures are too few or too
+    small.
     """
 
     def __init__(self, config: Config, seed: int) -> None:
         """Cut the patches of a training seed."""
         source = TrainingPatches(config.training_sets, config.patch_size, seed, augment=False)
-        self.digests = source.digests
-        self.pictures = [grey(image) for image in source.pictures]
+        self.about = source.about
+        self.pictures = ChangedPictures(source.pictures, grey)
         generator = np.random.Generator(np.random.Philox(seed))
         size, count = config.patch_size, config.patches_per_picture
         if len(self.pictures) * count < config.batch_size:
             few = f"{len(self.pictures)} pictures of {', '.join(config.training_sets)}"
             raise RelicError(f"{few} give less than a batch of {config.batch_size} patches: add pictures")
         self.x = np.empty((len(self.pictures) * count, size, size), np.uint8)
-        for i, patch in enumerate(self.x):
-            picture = self.pictures[i // count]
-            top, left = (int(generator.integers(0, side - size + 1)) for side in picture.shape)
-            patch[...] = turned(picture[top : top + size, left : left + size], i % count)
+        for i, picture in enumerate(self.pictures):
+            for which in range(count):
+                top, left = (int(generator.integers(0, side - size + 1)) for side in picture.shape)
+                self.x[i * count + which] = turned(picture[top : top + size, left : left + size], which)
 
 
 def grey(image: np.ndarray) -> np.ndarray:

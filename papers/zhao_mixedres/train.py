@@ -64,7 +64,7 @@ def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
     log = fit_parts(run, [part.name for part in plan], fit_part)
     if log is None:
         return None
-    about = {"steps": log[-1]["step"], "training_seconds": log[-1]["seconds"], "data": patches.digests}
+    about = {"steps": log[-1]["step"], "training_seconds": log[-1]["seconds"], **patches.about}
     return networks, {**about, "alternations": reports, "log": log}
 
 
