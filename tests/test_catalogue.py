@@ -216,7 +216,8 @@ def test_the_list_is_a_table_of_all_sets_for_a_terminal_of_100_columns(own, monk
 @pytest.mark.parametrize("name", sorted(catalogue.SETS))
 def test_all_about_a_set_is_told_in_100_columns(name):
     lines, known = about(name), catalogue.SETS[name]
-    assert [line for line in lines if len(line) > WIDTH and " " in line.strip().split("  ")[-1]] == []
+    too_long = [line[13:] for line in lines if len(line) > WIDTH]
+    assert [text for text in too_long if " " in text and not text.startswith("python -m")] == []  # to be copied
     told = " ".join(" ".join(lines).split())
     facts = [known.contents, known.terms, known.home, known.files, known.note, known.stands_for]
     facts += [fact for archive in known.archives for fact in (archive.file, archive.url, archive.md5, archive.sha256)]

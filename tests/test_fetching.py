@@ -340,7 +340,8 @@ def test_what_states_no_licence_is_downloaded_only_from_an_address_that_is_given
         data_command.fetch("set12")
     server.files.update(files)
     data_command.fetch("set12", server.url)
-    assert files_below(places.sets) == ["set12/01.png"]
+    data_command.fetch("set12")
+    assert files_below(places.sets) == ["set12/01.png"] and len(server.asked) == 1
 
 
 def test_without_a_network_fetching_ends_in_one_sentence(monkeypatch):

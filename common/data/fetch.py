@@ -44,13 +44,14 @@ def fetch(name: str, url: str = "", given: Sequence[Path] = (), report: Report =
         raise RelicError(f"{key} cannot be fetched, as no public source of it is known: {catalogue.how_to_get(key)}")
     target = expanded(str(cache_root())) / key
     place = where(key)
-    if place not in ("", str(target)) and not url and not given:
+    # Files in the cache are compared and mended, where they may be downloaded unasked.
+    if place and (place != str(target) or known.asks) and not url and not given:
         report(f"{key} is there already and nothing is fetched: `python -m common.data verify {key}` checks it")
         return
     if known.asks and not url and not given:
         raise RelicError(
-            f"{key} is not downloaded unasked, as its public source states no licence: if you may use it (terms: "
-            f"{known.terms}), add --url {known.files}"
+            f"{key} is not downloaded unasked, as its public source states no licence: if you may use it, add "
+            f"--url {known.files}"
         )
     with _one_at_a_time(expanded(str(cache_root())), report), goes_on(GOES_ON), _full_disk_named(key, target):
         if known.files and not given and not url.endswith(archives.ENDINGS):

@@ -92,7 +92,7 @@ def about(name: str) -> list[str]:
         ("here", where(key) or "no"),
         ("home page", known.home),
         ("files at", known.files),
-        ("archive", "\n".join(map(_archive, known.archives))),
+        ("archive", "\n".join(_archive(archive, known) for archive in known.archives)),
         ("to get it", _to_get(key, known)),
         ("sha256 of", "\n".join(_digests(key, known))),
         ("note", known.note),
@@ -101,11 +101,14 @@ def about(name: str) -> list[str]:
     for label, text in facts:
         for number, part in enumerate(text.splitlines()):
             first = f"  {label if number == 0 else '':<11}"
-            lines += _WRAPPER.wrap(first + part)
+            is_copied = " " not in part or part.startswith("python ")
+            lines += [first + part] if is_copied else _WRAPPER.wrap(first + part)
     return lines
 
 
-def _archive(archive: Archive) -> str:
+def _archive(archive: Archive, known: KnownSet) -> str:
+    if known.asks:
+        return f"{archive.file}, as its home page gives it, does for --archive"
     digest = f"sha256 {archive.sha256}" if archive.sha256 else ""
     said = [archive.url, f"{archive.size:,} bytes" if archive.size else "", f"md5 {archive.md5}" if archive.md5 else ""]
     return ", ".join([archive.file, *filter(None, [*said, digest])])
