@@ -452,7 +452,8 @@ class TrainedModel(keras.Model):  # type: ignore[name-defined]
         learnt = [value for value in (*after[0], *after[2]) if "float" in str(value.dtype)]
         finite = _all_finite([logs["loss"], *learnt])  # Adam's moments are infinite or NaN where the gradients are
         trainable, others, optimizer, metrics = (
-            [ops.where(finite, new, old) for new, old in zip(*both, strict=True)] for both in zip(after, state, strict=True)
+            [ops.where(finite, new, old) for new, old in zip(*both, strict=True)]
+            for both in zip(after, state, strict=True)
         )
         count = _index(self.optimizer.variables, self.optimizer.iterations)
         optimizer[count] = after[2][count]

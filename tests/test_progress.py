@@ -74,7 +74,11 @@ def test_there_are_ten_comparisons_from_where_a_training_begins(capsys):
     assert [line.split(":")[0] for line in said(capsys, *rows)] == [
         *(f"step {step}" for step in range(100, 1000, 100)), "step 1,000",
     ]  # fmt: skip
-    assert [line.split(":")[0] for line in said(capsys, *rows[15:], first=750)] == ["step 800", "step 900", "step 1,000"]
+    assert [line.split(":")[0] for line in said(capsys, *rows[15:], first=750)] == [
+        "step 800",
+        "step 900",
+        "step 1,000",
+    ]
     (line,) = said(capsys, row(100, np.nan), row(150, 9.0))  # a row whose steps were all skipped
     assert line.startswith("step 150")
 

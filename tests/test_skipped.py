@@ -64,7 +64,12 @@ def compiled():
     return model
 
 
-CAUSES = {"an input": {"x": np.nan}, "a loss": {"loss": np.inf}, "an infinite input": {"x": np.inf}, "gradients alone": {"root": 0.0}}
+CAUSES = {
+    "an input": {"x": np.nan},
+    "a loss": {"loss": np.inf},
+    "an infinite input": {"x": np.inf},
+    "gradients alone": {"root": 0.0},
+}
 
 
 @pytest.fixture(scope="module")

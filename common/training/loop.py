@@ -133,7 +133,9 @@ class _Training:
         """Write the checkpoint, unless it is there."""
         if step != self._saved_step:
             seconds, path = self._seconds(), self._run.checkpoint
-            save_checkpoint(path, self._model, self._config, step, seconds, self._log, self._average, self._run.precision)
+            save_checkpoint(
+                path, self._model, self._config, step, seconds, self._log, self._average, self._run.precision
+            )
             self._saved_step, self._saved_at = step, time.monotonic()
 
     def is_save_due(self) -> bool:
