@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from common import files
 from common.command_line import at_least, minutes, parser_of_module
@@ -13,6 +14,7 @@ from common.errors import goes_on, run_main
 from common.tables import files as table_files
 from common.training import schedule, shipped, side_by_side
 from common.training.locks import one_campaign
+from common.training.options import add_options, given_options
 
 NICENESS = 10
 
@@ -35,6 +37,7 @@ def _main(plan: Sequence[PlanEntry]) -> None:
         metavar="N",
         help="trainings at a time, each with its share of the cores (default: 1; on CPUs as many as cores are fastest)",
     )
+    add_options(parser)
     parser.add_argument("--status", action="store_true", help="print how far every training is, and train nothing")
     arguments = parser.parse_args()
     if arguments.status:
@@ -42,16 +45,17 @@ def _main(plan: Sequence[PlanEntry]) -> None:
         return
     os.nice(NICENESS)
     with one_campaign(), goes_on("the same command goes on"):
-        work(plan, arguments.minutes, arguments.workers)
+        work(plan, arguments.minutes, arguments.workers, **given_options(arguments))
 
 
-def work(plan: Sequence[PlanEntry], limit: float | None = None, workers: int = 1) -> None:
+def work(plan: Sequence[PlanEntry], limit: float | None = None, workers: int = 1, **options: Any) -> None:
     """Train what the entries lack, in their order, for `limit` minutes at most; write the tables of complete ones.
 
     Several workers train side by side; one that finds nothing to do in an entry takes from the next one.
+    options: how to train, as in `common.training.options`.
     """
     started = time.monotonic()
-    groups = [trainings(*entry) for entry in plan]
+    groups = [trainings(*entry, **options) for entry in plan]
     for number, (name, scale, _) in enumerate(plan):
         wanted, later = groups[number], groups[number + 1 :]
         lacked = [training for training in wanted if not training.is_shipped]
@@ -70,11 +74,11 @@ def _complete(wanted: Trainings, left: float | None, workers: int, later: Sequen
     return side_by_side.complete(wanted, workers, left, later)
 
 
-def trainings(name: str, scale: str, seeds: Sequence[int]) -> Trainings:
+def trainings(name: str, scale: str, seeds: Sequence[int], **options: Any) -> Trainings:
     """Return the trainings that an experiment's networks need at a scale."""
     experiment = importlib.import_module(f"experiments.{name}")
     configs = {**getattr(experiment, "NETWORKS", experiment.ROWS), **getattr(experiment, "FURTHER", {})}
-    return schedule.trainings(configs.values(), scale, seeds)
+    return schedule.trainings(configs.values(), scale, seeds, **options)
 
 
 def _is_written(name: str, scale: str, wanted: Sequence[schedule.Training]) -> bool:

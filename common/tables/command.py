@@ -20,6 +20,7 @@ from common.tables import files as table_files
 from common.tables import text as table_text
 from common.tables.document import EXACT_SCALE, Reproduction, join
 from common.training import schedule
+from common.training.options import add_options, given_options
 from common.training.shipped import best_scale
 
 
@@ -88,7 +89,7 @@ def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Names
     """Train what is missing, where that is asked for; raise RelicError where no network or not enough time is there."""
     command = f"{module_command()} --scale {scale} --train"
     if arguments.train:
-        wanted = schedule.trainings(configs, scale, arguments.seeds or (0,))
+        wanted = schedule.trainings(configs, scale, arguments.seeds or (0,), **given_options(arguments))
         with goes_on("the same command, with --train, goes on"):
             left = schedule.complete(wanted, arguments.minutes)
         if left:
@@ -118,6 +119,7 @@ def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
     if trained:
         parser.add_argument("--train", action="store_true", help="first train what is missing of --seeds (default: 0)")
         parser.add_argument("--minutes", type=minutes, metavar="M", help="of training; the same command goes on later")
+        add_options(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table's json to FILE")
     parser.add_argument("--svg", action="store_true", help="write figures as svg too, those that are not pictures")
     return parser

@@ -10,7 +10,8 @@ from typing import Any
 from common.config import differing_fields, preset_of
 from common.errors import RelicError
 from common.training import checkpoints, shipped
-from common.training.runs import Run
+from common.training.options import given_options
+from common.training.runs import PART_FIELDS, Run
 
 TURN = 5.0  # minutes that one training goes on for before the next one's turn
 LARGE_GPU, TWO_CORES = 5e13, 1e11  # operations a second that trainings reach, for estimates
@@ -64,7 +65,8 @@ class Training:
         import_module("common.backend").forget_models()
         train_preset = import_module(f"{self.package}.train").train_preset
         run, resume = self.run, self.is_begun
-        return train_preset(run.preset, run.scale, run.seed, minutes=minutes, resume=resume, restart=not resume)
+        clock = {"minutes": minutes, "resume": resume, "restart": not resume}
+        return train_preset(run.preset, run.scale, run.seed, **clock, **given_options(run))
 
     def _kept(self) -> list[dict[str, Any]]:
         """Return what the checkpoints say of themselves, where all are of this config.
@@ -73,19 +75,22 @@ class Training:
         """
         paths = sorted(self.run.checkpoint.parent.glob("checkpoint*.npz"))
         kept = [checkpoints.checkpoint_about(path) for path in paths]
-        own = set() if paths == [self.run.checkpoint] else {"steps", "learning_rate", "phases"}
+        own = set() if paths == [self.run.checkpoint] else PART_FIELDS
         differing = (set(differing_fields(about["config"], self.config)) - own for about in kept)
         return [] if any(differing) else kept
 
 
-def trainings(configs: Iterable[Any], scale: str, seeds: Sequence[int]) -> list[Training]:
-    """Return the trainings of presets at a scale, all presets of the first seed before those of the second."""
+def trainings(configs: Iterable[Any], scale: str, seeds: Sequence[int], **options: Any) -> list[Training]:
+    """Return the trainings of presets at a scale, all presets of the first seed before those of the second.
+
+    options: how to train, as in `common.training.options`.
+    """
     wanted = []
     for seed in seeds:
         for config in dict.fromkeys(configs):
             package = type(config).__module__.rpartition(".")[0]
             at_scale = sys.modules[type(config).__module__].at_scale
-            wanted.append(Training(Run(*preset_of(config), scale, seed), at_scale(config, scale), package))
+            wanted.append(Training(Run(*preset_of(config), scale, seed, **options), at_scale(config, scale), package))
     return wanted
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.errors import RelicError
+from common.training.options import as_arguments, given_options
 from common.training.schedule import Training, next_of
 
 TURN = 10.0  # minutes that a training goes on for before the next one's turn; a process needs some seconds to start
@@ -79,6 +80,7 @@ def _started(training: Training, cores: Cores, minutes: float) -> subprocess.Pop
 def _command(training: Training, minutes: float) -> list[str]:
     run, go_on = training.run, "--resume" if training.is_begun else "--restart"
     options = ["--scale", run.scale, "--seed", str(run.seed), "--minutes", str(minutes), go_on]
+    options += as_arguments(given_options(run))
     return [sys.executable, "-m", "papers", "train", f"{run.paper}/{run.preset}", *options]
 
 
