@@ -76,9 +76,8 @@ def _complete(wanted: Trainings, left: float | None, workers: int, later: Sequen
 
 def trainings(name: str, scale: str, seeds: Sequence[int], **options: Any) -> Trainings:
     """Return the trainings that an experiment's networks need at a scale."""
-    experiment = importlib.import_module(f"experiments.{name}")
-    configs = {**getattr(experiment, "NETWORKS", experiment.ROWS), **getattr(experiment, "FURTHER", {})}
-    return schedule.trainings(configs.values(), scale, seeds, **options)
+    configs = schedule.networks(importlib.import_module(f"experiments.{name}"))
+    return schedule.trainings(configs, scale, seeds, **options)
 
 
 def _is_written(name: str, scale: str, wanted: Sequence[schedule.Training]) -> bool:
