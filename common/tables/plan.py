@@ -1,0 +1,123 @@
+"""What trainings still take, printed before anything is trained: steps, hours on this device, memory, disk, data sets."""
+
+import os
+import sys
+from collections.abc import Hashable, Sequence
+from importlib import import_module
+from typing import Any
+
+from common.data import is_here
+from common.data.fetch import how_to_get
+from common.tables.text import Section, plain_text
+from common.training import data_sets, timing
+from common.training.options import given_options
+from common.training.schedule import Training, training_flops
+from common.training.timing import Loop, Timed
+
+TITLE = "The plan: nothing is trained and nothing is written"
+HEADINGS = ["preset", "scale", "seed", "state", "steps left", "FLOP left", "hours left", "seconds a step (steps timed)"]
+
+
+def as_text(wanted: Sequence[Training]) -> str:
+    """Time a few steps of each kind that is left, and return the plan of all trainings."""
+    wanted = list(dict.fromkeys(wanted))
+    left = [training for training in wanted if not training.is_shipped]
+    loops = {training: _loops(training) for training in left}
+    taken = _timed([one for of in loops.values() for one in of], list(left))
+    seconds = {like: each.seconds for like, each in taken.items()}
+    hours = {of: timing.seconds_left(loops[of], seconds, of.progress[0]) / 3600 for of in left}
+    rows = [_row(training, hours.get(training, 0.0), loops.get(training, []), taken) for training in wanted]
+    steps, flops = (sum(of(training) for training in wanted) for of in (_steps_left, _flops_left))
+    total = [f"{len(wanted)} trainings", "", "", f"{len(left)} left", f"{steps:,}", f"{flops:.1e}", _number(sum(hours.values()))]
+    measured = _measured(left, taken, loops) if left else ["All are shipped: nothing is left to train."]
+    sections = [Section("Trainings", HEADINGS, [*rows, [*total, ""]], measured), *_sets(wanted)]
+    return plain_text(TITLE, sections)
+
+
+def _loops(training: Training) -> list[Loop]:
+    """Return the loops of a training; its paper's train module starts the stack."""
+    train = import_module(f"{training.package}.train")
+    return train.loops(training.config, **given_options(training.run))
+
+
+def _timed(loops: Sequence[Loop], trainings: Sequence[Training]) -> dict[Hashable, Timed]:
+    taken: dict[Hashable, Timed] = {}
+    kinds = len({one.like for one in loops})
+    for one in loops:
+        if one.like not in taken:
+            print(f"timing steps, kind {len(taken) + 1} of {kinds}", file=sys.stderr, flush=True)
+            taken[one.like] = timing.timed(one)
+    return taken
+
+
+def _row(training: Training, hours: float, loops: Sequence[Loop], taken: dict[Hashable, Timed]) -> list[str]:
+    run, done = training.run, training.progress[0]
+    state = f"step {done:,} of {training.steps:,}" if done else "not begun"
+    kinds = dict.fromkeys(one.like for one in loops)
+    times = ", ".join(f"{taken[like].seconds:.3g} ({taken[like].steps})" for like in kinds)
+    return [
+        f"{run.paper}/{run.preset}",
+        run.scale,
+        str(run.seed),
+        "shipped" if training.is_shipped else state,
+        f"{_steps_left(training):,}",
+        f"{_flops_left(training):.1e}",
+        _number(hours),
+        times or "-",
+    ]
+
+
+def _steps_left(training: Training) -> int:
+    return 0 if training.is_shipped else training.steps - training.progress[0]
+
+
+def _flops_left(training: Training) -> float:
+    from common.config import find_preset
+
+    preset = find_preset(sys.modules[type(training.config).__module__], training.run.preset)
+    return training_flops(preset, training.run.scale) * _steps_left(training) / training.steps
+
+
+def _number(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+
+
+# --- what they need ------------------------------------------------------------------------------------------------
+
+
+def _measured(
+    left: Sequence[Training], taken: dict[Hashable, Timed], loops: dict[Training, list[Loop]]
+) -> list[str]:
+    """Return sentences on time, memory and disk of the trainings that are left."""
+    from common import backend
+
+    precision = given_options(left[0].run).get("precision") or backend.fast_precision()
+    cores = f", {len(os.sched_getaffinity(0))} cores" if backend.device() == "CPU" else ""
+    device, on_device = backend.device(), backend.device_memory_peak()
+    beside = f" and {in_words(on_device)} of the device's memory" if on_device else ""
+    checkpoints = [sum(taken[one.like].checkpoint for one in loops[training]) for training in left]
+    written = max(taken[one.like].checkpoint for training in left for one in loops[training])
+    weights = sum(taken[loops[training][-1].like].weights for training in left)
+    return [
+        f"Hours: measured with stack {backend.STACK}, backend {backend.BACKEND}, precision {precision}, device "
+        f"{device}{cores}, one training at a time, as it is loaded now; by steps after the first one, with drawn "
+        "pictures. Compiling, reading pictures and validation come on top.",
+        f"Memory: {in_words(timing.peak_memory())}{beside}, measured, the most that this process took to time them; "
+        "beside it the pictures of the data sets, as uint8.",
+        f"Disk: {in_words(sum(checkpoints) + written)} of checkpoints, the largest twice while it is written, and "
+        f"{in_words(weights)} of weights, computed from the networks that were timed.",
+    ]
+
+
+def _sets(wanted: Sequence[Training]) -> list[Section]:
+    """Return the section on the data sets that all of the trainings need."""
+    rows = []
+    for name in data_sets.names(wanted):
+        found = is_here(name)
+        rows.append([name, "found" if found else "not found", "" if found else how_to_get(name)])
+    return [Section("Data sets", ["name", "here", "how to get it"], rows)]
+
+
+def in_words(size: int) -> str:
+    """Return a number of bytes as people say it."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
