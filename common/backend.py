@@ -74,6 +74,7 @@ class _TensorFlowOps:
             "cast": tf.cast,
             "concatenate": tf.concat,
             "convert_to_tensor": tf.convert_to_tensor,
+            "copy": tf.identity,
             "custom_gradient": tf.custom_gradient,
             "clip": tf.clip_by_value,
             "depth_to_space": tf.nn.depth_to_space,
@@ -285,13 +286,16 @@ def forget_models() -> None:
     (keras.backend if STACK == "tfc" else keras.utils).clear_session()
 
 
-def set_precision(policy: str) -> None:
-    """Set the precision of layers built from now on: `float32` or `mixed_bfloat16` (variables stay float32).
+def set_precision(precision: str) -> None:
+    """Set the precision of layers built from now on: `float32` or `bfloat16` (variables stay float32).
 
     Raises RelicError where networks cannot be trained in bfloat16.
     """
-    if policy != "float32" and not has_bfloat16():
-        raise RelicError(f"precision {policy} needs a GPU or a CPU with AVX-512 in TensorFlow 2.14: train in float32")
+    if precision != "float32" and not has_bfloat16():
+        raise RelicError(
+            f"precision {precision} needs a GPU or a CPU with AVX-512 in TensorFlow 2.14: train in float32"
+        )
+    policy = "float32" if precision == "float32" else f"mixed_{precision}"
     (keras.mixed_precision.set_global_policy if STACK == "tfc" else keras.config.set_dtype_policy)(policy)
 
 
@@ -301,10 +305,10 @@ def has_bfloat16() -> bool:
 
 
 def fast_precision() -> str:
-    """Return the training precision that is fastest here: `mixed_bfloat16` where the hardware multiplies in it."""
+    """Return the training precision that is fastest here: `bfloat16` where the hardware multiplies in it."""
     if device() != "CPU":
-        return "mixed_bfloat16"
-    return "mixed_bfloat16" if BACKEND == "tensorflow" and "avx512_bf16" in cpu_flags() else "float32"
+        return "bfloat16"
+    return "bfloat16" if BACKEND == "tensorflow" and "avx512_bf16" in cpu_flags() else "float32"
 
 
 def computes_on_cpu_in_tensorflow() -> bool:
@@ -343,10 +347,136 @@ def compile_model(
     """Compile a model whose `compute_loss` is its loss, with Adam and, where `clip_norm` is not 0, a global clip."""
     refuse_fork()
     clip = clip_norm or None
-    optimizer = keras.optimizers.Adam(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip)
+    kind = keras.optimizers.Adam if BACKEND == "jax" else _Adam
+    optimizer = kind(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip)
     # XLA makes TensorFlow's CPU kernels 2 to 4 times slower; jax is nothing without it.
     jit = BACKEND == "jax" or (BACKEND == "tensorflow" and device() != "CPU")
     model.compile(optimizer=optimizer, jit_compile=jit)
+    optimizer.build(model.trainable_variables)  # a step that may be skipped cannot create variables
+
+
+# --- steps that are skipped ----------------------------------------------------------------------------------------
+
+
+def _all_finite(tensors: Sequence[Any]) -> Any:
+    """Return whether no tensor holds NaN or infinity, a scalar of bool."""
+    is_finite, every = (tf.math.is_finite, tf.reduce_all) if STACK == "tfc" else (ops.isfinite, ops.all)
+    return every(ops.stack([every(is_finite(tensor)) for tensor in tensors]))
+
+
+def _either(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> None:
+    """Do one thing or the other; in a graph of TensorFlow both are part of it."""
+    if BACKEND == "tensorflow":
+        tf.cond(condition, lambda: (then(), True)[1], lambda: (otherwise(), True)[1])
+    else:
+        (then if condition else otherwise)()
+
+
+class _Adam(keras.optimizers.Adam):  # type: ignore[name-defined]
+    """Adam that leaves weights and moments as they are where loss or gradients are not finite, but counts the step.
+
+    `finite` is whether those of the step that is traced or computed are. Not on jax, where the model chooses.
+    """
+
+    finite: Any = True
+    _loss: Any = None
+
+    def minimize(self, loss, *arguments, **options):  # of tf.keras
+        self._loss = loss
+        super().minimize(loss, *arguments, **options)
+
+    def scale_loss(self, loss):  # of Keras 3
+        self._loss = loss
+        return super().scale_loss(loss)
+
+    def apply_gradients(self, grads_and_vars, *arguments, **options):  # of tf.keras; that of Keras 3 calls `apply`
+        if STACK != "tfc":
+            return super().apply_gradients(grads_and_vars)
+        pairs = list(grads_and_vars)
+        self._apply_finite([g for g, _ in pairs], lambda: super(_Adam, self).apply_gradients(pairs))
+        return self.iterations
+
+    def apply(self, grads, trainable_variables=None):
+        grads = list(grads)
+        self._apply_finite(grads, lambda: super(_Adam, self).apply(grads, trainable_variables))
+
+    def _apply_finite(self, gradients: list[Any], apply: Callable[[], Any]) -> None:
+        self.finite = _all_finite([each for each in (*gradients, self._loss) if each is not None])
+        _either(self.finite, apply, lambda: self.iterations.assign_add(1))
+
+
+class _Skipped(keras.metrics.Metric):  # type: ignore[name-defined]
+    """Counts the skipped steps of an epoch, and the most in a row, which may have begun in earlier epochs."""
+
+    def __init__(self) -> None:
+        super().__init__(name="skipped")
+        names = ("count", "row", "longest")
+        self.count, self.row, self.longest = (self.add_weight(name=n, shape=(), initializer="zeros") for n in names)
+
+    def update_state(self, finite):
+        skipped = 1.0 - ops.cast(finite, "float32")
+        self.count.assign(self.count + skipped)
+        self.row.assign((self.row + 1.0) * skipped)
+        self.longest.assign(ops.maximum(self.longest, self.row))
+
+    def reset_state(self):
+        self.count.assign(0.0)
+        self.longest.assign(0.0)
+
+    def result(self):
+        return {"skipped": self.count + 0.0, "skipped_in_a_row": self.longest + 0.0}
+
+
+class TrainedModel(keras.Model):  # type: ignore[name-defined]
+    """A Keras model whose `fit` skips the steps with a loss or gradients that are not finite.
+
+    Such a step leaves weights, the optimizer's moments, running statistics and means of losses as they were; it counts
+    as a step, and in the log's `skipped` and `skipped_in_a_row`. To be compiled by `compile_model`; a subclass has
+    `trackers`, its running means by name.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.skipped = _Skipped()
+
+    def train_step(self, *arguments):
+        return self._functional_step(*arguments) if BACKEND == "jax" else self._step_in_place(*arguments)
+
+    def _step_in_place(self, data):
+        means = [v for metric in self.metrics if metric is not self.skipped for v in metric.variables]
+        changing = [*self.non_trainable_variables, *means]
+        before = [ops.copy(variable) for variable in changing]
+        super().train_step(data)
+
+        def restore():
+            for variable, value in zip(changing, before, strict=True):
+                variable.assign(value)
+
+        _either(self.optimizer.finite, lambda: None, restore)
+        self.skipped.update_state(self.optimizer.finite)
+        return self.get_metrics_result()
+
+    def _functional_step(self, state, data):
+        logs, after = super().train_step(state, data)
+        # Behind the barrier, for the compiler to make of the step itself what it makes of one that cannot be skipped.
+        logs, after = jax.lax.optimization_barrier((logs, after))
+        learnt = [value for value in (*after[0], *after[2]) if "float" in str(value.dtype)]
+        finite = _all_finite([logs["loss"], *learnt])  # Adam's moments are infinite or NaN where the gradients are
+        trainable, others, optimizer, metrics = (
+            [ops.where(finite, new, old) for new, old in zip(*both, strict=True)]
+            for both in zip(after, state, strict=True)
+        )
+        count = _index(self.optimizer.variables, self.optimizer.iterations)
+        optimizer[count] = after[2][count]
+        places = [_index(self.metrics_variables, variable) for variable in self.skipped.variables]
+        counts = self.skipped.stateless_update_state([state[3][place] for place in places], finite)
+        for place, count in zip(places, counts, strict=True):
+            metrics[place] = count
+        return logs, (trainable, others, optimizer, metrics)
+
+
+def _index(variables: Sequence[Any], wanted: Any) -> int:
+    return next(i for i, variable in enumerate(variables) if variable is wanted)
 
 
 def learning_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int, decays: bool = False) -> Any:
@@ -362,13 +492,14 @@ def learning_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int,
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [rate, *(rate * f for _, f in drops)])
 
 
-def steps_of(inputs: Sequence[dict[str, np.ndarray]]) -> Any:
+def steps_of(stacked: dict[str, np.ndarray]) -> Any:
     """Return what `fit` takes as the inputs of consecutive steps, each once and in order, without any wait.
+
+    stacked: arrays (steps, batch, ...) by name.
 
     TensorFlow's own adapter for arrays tunes itself, and its tuner lets the end of every `fit` wait for its next
     wake-up, up to half of the time.
     """
-    stacked = {name: np.stack([each[name] for each in inputs]) for name in inputs[0]}
     if BACKEND == "tensorflow":
         options = tf.data.Options()
         options.autotune.enabled = False

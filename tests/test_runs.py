@@ -9,6 +9,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -58,14 +59,14 @@ def contents(path):
 
 
 def assert_same_checkpoint(first, second):
-    """Compare weights, optimizer, step, config and log but not seconds; bit for bit."""
+    """Compare weights, optimizer, step, config and log but not what the clock says; bit for bit."""
     (arrays, about), (others, other) = contents(first), contents(second)
     assert set(arrays) == set(others)
     for name, array in arrays.items():
         assert array.dtype == others[name].dtype and array.tobytes() == others[name].tobytes(), name
     for saved in (about, other):
         saved.pop("seconds")
-        saved["log"] = [{key: value for key, value in row.items() if key != "seconds"} for row in saved["log"]]
+        saved["log"] = [{key: row[key] for key in row if key not in ("seconds", "input_wait")} for row in saved["log"]]
     assert about == other
 
 
@@ -79,7 +80,7 @@ WITH_SIDE_INFORMATION = "hyperprior_3" if backend.BACKEND == "tensorflow" else "
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "preset, precision",
-    [(WITH_SIDE_INFORMATION, "float32"), pytest.param("baseline_3", "mixed_bfloat16", marks=needs_bfloat16)],
+    [(WITH_SIDE_INFORMATION, "float32"), pytest.param("baseline_3", "bfloat16", marks=needs_bfloat16)],
 )
 def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(preset, precision, tmp_path, monkeypatch):
     """A real network with random patches, mirrored or not, its noise, a rate that drops, and clipping."""
@@ -278,20 +279,28 @@ def test_the_parts_of_a_training_have_checkpoints_of_their_own(results):
 # --- divergence, Ctrl-C --------------------------------------------------------------------------------------------
 
 
-def test_a_loss_that_is_not_finite_stops_with_a_sentence_and_keeps_the_last_checkpoint():
-    fit(minutes=1e-9)
-    before = run().checkpoint.read_bytes()
+def test_ten_steps_in_a_row_that_are_not_finite_stop_with_a_sentence_and_keep_the_last_checkpoint():
+    config = ToyConfig(steps=30)
 
     def batch(step):
-        return {**toy_batch(step), "x": toy_batch(step)["x"] * (np.nan if step == 4 else 1)}
+        return {**toy_batch(step), "x": toy_batch(step)["x"] * (np.nan if 4 < step < lost else 1)}
 
-    with pytest.raises(RelicError, match=r"paper/toy diverged before step \d+ \(loss is nan\).*another seed"):
-        fit(batch=batch, minutes=1e-9, resume=True)  # steps 2 and 3 are sound and saved
-        before = run().checkpoint.read_bytes()
-        fit(batch=batch, resume=True)
-    assert run().checkpoint.read_bytes() == before and contents(run().checkpoint)[1]["step"] == 4
-    _, (finished, _, _) = fit(resume=True)
-    assert finished
+    lost = 14  # nine steps
+    _, (finished, _, log) = fit(config, batch)
+    assert finished and [row["skipped"] for row in log[:8]] == [0, 0, 1, 2, 2, 2, 2, 0]
+    assert [row["step"] for row in log if np.isnan(row["loss"])] == [8, 10, 12, 14] and log[2]["loss"] > 0
+    kept = contents(run().checkpoint)[0]
+    lost = 15
+    fit(config, batch, minutes=1e-9, restart=True)
+    before = run().checkpoint.read_bytes()
+    with pytest.raises(
+        RelicError, match=r"paper/toy diverged before step 16 \(loss or gradients were not .*another seed"
+    ):
+        fit(config, batch, resume=True)
+    assert run().checkpoint.read_bytes() == before
+    lost = 14
+    fit(config, batch, resume=True)
+    assert all(array.tobytes() == kept[name].tobytes() for name, array in contents(run().checkpoint)[0].items())
 
 
 def test_weights_that_are_not_finite_stop_a_training_whose_loss_hides_them_and_keep_the_last_checkpoint(monkeypatch):
@@ -319,7 +328,7 @@ from common.errors import run_main
 from common.training import loop, runs
 
 def batch(step):
-    print(step, flush=True)
+    print(f"{{step}}\\n", end="", flush=True)  # at once, as several threads print
     time.sleep(0.02)
     return toy_batch(step)
 
@@ -336,7 +345,7 @@ def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goe
     with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True) as process:
         try:
             for line in process.stdout:
-                if int(line) == 120:  # in the third chunk, whose batches are all drawn first
+                if int(line) == 120:  # of the third chunk, drawn while the second one is trained
                     process.send_signal(signal.SIGINT)
                     break
             _, stderr = process.communicate(timeout=300)
@@ -345,7 +354,7 @@ def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goe
     assert process.returncode == 130
     step = contents(run().checkpoint)[1]["step"]
     assert stderr == f"stopped at step {step} of 100000\n"
-    assert 100 <= step < 1000
+    assert 50 <= step < 1000
     config = ToyConfig(steps=100_000)
     model, (finished, _, log) = fit(config, minutes=1e-9, resume=True)
     assert not finished and log[-1]["step"] == step + 2
@@ -367,14 +376,14 @@ def test_a_stopped_training_resumes_to_the_uninterrupted_result(number):
     sent = []
 
     def batch(step):
-        if step == 2 and not sent:  # Keras may ask for the same batch twice
+        if step == 2 and not sent:  # drawn while the steps before it are trained
             sent.append(step)
             os.kill(os.getpid(), number)
         return toy_batch(step)
 
     with pytest.raises(KeyboardInterrupt, match="stopped at step .* of 6$"):
         fit(batch=batch)
-    assert 2 <= contents(run().checkpoint)[1]["step"] < 6
+    assert 1 <= contents(run().checkpoint)[1]["step"] < 6
     fit(resume=True)
     fit(name="whole")
     (arrays, about), (others, other) = contents(run().checkpoint), contents(run("whole").checkpoint)
@@ -490,7 +499,7 @@ def test_a_full_disk_while_saving_keeps_the_last_checkpoint(monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         fit(resume=True)
     assert run().checkpoint.read_bytes() == before
-    assert [path.name for path in run().checkpoint.parent.iterdir()] == ["checkpoint.npz"]
+    assert sorted(path.name for path in run().checkpoint.parent.iterdir()) == ["checkpoint.npz", "log.csv"]
 
 
 @pytest.fixture
@@ -508,7 +517,7 @@ def test_a_disk_that_is_full_while_saving_gives_one_error_and_nothing_is_said_la
     with pytest.raises(OSError, match="File too large"):
         fit()
     gc.collect()
-    assert said == [] and list(run().checkpoint.parent.iterdir()) == []
+    assert said == [] and [path.name for path in run().checkpoint.parent.iterdir()] == ["log.csv"]
 
 
 def test_whether_a_file_can_be_written_is_known_before_and_leaves_nothing(tmp_path):
@@ -550,7 +559,7 @@ def test_a_training_whose_files_cannot_be_written_is_refused_before_it_begins(pl
 
 def test_a_second_training_of_the_same_preset_scale_and_seed_is_refused(results, monkeypatch):
     monkeypatch.setattr(train, "train", None)
-    said = rf"seed3 is being trained already: process {os.getpid()} holds"
+    said = rf"seed3 is being trained already: process {os.getpid()} on {socket.gethostname()} holds"
     with locks.one_training(runs.Run("cheng_resnet", "baseline_3", "smoke", 3)), pytest.raises(RelicError, match=said):
         train.train_preset("baseline_3", "smoke", 3)
 
@@ -588,7 +597,9 @@ def test_a_training_logs_its_loss_and_whatever_its_model_tracks():
     model.trackers = backend.loss_trackers("content", "dissimilarity")
     assert loop.loss_names(model) == ["loss", "content", "dissimilarity"]
     log = loop.fit(model, ToyConfig(), toy_batch, run())[2]
-    assert [set(row) for row in log] == 3 * [{"step", "loss", "content", "dissimilarity", "seconds"}]
+    measured = {"input_wait", "skipped", "seconds"}
+    assert [set(row) for row in log] == 3 * [{"step", "loss", "content", "dissimilarity"} | measured]
+    assert all(0 <= row["input_wait"] <= 1 and row["skipped"] == 0 for row in log)
     assert all(row["content"] == pytest.approx(row["loss"], rel=1e-5) for row in log)
 
 

@@ -4,8 +4,8 @@ import os
 import sys
 from collections.abc import Hashable, Sequence
 from importlib import import_module
-from typing import Any
 
+from common.config import find_preset
 from common.data import is_here
 from common.data.fetch import how_to_get
 from common.tables.text import Section, plain_text
@@ -28,7 +28,15 @@ def as_text(wanted: Sequence[Training]) -> str:
     hours = {of: timing.seconds_left(loops[of], seconds, of.progress[0]) / 3600 for of in left}
     rows = [_row(training, hours.get(training, 0.0), loops.get(training, []), taken) for training in wanted]
     steps, flops = (sum(of(training) for training in wanted) for of in (_steps_left, _flops_left))
-    total = [f"{len(wanted)} trainings", "", "", f"{len(left)} left", f"{steps:,}", f"{flops:.1e}", _number(sum(hours.values()))]
+    total = [
+        f"{len(wanted)} trainings",
+        "",
+        "",
+        f"{len(left)} left",
+        f"{steps:,}",
+        f"{flops:.1e}",
+        _number(sum(hours.values())),
+    ]
     measured = _measured(left, taken, loops) if left else ["All are shipped: nothing is left to train."]
     sections = [Section("Trainings", HEADINGS, [*rows, [*total, ""]], measured), *_sets(wanted)]
     return plain_text(TITLE, sections)
@@ -37,7 +45,7 @@ def as_text(wanted: Sequence[Training]) -> str:
 def _loops(training: Training) -> list[Loop]:
     """Return the loops of a training; its paper's train module starts the stack."""
     train = import_module(f"{training.package}.train")
-    return train.loops(training.config, **given_options(training.run))
+    return train.loops(training.config, given_options(training.run).get("precision"))
 
 
 def _timed(loops: Sequence[Loop], trainings: Sequence[Training]) -> dict[Hashable, Timed]:
@@ -72,8 +80,6 @@ def _steps_left(training: Training) -> int:
 
 
 def _flops_left(training: Training) -> float:
-    from common.config import find_preset
-
     preset = find_preset(sys.modules[type(training.config).__module__], training.run.preset)
     return training_flops(preset, training.run.scale) * _steps_left(training) / training.steps
 
@@ -85,9 +91,7 @@ def _number(hours: float) -> str:
 # --- what they need ------------------------------------------------------------------------------------------------
 
 
-def _measured(
-    left: Sequence[Training], taken: dict[Hashable, Timed], loops: dict[Training, list[Loop]]
-) -> list[str]:
+def _measured(left: Sequence[Training], taken: dict[Hashable, Timed], loops: dict[Training, list[Loop]]) -> list[str]:
     """Return sentences on time, memory and disk of the trainings that are left."""
     from common import backend
 

@@ -30,4 +30,3 @@ def require(trainings: Sequence[Training]) -> None:
 def _missing(trainings: Sequence[Training]) -> list[str]:
     lacking = [training for training in trainings if not training.is_shipped]
     return [name for name in names(lacking) if not is_here(name)]
-

@@ -4,8 +4,15 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from common.training.runs import PRECISIONS
+
 # By the name of a field of `runs.Run` whose default is None, what `add_argument` takes of the option `--name`.
-OPTIONS: dict[str, dict[str, Any]] = {}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "precision": {
+        "choices": PRECISIONS,
+        "help": "of the layers' arithmetic (default: a resumed training's own, else the faster one here)",
+    },
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

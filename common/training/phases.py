@@ -24,6 +24,7 @@ def fit_parts(run: runs.Run, names: Sequence[str], fit_part: FitPart) -> list[di
     started = time.monotonic()
     for index, name in enumerate(names):
         own = run_of(name, index == 0, run, started)
+        own = dataclasses.replace(own, before=log[-1]["step"] if log else 0)
         before = written_at(own.checkpoint)
         finished, rows = fit_part(index, own)
         log = joined(log, rows)
@@ -46,8 +47,8 @@ def joined(log: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> lis
 
 
 def discard(run: runs.Run) -> None:
-    """Remove the checkpoints of a training that starts anew, as its later parts must not find them."""
-    for path in run.checkpoint.parent.glob("checkpoint_*.npz"):
+    """Remove checkpoints and logs of a training that starts anew, as its later parts must not find them."""
+    for path in (*run.checkpoint.parent.glob("checkpoint_*.npz"), *run.checkpoint.parent.glob("log_*.csv")):
         path.unlink()
 
 

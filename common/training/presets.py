@@ -1,5 +1,6 @@
 """What the papers' trainings share: a compiled model, the inputs of its steps, a preset from settings to weights."""
 
+import dataclasses
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -87,18 +88,27 @@ def train_preset(
     """Train a preset of a paper and ship it: weights.safetensors, run.json and log.csv. Return whether it is finished.
 
     `train(config, run)` returns the model and what run.json says of its training, or None when time ran out first;
-    `ship(run, config, arrays, about)` writes the files. options: `minutes`, `resume`, `restart` of `runs.Run`. Raises
-    RelicError for an unknown preset or scale, and where another process trains the same one, OSError before anything
-    is trained where the files could not be written.
+    `ship(run, config, arrays, about)` writes the files. options: `minutes`, `resume`, `restart`, `precision` of
+    `runs.Run`; a training that is resumed goes on in its own precision unless told otherwise. Raises RelicError for an
+    unknown preset or scale, and where another process trains the same one, OSError before anything is trained where the
+    files could not be written.
     """
     run = runs.Run(config_module.__name__.split(".")[-2], preset, scale, seed, **options)
     config = config_module.at_scale(find_preset(config_module, preset), scale)
     for path in (run.checkpoint, run.shipped / "weights.safetensors"):
         files.check_writable(path)
     with locks.one_training(run):
+        run = dataclasses.replace(run, precision=run.precision or _precision_of(run))
         trained = train(config, run)
         if trained is None:
             return False
         model, about = trained
         ship(run, config, checkpoints.model_arrays(model), about)
     return True
+
+
+def _precision_of(run: runs.Run) -> str:
+    """Return the precision that a run goes on in: that of a checkpoint to resume, else the faster one here."""
+    paths = sorted(run.checkpoint.parent.glob("checkpoint*.npz")) if run.resume and not run.restart else []
+    kept = (checkpoints.checkpoint_about(path).get("precision") for path in paths)
+    return next(filter(None, kept), None) or backend.fast_precision()
