@@ -1,8 +1,8 @@
-"""What trainings still take, printed before anything is trained: steps, hours on this device, memory, disk, data sets."""
+"""What trainings still take, said before anything is trained: steps, hours on this device, memory, disk, data sets."""
 
 import os
 import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from importlib import import_module
 
 from common.config import find_preset
@@ -23,22 +23,15 @@ def as_text(wanted: Sequence[Training]) -> str:
     wanted = list(dict.fromkeys(wanted))
     left = [training for training in wanted if not training.is_shipped]
     loops = {training: _loops(training) for training in left}
-    taken = _timed([one for of in loops.values() for one in of], list(left))
+    taken = _timed(loops)
     seconds = {like: each.seconds for like, each in taken.items()}
     hours = {of: timing.seconds_left(loops[of], seconds, of.progress[0]) / 3600 for of in left}
     rows = [_row(training, hours.get(training, 0.0), loops.get(training, []), taken) for training in wanted]
     steps, flops = (sum(of(training) for training in wanted) for of in (_steps_left, _flops_left))
-    total = [
-        f"{len(wanted)} trainings",
-        "",
-        "",
-        f"{len(left)} left",
-        f"{steps:,}",
-        f"{flops:.1e}",
-        _number(sum(hours.values())),
-    ]
+    sums = [f"{steps:,}", f"{flops:.1e}", _number(sum(hours.values())), ""]
+    total = ["all", "", "", f"{len(left)} of {len(wanted)} left", *sums]
     measured = _measured(left, taken, loops) if left else ["All are shipped: nothing is left to train."]
-    sections = [Section("Trainings", HEADINGS, [*rows, [*total, ""]], measured), *_sets(wanted)]
+    sections = [Section("Trainings", HEADINGS, [*rows, total], measured), _sets(wanted)]
     return plain_text(TITLE, sections)
 
 
@@ -48,13 +41,13 @@ def _loops(training: Training) -> list[Loop]:
     return train.loops(training.config, given_options(training.run).get("precision"))
 
 
-def _timed(loops: Sequence[Loop], trainings: Sequence[Training]) -> dict[Hashable, Timed]:
+def _timed(loops: Mapping[Training, Sequence[Loop]]) -> dict[Hashable, Timed]:
+    """Time each kind of step once, and say on stderr which, as it may take minutes."""
     taken: dict[Hashable, Timed] = {}
-    kinds = len({one.like for one in loops})
-    for one in loops:
-        if one.like not in taken:
-            print(f"timing steps, kind {len(taken) + 1} of {kinds}", file=sys.stderr, flush=True)
-            taken[one.like] = timing.timed(one)
+    kinds = {one.like: (training.run.preset, one) for training, of in reversed(loops.items()) for one in of}
+    for number, (preset, one) in enumerate(reversed(kinds.values()), 1):
+        print(f"timing steps of {preset}, kind {number} of {len(kinds)}", file=sys.stderr, flush=True)
+        taken[one.like] = timing.timed(one)
     return taken
 
 
@@ -113,13 +106,12 @@ def _measured(left: Sequence[Training], taken: dict[Hashable, Timed], loops: dic
     ]
 
 
-def _sets(wanted: Sequence[Training]) -> list[Section]:
-    """Return the section on the data sets that all of the trainings need."""
-    rows = []
-    for name in data_sets.names(wanted):
-        found = is_here(name)
-        rows.append([name, "found" if found else "not found", "" if found else how_to_get(name)])
-    return [Section("Data sets", ["name", "here", "how to get it"], rows)]
+def _sets(wanted: Sequence[Training]) -> Section:
+    """Return the section on the data sets that all of the trainings read."""
+    here = {name: is_here(name) for name in data_sets.names(wanted)}
+    rows = [[name, "found" if found else "not found"] for name, found in here.items()]
+    hows = [f"{name}: {how_to_get(name)}." for name, found in here.items() if not found]
+    return Section("Data sets", ["name", "here"], rows, hows)
 
 
 def in_words(size: int) -> str:
