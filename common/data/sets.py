@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from common.data.fetch import how_to_get
+from common.data.catalogue import how_to_get
 from common.data.places import not_found, prepared_root, roots
 from common.data.prepared import read_prepared
-from common.data.sources import EMBEDDED, StoredPicture, arrays_of, read_arrays, read_folder, sha256
+from common.data.recorded import set_digest
+from common.data.sources import EMBEDDED, StoredPicture, arrays_of, read_arrays, read_folder
 from common.errors import RelicError
 from common.files import expanded
 
@@ -60,7 +61,7 @@ def named_entries(name: str, stems: Sequence[str]) -> list[StoredPicture]:
 
 def digest_of(entries: Sequence[StoredPicture]) -> str:
     """Return one sha256 over the sorted sha256 of entries."""
-    return sha256("\n".join(sorted(digest for _, digest, _ in entries)).encode())
+    return set_digest(digest for _, digest, _ in entries)
 
 
 def is_here(name: str) -> bool:
