@@ -11,6 +11,7 @@ import pytest
 import experiments
 import papers
 from common.config import SCALES
+from common.data import fetch as fetching
 from common.tables import campaign, plan
 from common.training import checkpoints, schedule, timing
 from common.training.timing import Loop, Timed
@@ -101,6 +102,20 @@ def test_the_loops_that_are_timed_have_all_steps_of_a_training():
             loops = importlib.import_module(f"papers.{paper}.train").loops(own)
             assert sum(one.steps for one in loops) == papers.config_of(paper).total_steps(own), name
             assert len({hash(one.like) for one in loops}) >= 1
+
+
+def test_fetch_downloads_only_what_asks_the_user_nothing(nowhere, said, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(fetching, "fetch", lambda key, report: fetched.append(key))
+    sentence, _ = said("claims_deshmukh", "--scale", "paper", "--train", "--fetch")
+    assert fetched == ["coco/train", "stl10"] and "coco/train, stl10/unlabelled are not here" in sentence
+    fetched.clear()
+    sentence, _ = said("table4_cheng", "--scale", "paper", "--train", "--fetch")
+    assert fetched == [] and "the data set imagenet2012/validation is not here" in sentence  # which asks to register
+    said("figure2_zhao", "--scale", "paper", "--train", "--fetch")
+    assert fetched == []  # no licence is stated
+    said("table1_paka", "--scale", "paper", "--train")
+    assert fetched == []
 
 
 def test_what_is_left_of_a_training_is_what_its_later_loops_take():

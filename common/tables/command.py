@@ -95,6 +95,8 @@ def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Names
     command = f"{module_command()} --scale {scale} --train"
     if arguments.train:
         wanted = _trainings(configs, scale, arguments)
+        if arguments.fetch:
+            data_sets.fetch(wanted)
         data_sets.require(wanted)
         with goes_on("the same command, with --train, goes on"):
             left = schedule.complete(wanted, arguments.minutes)
@@ -129,6 +131,7 @@ def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
     if trained:
         parser.add_argument("--train", action="store_true", help="first train what is missing of --seeds (default: 0)")
         parser.add_argument("--minutes", type=minutes, metavar="M", help="of training; the same command goes on later")
+        parser.add_argument("--fetch", action="store_true", help="first download training sets, where no terms ask you")
         parser.add_argument("--dry-run", action="store_true", help="print what training takes here, and train nothing")
         add_options(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table's json to FILE")

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from importlib import import_module
 
 from common.config import find_preset
-from common.data import is_here
-from common.data.fetch import how_to_get
+from common.data import catalogue, is_here
+from common.data.fetch import in_words
 from common.tables.text import Section, plain_text
 from common.training import data_sets, timing
 from common.training.options import given_options
@@ -109,11 +109,14 @@ def _measured(left: Sequence[Training], taken: dict[Hashable, Timed], loops: dic
 def _sets(wanted: Sequence[Training]) -> Section:
     """Return the section on the data sets that all of the trainings read."""
     here = {name: is_here(name) for name in data_sets.names(wanted)}
-    rows = [[name, "found" if found else "not found"] for name, found in here.items()]
-    hows = [f"{name}: {how_to_get(name)}." for name, found in here.items() if not found]
-    return Section("Data sets", ["name", "here"], rows, hows)
-
-
-def in_words(size: int) -> str:
-    """Return a number of bytes as people say it."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    keys = {name: catalogue.key_of(name) for name in here}
+    sizes = {key: catalogue.SETS[key].size for key in keys.values() if key}
+    rows = [
+        [name, "found" if found else "not found", in_words(sizes[keys[name]]) if sizes.get(keys[name]) else "-"]
+        for name, found in here.items()
+    ]
+    lacking = {keys[name] for name, found in here.items() if not found}
+    room = sum(size for key, size in sizes.items() if key in lacking)
+    needed = [f"Those that are not here take {in_words(room)} on the disk, beside their archives."] if room else []
+    hows = [f"{name}: {catalogue.how_to_get(name)}." for name, found in here.items() if not found]
+    return Section("Data sets", ["name", "here", "on disk, with all parts"], rows, [*needed, *hows])

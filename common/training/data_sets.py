@@ -1,10 +1,11 @@
 """The data sets that trainings read, looked for by name before anything is trained."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from common.data import is_here
-from common.data.fetch import how_to_get
+from common.data import catalogue, is_here
+from common.data import fetch as fetching
 from common.errors import RelicError
 from common.training.schedule import Training
 
@@ -23,8 +24,16 @@ def require(trainings: Sequence[Training]) -> None:
     missing = _missing(trainings)
     if missing:
         are = "set {} is" if len(missing) == 1 else "sets {} are"
-        hows = "; ".join(how_to_get(name) for name in missing)
+        hows = "; ".join(catalogue.how_to_get(name) for name in missing)
         raise RelicError(f"nothing is trained, as the data {are.format(', '.join(missing))} not here: {hows}")
+
+
+def fetch(trainings: Sequence[Training]) -> None:
+    """Download the sets that are not here, into the cache, those excepted whose terms or registration ask the user."""
+    for key in dict.fromkeys(catalogue.key_of(name) for name in _missing(trainings)):
+        known = catalogue.SETS.get(key)
+        if known and catalogue.is_downloadable(known) and not known.asks:
+            fetching.fetch(key, report=lambda line: print(line, file=sys.stderr))
 
 
 def _missing(trainings: Sequence[Training]) -> list[str]:
