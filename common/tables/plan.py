@@ -43,11 +43,14 @@ def _loops(training: Training) -> list[Loop]:
 
 def _timed(loops: Mapping[Training, Sequence[Loop]]) -> dict[Hashable, Timed]:
     """Time each kind of step once, and say on stderr which, as it may take minutes."""
-    taken: dict[Hashable, Timed] = {}
-    kinds = {one.like: (training.run.preset, one) for training, of in reversed(loops.items()) for one in of}
-    for number, (preset, one) in enumerate(reversed(kinds.values()), 1):
+    kinds: dict[Hashable, tuple[str, Loop]] = {}
+    for training, of in loops.items():
+        for one in of:
+            kinds.setdefault(one.like, (training.run.preset, one))
+    taken = {}
+    for number, (like, (preset, one)) in enumerate(kinds.items(), 1):
         print(f"timing steps of {preset}, kind {number} of {len(kinds)}", file=sys.stderr, flush=True)
-        taken[one.like] = timing.timed(one)
+        taken[like] = timing.timed(one)
     return taken
 
 
