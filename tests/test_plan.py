@@ -1,6 +1,8 @@
 """What is said before anything is trained: the data sets that are missing, and the plan of --dry-run."""
 
+import dataclasses
 import importlib
+import json
 import re
 import runpy
 import sys
@@ -157,3 +159,27 @@ def test_steps_are_timed_and_the_checkpoint_has_the_size_that_is_said(tmp_path, 
     with np.load(tmp_path / "one.npz") as arrays:
         assert found.checkpoint == sum(arrays[name].nbytes for name in arrays.files if name != "about")
     assert timing.timed(Loop("toy", 6, shapes, model), budget=1e-9).steps == 1
+
+
+@pytest.mark.stack
+def test_the_campaigns_dry_run_is_the_plan_of_all_its_trainings(nowhere, said, monkeypatch):
+    monkeypatch.setattr(timing, "timed", lambda one: Timed(SECONDS, 3, checkpoint=10**8, weights=10**7))
+    monkeypatch.setattr(campaign, "work", lambda *_, **__: pytest.fail("it works"))
+    status, printed = said("campaign", "--dry-run")
+    wanted = {
+        each for entry in importlib.import_module("experiments.campaign").PLAN for each in campaign.trainings(*entry)
+    }
+    assert status == 0 and printed.count(" not begun ") == len(wanted) > 10 and not nowhere.exists()
+
+
+@pytest.mark.stack
+def test_a_training_that_is_begun_has_the_rest_of_its_steps_left(nowhere, monkeypatch):
+    monkeypatch.setattr(timing, "timed", lambda one: Timed(3600.0, 1, checkpoint=10**8, weights=10**7))
+    (training,) = campaign.trainings("figure6_donis", "small", (0,))
+    training.run.checkpoint.parent.mkdir(parents=True)
+    about = {"step": 770, "seconds": 1.0, "config": dataclasses.asdict(training.config), "log": []}
+    np.savez(training.run.checkpoint, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
+    (line,) = (line for line in plan.as_text([training, training]).splitlines() if "as_run" in line)
+    flops = schedule.training_flops(TRAINED["figure6_donis"][0], "small") * 1000 / 1770
+    words = ["donis_convlstm/as_run", "small", "0", "step", "770", "of", "1,770", "1,000", f"{flops:.1e}", "1,000"]
+    assert line.split()[:10] == words
