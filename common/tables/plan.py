@@ -100,8 +100,8 @@ def _measured(left: Sequence[Training], taken: dict[Hashable, Timed], loops: dic
     weights = sum(taken[loops[training][-1].like].weights for training in left)
     return [
         f"Hours: measured with stack {backend.STACK}, backend {backend.BACKEND}, precision {precision}, device "
-        f"{device}{cores}, one training at a time, as it is loaded now; by steps after the first one, with drawn "
-        "pictures. Compiling, reading pictures and validation come on top.",
+        f"{device}{cores}, one training at a time, at a load of {os.getloadavg()[0]:.1f}; by steps after the first, with "
+        "drawn pictures. Compiling, reading pictures and validation come on top.",
         f"Memory: {in_words(timing.peak_memory())}{beside}, measured, the most that this process took to time them; "
         "beside it the pictures of the data sets, as uint8.",
         f"Disk: {in_words(sum(checkpoints) + written)} of checkpoints, the largest twice while it is written, and "
