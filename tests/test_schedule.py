@@ -35,6 +35,7 @@ class Config:
     width: int = assumed(1, "of the network")
     steps: int = assumed(100, "of its training", recipe=True)
     rate: float = assumed(0.5, "a later version may change it", recipe=True)
+    training_sets: tuple = assumed(("synthetic",), "which is always here", recipe=True)
 
 
 @pytest.fixture

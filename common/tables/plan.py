@@ -92,16 +92,18 @@ def _measured(left: Sequence[Training], taken: dict[Hashable, Timed], loops: dic
     from common import backend
 
     precision = given_options(left[0].run).get("precision") or backend.fast_precision()
-    cores = f", {len(os.sched_getaffinity(0))} cores" if backend.device() == "CPU" else ""
-    device, on_device = backend.device(), backend.device_memory_peak()
+    device, on_device, cores = backend.device(), backend.device_memory_peak(), len(os.sched_getaffinity(0))
+    where = f"{device}, {cores} cores" if device == "CPU" else device
+    is_busy = os.getloadavg()[0] > 2 * cores  # one training keeps all cores busy by itself
+    busy = " Other programs keep the processors busy now: left to itself a training takes less." if is_busy else ""
     beside = f" and {in_words(on_device)} of the device's memory" if on_device else ""
     checkpoints = [sum(taken[one.like].checkpoint for one in loops[training]) for training in left]
     written = max(taken[one.like].checkpoint for training in left for one in loops[training])
     weights = sum(taken[loops[training][-1].like].weights for training in left)
     return [
         f"Hours: measured with stack {backend.STACK}, backend {backend.BACKEND}, precision {precision}, device "
-        f"{device}{cores}, one training at a time, at a load of {os.getloadavg()[0]:.1f}; by steps after the first, with "
-        "drawn pictures. Compiling, reading pictures and validation come on top.",
+        f"{where}, one training at a time, by steps after the first, with drawn pictures. Compiling, reading pictures and "
+        f"validation come on top.{busy}",
         f"Memory: {in_words(timing.peak_memory())}{beside}, measured, the most that this process took to time them; "
         "beside it the pictures of the data sets, as uint8.",
         f"Disk: {in_words(sum(checkpoints) + written)} of checkpoints, the largest twice while it is written, and "
