@@ -102,8 +102,8 @@ def _measured(left: Sequence[Training], taken: dict[Hashable, Timed], loops: dic
     weights = sum(taken[loops[training][-1].like].weights for training in left)
     return [
         f"Hours: measured with stack {backend.STACK}, backend {backend.BACKEND}, precision {precision}, device "
-        f"{where}, one training at a time, by steps after the first, with drawn pictures. Compiling, reading pictures and "
-        f"validation come on top.{busy}",
+        f"{where}, one training at a time, by steps after the first, with drawn pictures. Compiling, reading "
+        f"pictures and validation come on top.{busy}",
         f"Memory: {in_words(timing.peak_memory())}{beside}, measured, the most that this process took to time them; "
         "beside it the pictures of the data sets, as uint8.",
         f"Disk: {in_words(sum(checkpoints) + written)} of checkpoints, the largest twice while it is written, and "
