@@ -64,6 +64,8 @@ def main() -> None:
     if arguments.command == "list":
         print("\n".join(about(arguments.name) if arguments.name else table()))
     elif arguments.command == "fetch":
+        if arguments.tfds and (arguments.url or arguments.archive):
+            raise RelicError("with --tfds tensorflow-datasets knows where a set is: leave --url and --archive out")
         fetch(arguments.name, arguments.url, arguments.archive, arguments.tfds)
     elif arguments.command == "verify":
         comparison = verify(arguments.name)

@@ -151,7 +151,7 @@ SETS: Mapping[str, KnownSet] = MappingProxyType(
             _UNSPLASH,
             size=16_313_298,
             stands_for="clic/validation",
-            note="That they belong to CLIC's validation set is not verified. No public source is known.",
+            note="That they belong to CLIC's validation set is not verified; no public source of these five is known.",
         ),
         "bsds500": KnownSet(
             "Berkeley Segmentation Data Set: photographs, 481x321; val holds BSD68",

@@ -109,6 +109,8 @@ def _go_on(url: str, partial: Path, expected: Expected) -> None:
         partial.unlink()  # longer than the file, or of another one
         raise _BrokenOffError("the server had another file before") from error
     with response:
+        if not isinstance(response, http.client.HTTPResponse):
+            raise ValueError("not an http or https address")
         if start and not (response.status == 206 and _starts_at(response, start)):
             start = 0  # it sends all from the beginning
         length = response.headers.get("Content-Length")

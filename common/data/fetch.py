@@ -41,7 +41,7 @@ def fetch(name: str, url: str = "", given: Sequence[Path] = (), report: Report =
         report(f"{key} needs no fetching: it is built in")
         return
     if not known.files and not known.archives:
-        raise RelicError(f"{key} cannot be fetched: {known.note or catalogue.how_to_get(key)}")
+        raise RelicError(f"{key} cannot be fetched, as no public source of it is known: {catalogue.how_to_get(key)}")
     target = expanded(str(cache_root())) / key
     place = where(key)
     if place not in ("", str(target)) and not url and not given:
@@ -49,8 +49,8 @@ def fetch(name: str, url: str = "", given: Sequence[Path] = (), report: Report =
         return
     if known.asks and not url and not given:
         raise RelicError(
-            f"{key} is not downloaded unasked, as its public source states no licence: where its terms ({known.terms}) "
-            f"suit you, add --url {known.files}"
+            f"{key} is not downloaded unasked, as its public source states no licence: if you may use it (terms: "
+            f"{known.terms}), add --url {known.files}"
         )
     with _one_at_a_time(expanded(str(cache_root())), report), goes_on(GOES_ON), _full_disk_named(key, target):
         if known.files and not given and not url.endswith(archives.ENDINGS):
