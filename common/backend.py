@@ -326,6 +326,17 @@ def device() -> str:
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
 
 
+def device_memory_peak() -> int | None:
+    """Return the most bytes that the accelerator's memory has held; None on a CPU, and where it does not say."""
+    if device() == "CPU":
+        return None
+    if BACKEND == "tensorflow":
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    if BACKEND == "jax":
+        return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    return torch.cuda.max_memory_allocated()
+
+
 def compile_model(
     model: Any,
     learning_rate: Callable[[Any], Any] | float,

@@ -2,6 +2,7 @@
 
     python -m experiments                                  # what there is, with results so far
     python -m experiments --json                           # the same for programs
+    python -m experiments --hours                          # what training them as the papers did takes, by own logs
     python -m experiments table9_cheng [its arguments]     # the same as python -m experiments.table9_cheng
 
 An experiment is a module with TABLE (`<paper>/<table>`), ROWS (label as printed: config), MINUTES (at the default
@@ -21,6 +22,8 @@ from common import files
 from common.command_line import Parser
 from common.errors import RelicError, run_main
 from common.tables import files as table_files
+from common.tables import hours
+from common.training.schedule import networks
 from experiments import names
 
 
@@ -61,8 +64,11 @@ def _main() -> None:
     parser.add_argument("name", nargs="?", help="run this experiment with the arguments that follow")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print the list as json")
+    parser.add_argument("--hours", action="store_true", help="print how long training at scale paper takes")
     arguments = parser.parse_args()
-    if arguments.name is None:
+    if arguments.hours:
+        print(hours.as_text({name: networks(importlib.import_module(f"experiments.{name}")) for name in names()}))
+    elif arguments.name is None:
         described = [describe(name) for name in names()]
         print(json.dumps(described, indent=1)) if arguments.json else _print_list(described)
     elif arguments.name not in names():

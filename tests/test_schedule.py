@@ -20,8 +20,8 @@ import pytest
 from common import command_line
 from common.config import assumed, differing_fields
 from common.errors import RelicError
-from common.tables import campaign, command
-from common.training import locks, options, schedule, side_by_side
+from common.tables import campaign, command, hours
+from common.training import locks, options, rates, schedule, side_by_side
 from common.training.averages import WeightAverage
 from common.training.locks import campaign_file, one_campaign, one_training, paused_trainings
 from common.training.runs import Run
@@ -35,6 +35,7 @@ class Config:
     width: int = assumed(1, "of the network")
     steps: int = assumed(100, "of its training", recipe=True)
     rate: float = assumed(0.5, "a later version may change it", recipe=True)
+    training_sets: tuple = assumed(("synthetic",), "which is always here", recipe=True)
 
 
 @pytest.fixture
@@ -71,11 +72,16 @@ def toys(tmp_path, monkeypatch):
     return calls
 
 
-def ship(run, config):
+LOG = ((10, 40), (20, 42), (30, 44), (40, 46), (50, 96), (60, 98), (70, 100), (80, 102))  # 0.2 s a step
+
+
+def ship(run, config, log=LOG, **of_device):
+    of_device = {"device": "CPU", "machine": "Linux x86_64, 2 cores", **of_device}
     run.shipped.mkdir(parents=True)
     (run.shipped / "weights.safetensors").write_bytes(b"weights")
-    about = {"config": dataclasses.asdict(config), "steps": config.steps, "training_seconds": 7.0, "device": "CPU"}
+    about = {"config": dataclasses.asdict(config), "steps": config.steps, "training_seconds": 7.0, **of_device}
     (run.shipped / "run.json").write_text(json.dumps({**about, "weights_sha256": "ab" * 32}))
+    (run.shipped / "log.csv").write_text("step,loss,seconds\n" + "".join(f"{step},1,{at}\n" for step, at in log))
 
 
 def wanted(presets="AB", seeds=(0,), scale="small"):
@@ -151,7 +157,11 @@ def test_without_weights_one_sentence_says_what_is_missing_and_how_long_it_takes
     with pytest.raises(RelicError) as caught:
         schedule.require_weights(configs, "paper", "python -m it --train")
     assert "no weights at scale paper of toy_paper for b, c: `python -m it --train` trains them" in str(caught.value)
-    assert "3.6e+14 FLOP, about a minute on a large GPU or 60 minutes on two CPU cores" in str(caught.value)
+    assert "3.6e+14 FLOP, no log here says how long; `python -m it --train --dry-run` measures" in str(caught.value)
+    ship(wanted("A")[0].run, configs[0], device="Fast")  # 1.8e14 FLOP in 80 steps of 0.2 s
+    ship(wanted("A", seeds=(1,))[0].run, configs[0], [(step, 100 * at) for step, at in LOG])
+    with pytest.raises(RelicError, match="FLOP, about a minute on Fast or 53 minutes on CPU, 2 cores by the logs here"):
+        schedule.require_weights(configs, "paper", "python -m it --train")
     ship(wanted("C", seeds=(4,), scale="paper")[0].run, configs[1])
     schedule.require_weights(configs, "paper", "")
 
@@ -182,6 +192,33 @@ def test_a_table_that_could_not_be_written_is_refused_before_anything_is_trained
 def test_minutes_are_a_number_above_zero(text):
     with pytest.raises(argparse.ArgumentTypeError, match="not a number of minutes above 0"):
         command_line.minutes(text)
+
+
+def test_a_step_takes_the_mean_of_the_middle_half_of_its_parts_rows():
+    rows = [{"step": step, "seconds": at} for step, at in LOG]
+    assert rates.steady_seconds(rows) == pytest.approx(80 * 0.2)  # compiling and a pause, of 40 and 50 s, are left out
+    other = [{"step": 80 + 5 * i, "seconds": 102 + i, "part": "settled"} for i in range(1, 9)]
+    assert rates.steady_seconds([*rows, *other]) == pytest.approx(80 * 0.2 + 40 * 0.2)
+    slower = [{**row, "seconds": 102 + 5 * (i + 1)} for i, row in enumerate(other)]
+    assert rates.steady_seconds([*rows, *slower]) == pytest.approx(80 * 0.2 + 40 * 1.0)
+    assert rates.steady_seconds([]) == 0
+
+
+def test_a_paper_has_a_rate_for_every_device_from_its_best_scale_and_the_table_of_hours_says_whose(toys):
+    module = sys.modules["toys.toy_paper.config"]
+    for seed, (scale, device) in enumerate(
+        [("small", "Fast"), ("medium", "Fast"), ("medium", "Fast"), ("small", "CPU")]
+    ):
+        ship(wanted("A", (seed,), scale)[0].run, module.A, device=device)
+    rated = {rate.device: rate for rate in rates.reached(module)}
+    assert {device: (rate.scale, rate.logs) for device, rate in rated.items()} == {
+        "Fast": ("medium", 2), "CPU, 2 cores": ("small", 1),
+    }  # fmt: skip
+    assert rated["Fast"].flops == pytest.approx(1.8e14 / 16)
+    printed = hours.as_text({"table1": [module.A, module.B], "counted": []})
+    assert "counted" not in printed and "toy_paper on Fast: 1.1e+13 FLOP/s, from 2 logs at scale medium." in printed
+    lines = [line.split() for line in printed.splitlines() if "table1" in line or "all," in line]
+    assert [line[-4:] for line in lines] == [["2", "3.6e+14", "0.0089", "0.0089"]] * 2
 
 
 # --- Ctrl-C --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from common import files
 from common.command_line import at_least, minutes, parser_of_module
 from common.errors import goes_on, run_main
 from common.tables import files as table_files
+from common.tables.plan import as_text
 from common.training import schedule, shipped, side_by_side
 from common.training.locks import one_campaign
 from common.training.options import add_options, given_options
@@ -38,8 +39,13 @@ def _main(plan: Sequence[PlanEntry]) -> None:
         help="trainings at a time, each with its share of the cores (default: 1; on CPUs as many as cores are fastest)",
     )
     add_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print what training takes here, and train nothing")
     parser.add_argument("--status", action="store_true", help="print how far every training is, and train nothing")
     arguments = parser.parse_args()
+    if arguments.dry_run:
+        options = given_options(arguments)
+        print(as_text([training for entry in plan for training in trainings(*entry, **options)]))
+        return
     if arguments.status:
         print("\n".join(status(plan)))
         return
@@ -76,9 +82,8 @@ def _complete(wanted: Trainings, left: float | None, workers: int, later: Sequen
 
 def trainings(name: str, scale: str, seeds: Sequence[int], **options: Any) -> Trainings:
     """Return the trainings that an experiment's networks need at a scale."""
-    experiment = importlib.import_module(f"experiments.{name}")
-    configs = {**getattr(experiment, "NETWORKS", experiment.ROWS), **getattr(experiment, "FURTHER", {})}
-    return schedule.trainings(configs.values(), scale, seeds, **options)
+    configs = schedule.networks(importlib.import_module(f"experiments.{name}"))
+    return schedule.trainings(configs, scale, seeds, **options)
 
 
 def _is_written(name: str, scale: str, wanted: Sequence[schedule.Training]) -> bool:

@@ -17,9 +17,10 @@ from common.errors import RelicError, goes_on, run_main
 from common.files import check_writable, results_dir, write_json
 from common.provenance import module_command, provenance
 from common.tables import files as table_files
+from common.tables import plan
 from common.tables import text as table_text
 from common.tables.document import EXACT_SCALE, Reproduction, join
-from common.training import schedule
+from common.training import data_sets, schedule
 from common.training.options import add_options, given_options
 from common.training.shipped import best_scale
 
@@ -65,11 +66,15 @@ def _main(
 ) -> None:
     arguments = _parser(table, trained).parse_args()
     scale = arguments.scale or (best_scale(networks) if trained else EXACT_SCALE)
+    configs = [*networks.values(), *further.values()]
+    if trained and arguments.dry_run:
+        print(plan.as_text(_trainings(configs, scale, arguments)))
+        return
     _check_folder(arguments.data)
     for path in filter(None, (results_dir() / scale / f"{table}.json", arguments.json)):
         check_writable(path)
     if trained:
-        _have_networks([*networks.values(), *further.values()], scale, arguments)
+        _have_networks(configs, scale, arguments)
     data = arguments.data and Path(os.path.abspath(arguments.data))  # whose name names the test set, also that of "."
     options = Options(table, rows, scale, arguments.images, data, arguments.seeds)
     started = time.monotonic()
@@ -89,7 +94,10 @@ def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Names
     """Train what is missing, where that is asked for; raise RelicError where no network or not enough time is there."""
     command = f"{module_command()} --scale {scale} --train"
     if arguments.train:
-        wanted = schedule.trainings(configs, scale, arguments.seeds or (0,), **given_options(arguments))
+        wanted = _trainings(configs, scale, arguments)
+        if arguments.fetch:
+            data_sets.fetch(wanted)
+        data_sets.require(wanted)
         with goes_on("the same command, with --train, goes on"):
             left = schedule.complete(wanted, arguments.minutes)
         if left:
@@ -100,6 +108,10 @@ def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Names
             )
     elif scale != "smoke":  # which trains by itself
         schedule.require_weights(configs, scale, command)
+
+
+def _trainings(configs: Sequence[Any], scale: str, arguments: argparse.Namespace) -> list[schedule.Training]:
+    return schedule.trainings(configs, scale, arguments.seeds or (0,), **given_options(arguments))
 
 
 def _scale(text: str) -> str:
@@ -119,6 +131,8 @@ def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
     if trained:
         parser.add_argument("--train", action="store_true", help="first train what is missing of --seeds (default: 0)")
         parser.add_argument("--minutes", type=minutes, metavar="M", help="of training; the same command goes on later")
+        parser.add_argument("--fetch", action="store_true", help="first download training sets, where no terms ask you")
+        parser.add_argument("--dry-run", action="store_true", help="print what training takes here, and train nothing")
         add_options(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table's json to FILE")
     parser.add_argument("--svg", action="store_true", help="write figures as svg too, those that are not pictures")

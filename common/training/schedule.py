@@ -9,12 +9,11 @@ from typing import Any
 
 from common.config import differing_fields, preset_of
 from common.errors import RelicError
-from common.training import checkpoints, shipped
+from common.training import checkpoints, rates, shipped
 from common.training.options import given_options
 from common.training.runs import PART_FIELDS, Run
 
 TURN = 5.0  # minutes that one training goes on for before the next one's turn
-LARGE_GPU, TWO_CORES = 5e13, 1e11  # operations a second that trainings reach, for estimates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +93,12 @@ def trainings(configs: Iterable[Any], scale: str, seeds: Sequence[int], **option
     return wanted
 
 
+def networks(experiment: Any) -> list[Any]:
+    """Return the configs that `--train` of an experiment's module trains, each once."""
+    rows = {**getattr(experiment, "NETWORKS", getattr(experiment, "ROWS", {})), **getattr(experiment, "FURTHER", {})}
+    return list(dict.fromkeys(config for config in rows.values() if dataclasses.is_dataclass(config)))
+
+
 def next_of(wanted: Sequence[Training], busy: Sequence[Training] = ()) -> Training | None:
     """Return the training with the least share of its steps done, None where all are shipped or busy."""
     lacking = [training for training in wanted if training not in busy and not training.is_shipped]
@@ -122,16 +127,21 @@ def require_weights(configs: Iterable[Any], scale: str, command: str) -> None:
     presets = {preset_of(config): config for config in configs}
     if any(shipped.shipped_seeds(config, scale) for config in presets.values()):
         return
-    flops = sum(_complexity(config).training_flops(config, scale) for config in presets.values())
+    flops = sum(training_flops(config, scale) for config in presets.values())
     paper, names = next(iter(presets))[0], ", ".join(preset for _, preset in presets)
+    known = rates.reached(sys.modules[type(next(iter(presets.values()))).__module__])
+    hours = " or ".join(f"{_hours(flops / rate.flops)} on {rate.device}" for rate in known)
+    told = f"about {hours} by the logs here" if known else "no log here says how long"
     raise RelicError(
-        f"no weights at scale {scale} of {paper} for {names}: `{command}` trains them, {flops:.1e} FLOP, "
-        f"about {_hours(flops / LARGE_GPU)} on a large GPU or {_hours(flops / TWO_CORES)} on two CPU cores"
+        f"no weights at scale {scale} of {paper} for {names}: `{command}` trains them, {flops:.1e} FLOP, {told}; "
+        f"`{command} --dry-run` measures it on this device"
     )
 
 
-def _complexity(config: Any) -> Any:
-    return import_module(f"{type(config).__module__.rpartition('.')[0]}.complexity")
+def training_flops(config: Any, scale: str) -> float:
+    """Return the floating-point operations of a preset's training at a scale."""
+    complexity = import_module(f"{type(config).__module__.rpartition('.')[0]}.complexity")
+    return complexity.training_flops(config, scale)
 
 
 def _hours(seconds: float) -> str:
@@ -139,4 +149,4 @@ def _hours(seconds: float) -> str:
         return "a minute"
     if seconds < 5400:
         return f"{round(seconds / 60)} minutes"
-    return f"{seconds / 3600:,.0f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:,.0f} days"
+    return f"{seconds / 3600:,.0f} hours" if seconds < 240 * 3600 else f"{seconds / 86400:,.0f} days"

@@ -1,11 +1,12 @@
 """Training of Cheng et al. (2019), Section 3: random crops, Adam, the loss of Eq. 1."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from common.data import TrainingPatches
-from common.training import checkpoints, presets, runs, weights
+from common.training import checkpoints, presets, runs, timing, weights
 from common.training import ship as ship_module
 from papers.cheng_resnet import codec
 from papers.cheng_resnet import config as config_module
@@ -37,3 +38,9 @@ def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: di
     calibration = [patches.batch(step, 1).astype(np.float32) / 255.0 for step in range(8)]
     tables = codec.integers(model, calibration)
     ship_module.ship(run, config, checkpoints.model_arrays(model), about, tables)
+
+
+def loops(config: Config, precision: str | None = None) -> list[timing.Loop]:
+    """Return the loops of steps of a training, to be timed."""
+    like = dataclasses.replace(config, pilot="", lmbda=0.0)
+    return [timing.Loop(like, config.steps, timing.shapes_of(config), lambda: build(config, 0, precision))]

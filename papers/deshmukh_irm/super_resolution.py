@@ -62,7 +62,7 @@ def _prelu(x, name):
 # --- losses --------------------------------------------------------------------------------------------------------
 
 
-def content_loss(kind: str, path: str = "imagenet") -> tuple[Callable[[Any, Any], Any], str]:
+def content_loss(kind: str, path: str | None = "imagenet") -> tuple[Callable[[Any, Any], Any], str]:
     """Return a loss of pictures x and x_hat, float32 (B, P, P, 3) in [0, 1], and its name: `vgg54` or `mse`.
 
     `vgg54` is the mean squared difference of a VGG19's features, `path` a file of its weights; where they cannot be had
@@ -121,14 +121,17 @@ class Learning(TrainedModel):
     so that it minimises what the discriminator maximises (their Eq. 2, and not the substitute of their Eq. 6).
     """
 
-    def __init__(self, config: SuperResolution, both: Adversary, adversarial: bool) -> None:
+    def __init__(
+        self, config: SuperResolution, both: Adversary, adversarial: bool, vgg: str | None = "imagenet"
+    ) -> None:
+        """Take the networks of `both`; `vgg` says which weights VGG19 has, as in `vgg_features`."""
         super().__init__(name="super_resolution")
         self.config, self.adversarial = config, adversarial
         names = list(both.networks) if adversarial else ["generator"]
         self.transforms = {name: both.networks[name] for name in names}
         for name, network in self.transforms.items():
             setattr(self, name, network)
-        self.content, self.content_name = content_loss(config.content if adversarial else "mse")
+        self.content, self.content_name = content_loss(config.content if adversarial else "mse", vgg)
         self.trackers = loss_trackers("squared_error", "content", "cross_entropy")
         self.built = True
 

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from common import backend
-from common.training import checkpoints, loop, presets, runs, weights
+from common.training import checkpoints, loop, presets, runs, timing, weights
 from common.training import ship as ship_module
 from common.training.phases import fit_parts
 from papers.deshmukh_irm import codec
@@ -48,7 +49,7 @@ def train_compression(config: Compression, run: runs.Run) -> tuple[Model, dict[s
         finished, _, rows = loop.fit(presets.compiled(model, alone), alone, batch, own, validate)
         return finished, rows
 
-    log = fit_in_turn(config, {"by_batches": config.steps, SETTLED: config.settled_steps}, patches, run, fit_part)
+    log = fit_in_turn(config, parts_of(config), patches, run, fit_part)
     return None if log is None else (model, about(config, patches, log))
 
 
@@ -59,11 +60,11 @@ def fit_in_turn(
     run: runs.Run,
     fit_part: Callable[[str, Any, Batch, runs.Run], tuple[bool, list[dict[str, Any]]]],
 ) -> list[dict[str, Any]] | None:
-    """Fit the parts that have steps, one after the other with an optimizer of its own each; as `parts.fit_parts`.
+    """Fit the parts, one after the other with an optimizer of its own each; as `parts.fit_parts`.
 
     `fit_part(name, alone, batch, own)` has the config with the part's steps, the inputs of a step, and the part's run.
     """
-    names = [name for name in steps if steps[name]]
+    names = list(steps)
     batch = batches(config, patches)
 
     def fit(index: int, own: runs.Run) -> tuple[bool, list[dict[str, Any]]]:
@@ -120,8 +121,7 @@ def train_super_resolution(config: SuperResolution, run: runs.Run) -> tuple[Adve
         finished, _, rows = loop.fit(model, alone, batch, own)
         return finished, rows
 
-    steps = {"generator": config.steps, ADVERSARIAL: config.adversarial_steps}
-    log = fit_in_turn(config, steps, patches, run, fit_part)
+    log = fit_in_turn(config, parts_of(config), patches, run, fit_part)
     return None if log is None else (both, {**about(config, patches, log), "content": content})
 
 
@@ -137,3 +137,40 @@ def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: di
     rounded = checkpoints.model_arrays(networks)
     images = Patches(config, run.seed).batch(0, CALIBRATION_IMAGES if run.scale != "smoke" else 4)
     ship_module.ship(run, config, rounded, about, codec.frequencies(config, networks, images))
+
+
+def loops(config: Config, precision: str | None = None) -> list[timing.Loop]:
+    """Return the loops of steps of a training, to be timed, both parts of it; validation is none."""
+    shapes = timing.shapes_of(config, config.channels)
+    like = dataclasses.replace(config, images=0, training_sets=(), steps=0)
+    if isinstance(config, SuperResolution):
+        small = config.patch_size // config.stride
+        shapes = {"x": shapes["x"], "lr": (config.batch_size, small, small, config.channels)}
+
+    model: Callable[..., Any] = _super_resolution_part if isinstance(config, SuperResolution) else _compression_part
+    return [
+        timing.Loop((like, name), steps, shapes, partial(model, config, precision, name))
+        for name, steps in parts_of(config).items()
+    ]
+
+
+def _compression_part(config: Compression, precision: str | None, name: str) -> Model:
+    model = presets.initialised(Model, config, 0, precision)
+    model.settled = name == SETTLED
+    return presets.compiled(model, config)
+
+
+def _super_resolution_part(config: SuperResolution, precision: str | None, name: str) -> Learning:
+    both = presets.initialised(Adversary, config, 0, precision)
+    # Random weights of VGG19 take as long as its own, which would be downloaded.
+    return presets.compiled(Learning(config, both, name == ADVERSARIAL, vgg=None), config)
+
+
+def parts_of(config: Config) -> dict[str, int]:
+    """Return the steps of the parts of a training by name, of those that have any."""
+    if isinstance(config, SuperResolution):
+        steps = {"generator": config.steps, ADVERSARIAL: config.adversarial_steps}
+    else:
+        assert isinstance(config, Compression)
+        steps = {"by_batches": config.steps, SETTLED: config.settled_steps}
+    return {name: count for name, count in steps.items() if count}

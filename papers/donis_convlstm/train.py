@@ -8,7 +8,7 @@ import numpy as np
 
 from common import backend
 from common.data import TrainingPatches
-from common.training import loop, presets, runs
+from common.training import loop, presets, runs, timing
 from common.training.phases import fit_parts
 from common.training.ship import ship
 from papers.donis_convlstm import config as config_module
@@ -95,3 +95,20 @@ def train_iterative(config: Iterative, run: runs.Run) -> tuple[Unrolled, dict[st
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
     """Train a preset and ship it; return whether it is finished. As `common.training.train_preset`."""
     return presets.train_preset(config_module, train, ship, preset, scale, seed, **options)
+
+
+def loops(config: Config, precision: str | None = None) -> list[timing.Loop]:
+    """Return the loops of steps of a training, to be timed; validation is none."""
+    shapes = timing.shapes_of(config)
+    if not isinstance(config, Iterative):
+        like = dataclasses.replace(config, pictures=0, rotated=False, epochs=0, training_sets=())
+        return [timing.Loop(like, config.steps, shapes, lambda: build(config, 0, precision))]
+
+    def phase(iterations: int, steps: int) -> timing.Loop:
+        def model() -> Unrolled:
+            first = presets.initialised(Unrolled, config, 0, precision)
+            return presets.compiled(first.with_iterations(iterations), config, **adam(config))
+
+        return timing.Loop((dataclasses.replace(config, phases=()), iterations), steps, shapes, model)
+
+    return [phase(iterations, steps) for iterations, steps, _ in config.phases]

@@ -7,7 +7,7 @@ import numpy as np
 
 from common import backend, data
 from common.data import TrainingPatches
-from common.training import checkpoints, presets, runs, weights
+from common.training import checkpoints, presets, runs, timing, weights
 from common.training import ship as ship_module
 from papers.paka_autoencoder import codec
 from papers.paka_autoencoder import config as config_module
@@ -65,3 +65,8 @@ def ship(run: runs.Run, config: Config, arrays: dict[str, np.ndarray], about: di
     count = CALIBRATION_PIXELS // config.patch_size**2 if run.scale != "smoke" else 4
     tables = codec.integers(model, [patches.batch(step, 1) for step in range(count)])
     ship_module.ship(run, config, checkpoints.model_arrays(model), about, tables)
+
+
+def loops(config: Config, precision: str | None = None) -> list[timing.Loop]:
+    """Return the loops of steps of a training, to be timed; validation is none."""
+    return [timing.Loop(config, config.steps, timing.shapes_of(config), lambda: build(config, 0, precision))]

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from common import backend, metrics
 from common.data.pictures import to_uint8
-from common.training import loop, presets, runs
+from common.training import loop, presets, runs, timing
 from common.training.phases import fit_parts
 from common.training.ship import ship
 from papers.zhao_mixedres import config as config_module
@@ -139,3 +140,22 @@ def report(config: Config, networks: Networks, pictures: list[np.ndarray]) -> di
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
     """Train a preset and ship it; return whether it is finished. As `common.training.train_preset`."""
     return presets.train_preset(config_module, train, ship, preset, scale, seed, **options)
+
+
+def _alone(config: Config, precision: str | None, name: str) -> SubProblem:
+    return sub_problem(config, build(config, 0, precision), name)
+
+
+def loops(config: Config, precision: str | None = None) -> list[timing.Loop]:
+    """Return the loops of steps of a training, to be timed; what makes the patches of a sub-problem is none."""
+    size, batch = config.patch_size, config.batch_size
+    # Not what decides how long a step takes: the standard codec, and which differences the losses take.
+    like = (config.stride, config.num_maps, size, batch)
+
+    def one(part: Part) -> timing.Loop:
+        source = size if part.network == FDNN else size // config.stride
+        shapes = {"source": (batch, source, source), "target": (batch, size, size)}
+        model = partial(_alone, config, precision, part.network)
+        return timing.Loop((part.network, *like), config.steps, shapes, model)
+
+    return [one(part) for part in parts(config)]
