@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from common.errors import RelicError
-from common.stack import QuietStderr, choose_keras3_backend, choose_stack, cpu_flags, installed, onednn_is_faster
+from common.stack import (
+    QuietStderr,
+    choose_keras3_backend,
+    choose_stack,
+    cpu_devices,
+    cpu_flags,
+    installed,
+    onednn_is_faster,
+)
 
 # The libraries' start-up chatter is not for users; a failing import still raises.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -52,9 +60,16 @@ with QuietStderr():
         else:
             import torch
     if BACKEND == "tensorflow":
-        # absl prints its first warnings before its log is set up; a first kernel brings them out here, unseen.
         tf.get_logger().setLevel("ERROR")
-        tf.constant(0.0) + 1.0
+        if cpu_devices() > 1:
+            parts = [tf.config.LogicalDeviceConfiguration()] * cpu_devices()
+            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+        # absl prints its first warnings before its log is set up; a first kernel brings them out here, unseen. But one
+        # of several processes must be told of the others before any kernel runs, see common/devices.py.
+        if "TF_CONFIG" not in os.environ:
+            tf.constant(0.0) + 1.0
+    elif BACKEND == "jax" and cpu_devices() > 1:
+        jax.config.update("jax_num_cpu_devices", cpu_devices())
     # Against ~/.keras/keras.json, which would change layouts and bytes. Weights and files know one kind of network.
     keras.backend.set_floatx("float32")
     keras.backend.set_epsilon(1e-7)
@@ -253,13 +268,52 @@ def uniform_noise(shape: Any, seed: Any, step: Any) -> Any:
     """
     if BACKEND == "tensorflow":
         key = tf.stack([tf.cast(seed, tf.int32), tf.cast(step, tf.int32)])
-        return tf.random.stateless_uniform(shape, key, -0.5, 0.5)
+        replica = _replica()
+        if not replica:
+            return tf.random.stateless_uniform(shape, key, -0.5, 0.5)
+        # Each replica draws the noise of the whole batch and takes its part, so that their number changes nothing.
+        whole = tf.random.stateless_uniform((num_replicas() * shape[0], *shape[1:]), key, -0.5, 0.5)
+        first = replica.replica_id_in_sync_group * shape[0]
+        return whole[first : first + shape[0]]
     if BACKEND == "jax":
         key = jax.random.fold_in(jax.random.PRNGKey(seed), step)
         return jax.random.uniform(key, shape, minval=-0.5, maxval=0.5)
     generator = torch.Generator(device=step.device if hasattr(step, "device") else "cpu")
     generator.manual_seed(int(seed) * 1_000_003 + int(step))
     return torch.rand(tuple(shape), generator=generator, device=generator.device) - 0.5
+
+
+def num_replicas() -> int:
+    """Return on how many devices TensorFlow runs models, each with its own part of a batch: 1 without a strategy.
+
+    It is 1 on jax too, whose program has the whole batch on any number of devices.
+    """
+    return tf.distribute.get_strategy().num_replicas_in_sync if BACKEND == "tensorflow" else 1
+
+
+def _replica() -> Any:
+    """Return TensorFlow's context where a step of one of several replicas is computed, None elsewhere."""
+    return tf.distribute.get_replica_context() if num_replicas() > 1 else None
+
+
+def part_of_batch(batch_size: int) -> int:
+    """Return how many of a batch's examples a model is called with: all of them, or those of one replica."""
+    return batch_size // num_replicas() if _replica() else batch_size
+
+
+def batch_mean(values: Any) -> Any:
+    """Return the mean of float `values` over the whole batch, where `ops.mean` has that of a replica's part.
+
+    For losses that are not themselves a mean over the batch's examples, as the square of one.
+    """
+    mean, replica = ops.mean(values), _replica()
+    return replica.all_reduce(tf.distribute.ReduceOp.MEAN, mean) if replica else mean
+
+
+def batch_normalisation(momentum: float, name: str) -> Any:
+    """Return a layer of batch normalisation by the statistics of the whole batch, also where replicas share it."""
+    several = {"synchronized": True} if num_replicas() > 1 else {}
+    return keras.layers.BatchNormalization(momentum=momentum, name=name, **several)
 
 
 def refuse_fork() -> None:
@@ -332,10 +386,39 @@ def compile_model(
     """Compile a model whose `compute_loss` is its loss, with Adam and, where `clip_norm` is not 0, a global clip."""
     refuse_fork()
     clip = clip_norm or None
-    optimizer = keras.optimizers.Adam(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip)
-    # XLA makes TensorFlow's CPU kernels 2 to 4 times slower; jax is nothing without it.
-    jit = BACKEND == "jax" or (BACKEND == "tensorflow" and device() != "CPU")
+    adam = keras.optimizers.Adam if num_replicas() == 1 else _adam_of_replicas()
+    optimizer = adam(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip)
+    if num_replicas() > 1:
+        _share_loss(model)
+    # XLA makes TensorFlow's CPU kernels 2 to 4 times slower, and does not join replicas; jax is nothing without it.
+    jit = BACKEND == "jax" or (BACKEND == "tensorflow" and device() != "CPU" and num_replicas() == 1)
     model.compile(optimizer=optimizer, jit_compile=jit)
+
+
+def _share_loss(model: Any) -> None:
+    """Let a model's loss be its replica's share of the batch's, as replicas' gradients are added."""
+    whole = type(model).compute_loss
+
+    def compute_loss(*arguments: Any, **named: Any) -> Any:
+        return whole(model, *arguments, **named) / num_replicas()
+
+    model.compute_loss = compute_loss
+
+
+def _adam_of_replicas() -> type:
+    """Return Adam that clips the sum of the replicas' gradients: Keras 3 clips each replica's, and adds them then."""
+    if STACK == "tfc":
+        return keras.optimizers.Adam
+
+    class AdamOfReplicas(keras.optimizers.Adam):  # type: ignore[name-defined]
+        def apply(self, grads, trainable_variables=None):
+            total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
+            return super().apply(total, trainable_variables)
+
+        def _all_reduce_sum_gradients(self, grads_and_vars):
+            return grads_and_vars
+
+    return AdamOfReplicas
 
 
 def learning_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int, decays: bool = False) -> Any:
@@ -351,19 +434,30 @@ def learning_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int,
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [rate, *(rate * f for _, f in drops)])
 
 
-def steps_of(inputs: Sequence[dict[str, np.ndarray]]) -> Any:
+def steps_of(inputs: Sequence[dict[str, np.ndarray]], process: int = 0, processes: int = 1) -> Any:
     """Return what `fit` takes as the inputs of consecutive steps, each once and in order, without any wait.
+
+    Of several processes each takes its part of every batch: the first one the first examples.
 
     TensorFlow's own adapter for arrays tunes itself, and its tuner lets the end of every `fit` wait for its next
     wake-up, up to half of the time.
     """
-    stacked = {name: np.stack([each[name] for each in inputs]) for name in inputs[0]}
-    if BACKEND == "tensorflow":
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        return {"x": tf.data.Dataset.from_tensor_slices(stacked).with_options(options)}
+    stacked = {
+        name: np.stack([np.split(each[name], processes)[process] for each in inputs]) for name in inputs[0]
+    }
     flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in stacked.items()}
-    return {"x": flat, "batch_size": stacked[next(iter(stacked))].shape[1]}
+    own_size = stacked[next(iter(stacked))].shape[1]
+    if BACKEND != "tensorflow":
+        return {"x": flat, "batch_size": own_size}
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    if num_replicas() == 1:
+        return {"x": tf.data.Dataset.from_tensor_slices(stacked).with_options(options)}
+    # Keras has the strategy divide each batch among all replicas, and every process goes on in its own examples: so a
+    # process' examples come in batches of the whole size, of which its replicas take one part after the other.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    batches = tf.data.Dataset.from_tensor_slices(flat).batch(own_size * processes)
+    return {"x": batches.with_options(options), "steps_per_epoch": len(inputs)}
 
 
 def has_tensorboard() -> bool:

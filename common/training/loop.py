@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from common import devices
 from common.errors import RelicError
 from common.training.averages import WeightAverage
 from common.training.checkpoints import TRAIN_ANEW, load_checkpoint, model_arrays, save_checkpoint
@@ -67,9 +68,10 @@ def fit(
     step, before, log = _start(model, config, run, average)
     started = saved = time.monotonic()
     progress = _Progress(run, config.steps, loss_names(model))
+    is_stopped = False
     with _StopOnSignal(model) as stop:
-        callbacks = _callbacks(run) + [stop.callback()]
-        while step < config.steps and not stop.requested:
+        callbacks = _callbacks(run) + ([stop.callback()] if devices.process().count == 1 else [])
+        while step < config.steps:
             row = fit_chunk(model, batch, step, min(step + (chunk or CHUNK), config.steps), callbacks)
             step = row["step"]
             seconds = before + time.monotonic() - started
@@ -79,13 +81,15 @@ def fit(
                 average.update(model_arrays(model), step)
             progress.show(log[-1])
             out_of_time = run.minutes is not None and time.monotonic() - started >= 60 * run.minutes
-            if out_of_time or stop.requested or step == config.steps or time.monotonic() - saved >= SAVE_SECONDS:
+            is_due = step == config.steps or time.monotonic() - saved >= SAVE_SECONDS
+            is_stopped, out_of_time, is_due = devices.anywhere(stop.requested, out_of_time, is_due)
+            if out_of_time or is_stopped or is_due:
                 save_checkpoint(run.checkpoint, model, config, step, seconds, log, average)
                 saved = time.monotonic()
-            if out_of_time:
+            if out_of_time or is_stopped:
                 break
     progress.close()
-    if stop.requested:
+    if is_stopped:
         raise KeyboardInterrupt(f"stopped at step {step} of {config.steps}")
     return step >= config.steps, log[-1]["seconds"] if log else before, log
 
@@ -106,7 +110,8 @@ def fit_chunk(model: Any, batch: Callable[[int], dict], first: int, last: int, c
     from common import backend
 
     # Arrays, not a generator: one that is left half-way lets TensorFlow's threads wait for ever when Python ends.
-    inputs = backend.steps_of([batch(step) for step in range(first, last)])
+    own = devices.process()
+    inputs = backend.steps_of([batch(step) for step in range(first, last)], own.index, own.count)
     epoch = first // (last - first)
     history = model.fit(
         **inputs,
@@ -129,7 +134,7 @@ def _callbacks(run: Run) -> list:
     from common import backend
 
     callbacks = [backend.keras.callbacks.TerminateOnNaN()]
-    if backend.has_tensorboard() and run.scale != "smoke":
+    if backend.has_tensorboard() and run.scale != "smoke" and devices.process().is_chief:
         folder = str(run.checkpoint.parent / "tensorboard" / run.part)
         callbacks.append(backend.keras.callbacks.TensorBoard(folder, write_graph=False, profile_batch=0))
     return callbacks
@@ -148,7 +153,7 @@ class _Progress:
     def __init__(self, run: Run, steps: int, names: list[str]) -> None:
         from tqdm import tqdm
 
-        quiet = None if run.scale != "smoke" else True
+        quiet = None if run.scale != "smoke" and devices.process().is_chief else True
         about = " ".join(filter(None, (run.preset, run.part)))
         self.bar = tqdm(total=steps, desc=about, unit="step", disable=quiet, dynamic_ncols=True)
         self.names = names

@@ -1,12 +1,13 @@
 """What the papers' trainings share: a compiled model, the inputs of its steps, a preset from settings to weights."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from common import backend, files
+from common import backend, devices, files
 from common.config import find_preset
 from common.data import TrainingPatches
 from common.training import checkpoints, locks, loop, runs
@@ -93,12 +94,17 @@ def train_preset(
     """
     run = runs.Run(config_module.__name__.split(".")[-2], preset, scale, seed, **options)
     config = config_module.at_scale(find_preset(config_module, preset), scale)
-    for path in (run.checkpoint, run.shipped / "weights.safetensors"):
-        files.check_writable(path)
-    with locks.one_training(run):
-        trained = train(config, run)
-        if trained is None:
-            return False
-        model, about = trained
-        ship(run, config, checkpoints.model_arrays(model), about)
+    is_chief = devices.named_process(run.devices).is_chief
+    if is_chief:
+        for path in (run.checkpoint, run.shipped / "weights.safetensors"):
+            files.check_writable(path)
+    with locks.one_training(run) if is_chief else nullcontext():
+        with devices.shared(run.devices, config.batch_size) as about_devices:
+            trained = train(config, run)
+            if trained is None:
+                return False
+            model, about = trained
+            arrays = checkpoints.model_arrays(model)
+        if is_chief:
+            ship(run, config, arrays, {**about, **about_devices})
     return True

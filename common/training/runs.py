@@ -17,6 +17,7 @@ class Run:
     minutes: float | None = None
     resume: bool = False
     restart: bool = False
+    devices: str | None = None  # how many share each batch: a number, `all`, or one as without
     part: str = ""  # of a training that has several parts, each with a checkpoint of its own
 
     @property
