@@ -7,6 +7,7 @@ Keras 3. Weights are keyed by stable layer names, so one file serves every stack
 
 import importlib.metadata
 import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -89,6 +90,7 @@ class _TensorFlowOps:
             "cast": tf.cast,
             "concatenate": tf.concat,
             "convert_to_tensor": tf.convert_to_tensor,
+            "copy": tf.identity,
             "custom_gradient": tf.custom_gradient,
             "clip": tf.clip_by_value,
             "depth_to_space": tf.nn.depth_to_space,
@@ -339,13 +341,16 @@ def forget_models() -> None:
     (keras.backend if STACK == "tfc" else keras.utils).clear_session()
 
 
-def set_precision(policy: str) -> None:
-    """Set the precision of layers built from now on: `float32` or `mixed_bfloat16` (variables stay float32).
+def set_precision(precision: str) -> None:
+    """Set the precision of layers built from now on: `float32` or `bfloat16` (variables stay float32).
 
     Raises RelicError where networks cannot be trained in bfloat16.
     """
-    if policy != "float32" and not has_bfloat16():
-        raise RelicError(f"precision {policy} needs a GPU or a CPU with AVX-512 in TensorFlow 2.14: train in float32")
+    if precision != "float32" and not has_bfloat16():
+        raise RelicError(
+            f"precision {precision} needs a GPU or a CPU with AVX-512 in TensorFlow 2.14: train in float32"
+        )
+    policy = "float32" if precision == "float32" else f"mixed_{precision}"
     (keras.mixed_precision.set_global_policy if STACK == "tfc" else keras.config.set_dtype_policy)(policy)
 
 
@@ -355,10 +360,10 @@ def has_bfloat16() -> bool:
 
 
 def fast_precision() -> str:
-    """Return the training precision that is fastest here: `mixed_bfloat16` where the hardware multiplies in it."""
+    """Return the training precision that is fastest here: `bfloat16` where the hardware multiplies in it."""
     if device() != "CPU":
-        return "mixed_bfloat16"
-    return "mixed_bfloat16" if BACKEND == "tensorflow" and "avx512_bf16" in cpu_flags() else "float32"
+        return "bfloat16"
+    return "bfloat16" if BACKEND == "tensorflow" and "avx512_bf16" in cpu_flags() else "float32"
 
 
 def computes_on_cpu_in_tensorflow() -> bool:
@@ -386,13 +391,13 @@ def compile_model(
     """Compile a model whose `compute_loss` is its loss, with Adam and, where `clip_norm` is not 0, a global clip."""
     refuse_fork()
     clip = clip_norm or None
-    adam = keras.optimizers.Adam if num_replicas() == 1 else _adam_of_replicas()
-    optimizer = adam(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip)
+    optimizer = _Adam(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip, name="adam")
     if num_replicas() > 1:
         _share_loss(model)
     # XLA makes TensorFlow's CPU kernels 2 to 4 times slower, and does not join replicas; jax is nothing without it.
     jit = BACKEND == "jax" or (BACKEND == "tensorflow" and device() != "CPU" and num_replicas() == 1)
     model.compile(optimizer=optimizer, jit_compile=jit)
+    optimizer.build(model.trainable_variables)  # a step that may be skipped cannot create variables
 
 
 def _share_loss(model: Any) -> None:
@@ -405,20 +410,156 @@ def _share_loss(model: Any) -> None:
     model.compute_loss = compute_loss
 
 
-def _adam_of_replicas() -> type:
-    """Return Adam that clips the sum of the replicas' gradients: Keras 3 clips each replica's, and adds them then."""
-    if STACK == "tfc":
-        return keras.optimizers.Adam
+# --- steps that are skipped ----------------------------------------------------------------------------------------
 
-    class AdamOfReplicas(keras.optimizers.Adam):  # type: ignore[name-defined]
-        def apply(self, grads, trainable_variables=None):
-            total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
-            return super().apply(total, trainable_variables)
 
-        def _all_reduce_sum_gradients(self, grads_and_vars):
-            return grads_and_vars
+def _all_finite(tensors: Sequence[Any]) -> Any:
+    """Return whether no tensor holds NaN or infinity, a scalar of bool."""
+    is_finite, every = (tf.math.is_finite, tf.reduce_all) if STACK == "tfc" else (ops.isfinite, ops.all)
+    return every(ops.stack([every(is_finite(tensor)) for tensor in tensors]))
 
-    return AdamOfReplicas
+
+def _either(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> None:
+    """Do one thing or the other; in a graph of TensorFlow both are part of it."""
+    if BACKEND == "tensorflow":
+        tf.cond(condition, lambda: (then(), True)[1], lambda: (otherwise(), True)[1])
+    else:
+        (then if condition else otherwise)()
+
+
+class _Adam(keras.optimizers.Adam):  # type: ignore[name-defined]
+    """Adam that leaves weights and moments as they are where loss or gradients are not finite, but counts the step.
+
+    `finite` is whether those of the step that is traced or computed are. On jax the model chooses, not the optimizer.
+    """
+
+    finite: Any = True
+    _of = threading.local()  # `loss`, as replicas take turns in threads of their own
+
+    def minimize(self, loss, *arguments, **options):  # of tf.keras
+        self._of.loss = loss
+        super().minimize(loss, *arguments, **options)
+
+    def scale_loss(self, loss):  # of Keras 3
+        self._of.loss = None if BACKEND == "jax" else loss
+        return super().scale_loss(loss)
+
+    def apply_gradients(self, grads_and_vars, *arguments, **options):  # of tf.keras, and of Keras 3, which calls `apply`
+        if STACK != "tfc":
+            return super().apply_gradients(grads_and_vars)
+        pairs = list(grads_and_vars)
+        if _replica():
+            total = self._sum_of_replicas([g for g, _ in pairs])
+            whole = zip(total, [v for _, v in pairs], strict=True)
+            return super().apply_gradients(whole, skip_gradients_aggregation=True)
+        self._apply_finite([g for g, _ in pairs], lambda: super(_Adam, self).apply_gradients(pairs))
+        return self.iterations
+
+    def apply(self, grads, trainable_variables=None):
+        grads = list(grads)
+        if _replica():
+            return super().apply(self._sum_of_replicas(grads), trainable_variables)
+        self._apply_finite(grads, lambda: super(_Adam, self).apply(grads, trainable_variables))
+
+    def _apply_finite(self, gradients: list[Any], apply: Callable[[], Any]) -> None:
+        known = [*gradients, self._of.loss]
+        self.finite = _all_finite([each for each in known if each is not None])
+        if BACKEND == "jax":
+            apply()
+        else:
+            _either(self.finite, apply, lambda: self.iterations.assign_add(1))
+
+    # Replicas add their gradients, and agree on whether all is finite, before anything is clipped: Keras 3 would clip
+    # each replica's and add them then. As they cannot do so in a condition, each variable's update is conditional.
+
+    def _sum_of_replicas(self, gradients: list[Any]) -> list[Any]:
+        known = [each for each in gradients if each is not None]
+        *known, loss = _replica().all_reduce(tf.distribute.ReduceOp.SUM, [*known, self._of.loss])
+        self.finite = _all_finite([*known, loss])
+        found = iter(known)
+        return [None if each is None else next(found) for each in gradients]
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):  # of Keras 3
+        return grads_and_vars
+
+    def update_step(self, gradient, variable, *rate):
+        if num_replicas() == 1:
+            return super().update_step(gradient, variable, *rate)
+        _either(self.finite, lambda: super(_Adam, self).update_step(gradient, variable, *rate), lambda: None)
+
+
+class _Skipped(keras.metrics.Metric):  # type: ignore[name-defined]
+    """Counts the skipped steps of an epoch, and the most in a row, which may have begun in earlier epochs."""
+
+    def __init__(self) -> None:
+        super().__init__(name="skipped")
+        names = ("count", "row", "longest")
+        self.count, self.row, self.longest = (self.add_weight(name=n, shape=(), initializer="zeros") for n in names)
+
+    def update_state(self, finite):
+        skipped = 1.0 - ops.cast(finite, "float32")
+        self.count.assign(self.count + skipped)
+        self.row.assign((self.row + 1.0) * skipped)
+        self.longest.assign(ops.maximum(self.longest, self.row))
+
+    def reset_state(self):
+        self.count.assign(0.0)
+        self.longest.assign(0.0)
+
+    def result(self):
+        return {"skipped": self.count + 0.0, "skipped_in_a_row": self.longest + 0.0}
+
+
+class TrainedModel(keras.Model):  # type: ignore[name-defined]
+    """A Keras model whose `fit` skips the steps with a loss or gradients that are not finite.
+
+    Such a step leaves weights, the optimizer's moments, running statistics and means of losses as they were; it counts
+    as a step, and in the log's `skipped` and `skipped_in_a_row`. To be compiled by `compile_model`; a subclass has
+    `trackers`, its running means by name.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.skipped = _Skipped()
+
+    def train_step(self, *arguments):
+        return self._functional_step(*arguments) if BACKEND == "jax" else self._step_in_place(*arguments)
+
+    def _step_in_place(self, data):
+        means = [v for metric in self.metrics if metric is not self.skipped for v in metric.variables]
+        changing = [*self.non_trainable_variables, *means]
+        before = [ops.copy(variable) for variable in changing]
+        super().train_step(data)
+
+        def restore():
+            for variable, value in zip(changing, before, strict=True):
+                variable.assign(value)
+
+        if _replica():  # whose values are joined outside of any condition
+            for variable, value in zip(changing, before, strict=True):
+                variable.assign(ops.where(self.optimizer.finite, ops.copy(variable), value))
+        else:
+            _either(self.optimizer.finite, lambda: None, restore)
+        self.skipped.update_state(self.optimizer.finite)
+        return self.get_metrics_result()
+
+    def _functional_step(self, state, data):
+        logs, after = super().train_step(state, data)
+        finite = _all_finite([logs["loss"]]) & self.optimizer.finite
+        trainable, others, optimizer, metrics = (
+            [ops.where(finite, new, old) for new, old in zip(*both, strict=True)] for both in zip(after, state, strict=True)
+        )
+        count = _index(self.optimizer.variables, self.optimizer.iterations)
+        optimizer[count] = after[2][count]
+        places = [_index(self.metrics_variables, variable) for variable in self.skipped.variables]
+        counts = self.skipped.stateless_update_state([state[3][place] for place in places], finite)
+        for place, count in zip(places, counts, strict=True):
+            metrics[place] = count
+        return logs, (trainable, others, optimizer, metrics)
+
+
+def _index(variables: Sequence[Any], wanted: Any) -> int:
+    return next(i for i, variable in enumerate(variables) if variable is wanted)
 
 
 def learning_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int, decays: bool = False) -> Any:
@@ -434,17 +575,16 @@ def learning_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int,
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [rate, *(rate * f for _, f in drops)])
 
 
-def steps_of(inputs: Sequence[dict[str, np.ndarray]], process: int = 0, processes: int = 1) -> Any:
+def steps_of(stacked: dict[str, np.ndarray], process: int = 0, processes: int = 1) -> Any:
     """Return what `fit` takes as the inputs of consecutive steps, each once and in order, without any wait.
 
-    Of several processes each takes its part of every batch: the first one the first examples.
+    stacked: arrays (steps, batch, ...) by name. Of several processes each has its part of every batch: the first one
+    the first examples.
 
     TensorFlow's own adapter for arrays tunes itself, and its tuner lets the end of every `fit` wait for its next
     wake-up, up to half of the time.
     """
-    stacked = {
-        name: np.stack([np.split(each[name], processes)[process] for each in inputs]) for name in inputs[0]
-    }
+    stacked = {name: np.split(values, processes, axis=1)[process] for name, values in stacked.items()}
     flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in stacked.items()}
     own_size = stacked[next(iter(stacked))].shape[1]
     if BACKEND != "tensorflow":
@@ -457,7 +597,7 @@ def steps_of(inputs: Sequence[dict[str, np.ndarray]], process: int = 0, processe
     # process' examples come in batches of the whole size, of which its replicas take one part after the other.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     batches = tf.data.Dataset.from_tensor_slices(flat).batch(own_size * processes)
-    return {"x": batches.with_options(options), "steps_per_epoch": len(inputs)}
+    return {"x": batches.with_options(options), "steps_per_epoch": len(stacked[next(iter(stacked))])}
 
 
 def has_tensorboard() -> bool:

@@ -8,9 +8,11 @@ Keras' `KERAS_DISTRIBUTION_JOB_ADDRESSES`, `_NUM_PROCESSES` and `_PROCESS_ID` fo
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
+
+import numpy as np
 
 from common.config import is_whole_number
 from common.errors import RelicError
@@ -52,6 +54,11 @@ def named_process(wanted: str | None) -> Process:
     if wanted in ONE or backend.BACKEND == "torch":
         return ALONE
     found = _named_by_tf_config() if backend.BACKEND == "tensorflow" else _named_by_keras()
+    if found.count > 1 and backend.BACKEND == "tensorflow" and backend.STACK == "keras3":
+        raise RelicError(
+            "Keras 3 trains in one TensorFlow process alone, and TF_CONFIG names several: take stack tfc (Python 3.11) "
+            "or Keras 3 on jax, or unset TF_CONFIG"
+        )
     if found.count > 1 and wanted != ALL:
         raise RelicError(
             f"--devices {wanted} counts the devices of one process, and the environment names {found.count}: give "
@@ -107,9 +114,9 @@ def shared(wanted: str | None, batch_size: int) -> Iterator[dict[str, Any]]:
     with ExitStack() as stack:
         count = _mirrored(stack, own, wanted) if backend.BACKEND == "tensorflow" else _divided(stack, own, wanted)
         if batch_size % count:
+            fits = [n for n in range(1, count) if batch_size % n == 0]
             raise RelicError(
-                f"a batch of {batch_size} cannot be divided among {count} devices: give --devices "
-                f"{_listed([n for n in range(1, count) if batch_size % n == 0])}"
+                f"a batch of {batch_size} cannot be divided among {count} devices: take {_listed(fits)} of them"
             )
         _current.append(own)
         stack.callback(_current.pop)
@@ -165,19 +172,32 @@ def _divided(stack: ExitStack, own: Process, wanted: str) -> int:
 
 
 def anywhere(*flags: bool) -> tuple[bool, ...]:
-    """Return of each flag whether any process has it; all processes must ask at the same point of their training."""
+    """Return of each flag whether any process has it; all processes ask at the same point of their training."""
+    return tuple(map(any, zip(*_gathered(flags), strict=True)))
+
+
+def gathered(number: int) -> list[int]:
+    """Return the numbers that all processes give at the same point of their training, by process."""
+    return [int(given) for (given,) in _gathered((number,))]
+
+
+def _gathered(values: Sequence[int]) -> list[tuple[int, ...]]:
+    own = process()
+    if own.count == 1:
+        return [tuple(values)]
     from common import backend
 
-    if process().count == 1:
-        return flags
-    own = [float(flag) for flag in flags]
     if backend.BACKEND == "jax":
-        import numpy as np
         from jax.experimental import multihost_utils
 
-        return tuple(map(bool, multihost_utils.process_allgather(np.array(own)).any(axis=0)))
+        rows = multihost_utils.process_allgather(np.array(values, np.int32))
+        return [tuple(row.tolist()) for row in rows]
     import tensorflow as tf
 
+    table = np.zeros((own.count, len(values)), np.int32)
+    table[own.index] = values
     strategy = tf.distribute.get_strategy()
-    sums = strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(own)), axis=None)
-    return tuple(map(bool, sums.numpy() > 0))
+    # Each of a process' devices hands the table in.
+    total = strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(table)), axis=None)
+    each = strategy.num_replicas_in_sync // own.count
+    return [tuple(row.tolist()) for row in total.numpy() // each]

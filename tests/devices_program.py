@@ -17,6 +17,7 @@ from common.training import checkpoints, loop, presets
 from common.training.runs import Run
 
 BATCH, CHANNELS = 4, 3
+STEPS = 2  # whose parts are shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +31,16 @@ class Config:
     clip_norm: float = 0.5
 
 
-class Model(keras.Model):
+class Model(backend.TrainedModel):
     """Has what can depend on how a batch is divided: noise, batch normalisation, a loss that is no mean, a clip."""
 
     def __init__(self, config: Config, seed: int = 0) -> None:
         super().__init__(name="divided")
         self.config, self.seed = config, seed
         x = h = keras.Input((CHANNELS,), name="x")
-        h = keras.layers.Dense(5, name="dense")(h)
+        frozen = keras.layers.Dense(CHANNELS, use_bias=False, kernel_initializer="identity", name="frozen")
+        frozen.trainable = False
+        h = keras.layers.Dense(5, name="dense")(frozen(h))
         h = backend.batch_normalisation(0.9, "norm")(h)
         self.body = keras.Model(x, keras.layers.Dense(1, name="last")(h), name="body")
         self.trackers = backend.loss_trackers("mean_square")
@@ -72,7 +75,7 @@ def batch(step: int) -> dict[str, np.ndarray]:
 
 def parts() -> list:
     """Return the examples of two steps that each device of this process sees, by step and device."""
-    inputs = [{"x": np.arange(BATCH)[:, None] + 10 * step, "step": np.full(BATCH, step)} for step in range(2)]
+    inputs = {"x": np.arange(BATCH)[None, :, None] + 10 * np.arange(STEPS)[:, None, None]}
     own = devices.process()
     if backend.BACKEND == "tensorflow":
         import tensorflow as tf
@@ -84,7 +87,7 @@ def parts() -> list:
 
     layout = keras.distribution.distribution().get_data_layout((BATCH, 1)).backend_layout
     given = backend.steps_of(inputs, own.index, own.count)
-    steps = np.split(given["x"]["x"], len(inputs))
+    steps = np.split(given["x"]["x"], STEPS)
     arrays = [jax.make_array_from_process_local_data(layout, step) for step in steps]
     return [[np.asarray(s.data).ravel().tolist() for s in array.addressable_shards] for array in arrays]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from common import backend
-from common.backend import keras, ops
+from common.backend import TrainedModel, keras, ops
 from common.training import checkpoints, weights
 from papers.cheng_resnet import codec
 from papers.cheng_resnet import config as config_module
@@ -169,7 +169,7 @@ class ToyConfig:
     learning_rate: float = 0.05
 
 
-class Toy(keras.Model):
+class Toy(TrainedModel):
     """Fits one dense layer to a sum, with noise of (seed, step); has what `common.training.runs` asks of a model."""
 
     def __init__(self, config: ToyConfig) -> None:

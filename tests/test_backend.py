@@ -140,7 +140,7 @@ def test_the_learning_rate_drops_where_its_shares_of_the_steps_begin():
 
 @needs_bfloat16
 def test_mixed_precision_computes_in_bfloat16_and_keeps_float32_variables():
-    backend.set_precision("mixed_bfloat16")
+    backend.set_precision("bfloat16")
     try:
         layer = backend.keras.layers.Dense(1, name="dense")
     finally:
@@ -160,12 +160,12 @@ def test_bfloat16_is_chosen_where_the_cpu_multiplies_in_it_and_refused_where_it_
     monkeypatch.setattr(backend, "device", lambda: "CPU")
     monkeypatch.setattr(backend, "cpu_flags", lambda: flags)
     chosen = cpu == "bfloat16" and backend.BACKEND == "tensorflow"
-    assert backend.fast_precision() == ("mixed_bfloat16" if chosen else "float32")
+    assert backend.fast_precision() == ("bfloat16" if chosen else "float32")
     able = backend.STACK != "tfc" or cpu in ("AVX-512", "bfloat16")
     assert backend.has_bfloat16() == able
     if not able:
         with pytest.raises(RelicError, match="a CPU with AVX-512 .*: train in float32") as refusal:
-            backend.set_precision("mixed_bfloat16")
+            backend.set_precision("bfloat16")
         assert "\n" not in str(refusal.value)
         assert backend.keras.layers.Dense(1).compute_dtype == "float32"
 
@@ -173,7 +173,7 @@ def test_bfloat16_is_chosen_where_the_cpu_multiplies_in_it_and_refused_where_it_
 def test_a_gpu_trains_in_bfloat16(monkeypatch):
     monkeypatch.setattr(backend, "device", lambda: "NVIDIA H200")
     monkeypatch.setattr(backend, "cpu_flags", lambda: "")
-    assert backend.has_bfloat16() and backend.fast_precision() == "mixed_bfloat16"
+    assert backend.has_bfloat16() and backend.fast_precision() == "bfloat16"
 
 
 # --- layers --------------------------------------------------------------------------------------------------------

@@ -305,7 +305,7 @@ def test_the_model_up_samples_the_code_to_the_size_of_its_patches(preset, size, 
 @stack
 @needs_bfloat16
 def test_pictures_are_float32_in_mixed_precision_and_inner_layers_are_not(few_layers):
-    mixed = known(train.build(narrow("rgb"), 0, "mixed_bfloat16"))
+    mixed = known(train.build(narrow("rgb"), 0, "bfloat16"))
     assert keras.layers.ReLU().compute_dtype == "float32"  # of layers that are built later
     for network, inner in ((mixed.icm, "C2_conv"), (mixed.irm, "R3_1_conv")):
         assert "bfloat16" in str(network.get_layer(inner).compute_dtype)

@@ -760,7 +760,7 @@ def test_the_same_seed_starts_with_the_same_weights():
 @stack
 @needs_bfloat16
 def test_outputs_are_float32_in_mixed_precision():
-    mixed = train.build(narrow(), 0, "mixed_bfloat16")
+    mixed = train.build(narrow(), 0, "bfloat16")
     x = pictures_of(2) / np.float32(255)
     assert "bfloat16" in str(mixed.encoder.get_layer("E_lstm1").compute_dtype)
     assert backend.to_numpy(mixed.encoder(x)).dtype == backend.to_numpy(mixed.reconstructed(x)).dtype == np.float32

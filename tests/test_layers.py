@@ -110,7 +110,7 @@ def test_a_compiled_network_takes_pictures_of_any_size(kind):
 
 @contextmanager
 def mixed_precision():
-    backend.set_precision("mixed_bfloat16")
+    backend.set_precision("bfloat16")
     try:
         yield
     finally:

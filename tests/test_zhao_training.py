@@ -324,6 +324,6 @@ def test_the_same_seed_begins_with_the_same_weights():
 @stack
 @needs_bfloat16
 def test_layers_compute_in_float32_outside_training():
-    mixed = train.build(narrow(), 0, "mixed_bfloat16")
+    mixed = train.build(narrow(), 0, "bfloat16")
     assert "bfloat16" in str(mixed.fdnn.layers[2].compute_dtype) and mixed.fdnn.layers[-1].compute_dtype == "float32"
     assert Networks(narrow()).fdnn.layers[2].compute_dtype == "float32"

@@ -40,7 +40,7 @@ def save_checkpoint(
     if lost:
         raise RelicError(f"the training diverged before step {step} ({lost} is not finite): {TRAIN_ANEW}")
     arrays.update({f"optimizer/{i}": value for i, value in enumerate(_optimizer_arrays(model))})
-    if not devices.process().is_chief:  # variables may be read by all processes alone
+    if not devices.process().is_chief:  # which has read its variables, as some are only read by all processes at once
         return
     about = {"step": step, "seconds": seconds, "config": dataclasses.asdict(config), "log": log}
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)

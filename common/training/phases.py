@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from common import devices
 from common.training import runs
 
 Rows = list
@@ -19,16 +20,20 @@ def fit_parts(run: runs.Run, names: Sequence[str], fit_part: FitPart) -> list[di
     complete only restores what it left; it returns (finished, log rows).
     """
     if run.restart:
-        discard(run)
+        if devices.process().is_chief:
+            discard(run)
+        devices.anywhere(False)  # none looks for checkpoints before they are removed
     log: list[dict[str, Any]] = []
     started = time.monotonic()
     for index, name in enumerate(names):
         own = run_of(name, index == 0, run, started)
+        own = dataclasses.replace(own, before=log[-1]["step"] if log else 0)
         before = written_at(own.checkpoint)
         finished, rows = fit_part(index, own)
         log = joined(log, rows)
         has_learned = written_at(own.checkpoint) != before  # and was not complete before
-        if not finished or (has_learned and left(run, started) == 0.0 and index + 1 < len(names)):
+        (is_out_of_time,) = devices.anywhere(has_learned and left(run, started) == 0.0)
+        if not finished or (is_out_of_time and index + 1 < len(names)):
             return None
     return log
 
@@ -46,8 +51,8 @@ def joined(log: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> lis
 
 
 def discard(run: runs.Run) -> None:
-    """Remove the checkpoints of a training that starts anew, as its later parts must not find them."""
-    for path in run.checkpoint.parent.glob("checkpoint_*.npz"):
+    """Remove checkpoints and logs of a training that starts anew, as its later parts must not find them."""
+    for path in (*run.checkpoint.parent.glob("checkpoint_*.npz"), *run.checkpoint.parent.glob("log_*.csv")):
         path.unlink()
 
 

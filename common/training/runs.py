@@ -5,6 +5,9 @@ from pathlib import Path
 
 from common.files import results_dir
 
+PART_FIELDS = frozenset({"steps", "learning_rate", "phases"})  # of a config, which each part of a training has its own of
+PRECISIONS = ("float32", "bfloat16")  # of the layers' arithmetic; weights are float32
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -19,6 +22,8 @@ class Run:
     restart: bool = False
     devices: str | None = None  # how many share each batch: a number, `all`, or one as without
     part: str = ""  # of a training that has several parts, each with a checkpoint of its own
+    before: int = 0  # steps of the parts before this one
+    precision: str | None = None  # one of PRECISIONS; where nothing else is said, the faster one here
 
     @property
     def name(self) -> str:
@@ -30,6 +35,11 @@ class Run:
         """The resumable state: float32 weights, optimizer, step, config. Not shipped."""
         name = "_".join(filter(None, ("checkpoint", self.part)))
         return results_dir() / "runs" / self.name / f"{name}.npz"
+
+    @property
+    def log(self) -> Path:
+        """The rows of the log as they come, as csv. Not shipped."""
+        return self.checkpoint.with_name(f"{'_'.join(filter(None, ('log', self.part)))}.csv")
 
     @property
     def shipped(self) -> Path:

@@ -11,7 +11,7 @@ from common.config import differing_fields, preset_of
 from common.errors import RelicError
 from common.training import checkpoints, shipped
 from common.training.options import given_options
-from common.training.runs import Run
+from common.training.runs import PART_FIELDS, Run
 
 TURN = 5.0  # minutes that one training goes on for before the next one's turn
 LARGE_GPU, TWO_CORES = 5e13, 1e11  # operations a second that trainings reach, for estimates
@@ -75,7 +75,7 @@ class Training:
         """
         paths = sorted(self.run.checkpoint.parent.glob("checkpoint*.npz"))
         kept = [checkpoints.checkpoint_about(path) for path in paths]
-        own = set() if paths == [self.run.checkpoint] else {"steps", "learning_rate", "phases"}
+        own = set() if paths == [self.run.checkpoint] else PART_FIELDS
         differing = (set(differing_fields(about["config"], self.config)) - own for about in kept)
         return [] if any(differing) else kept
 

@@ -123,7 +123,12 @@ def about(run: Run) -> dict[str, Any]:
 
 def log(config: Any, scale: str, seed: int) -> list[dict[str, Any]]:
     """Return the rows of a preset's log.csv, numbers as such; RelicError where it is not there or empty."""
-    path = Run(*preset_of(config), scale, seed).shipped / "log.csv"
+    return rows_of(Run(*preset_of(config), scale, seed))
+
+
+def rows_of(run: Run) -> list[dict[str, Any]]:
+    """Return the rows of a shipped training's log.csv, as `log`."""
+    path = run.shipped / "log.csv"
     try:
         with path.open(encoding="utf-8") as file:
             rows = [{key: _as_number(value) for key, value in row.items() if value} for row in csv.DictReader(file)]

@@ -13,7 +13,7 @@ Tables 8 and 9 (see README.md). N = `num_filters`, M = `bottleneck`.
 
 from typing import Any
 
-from common.backend import GDN, keras, loss_trackers, ops, part_of_batch, uniform_noise
+from common.backend import GDN, TrainedModel, keras, loss_trackers, ops, part_of_batch, uniform_noise
 from common.coding import entropy
 from common.convolutions import convolution
 from common.layers import Decimate, DepthToSpace, leaky_relu, transposed_convolution
@@ -143,7 +143,7 @@ def _float32(x, name):
     return layers.Activation("linear", dtype="float32", name=name)(x)
 
 
-class Model(keras.Model):
+class Model(TrainedModel):
     """All transforms of one network; `fit` minimises J = lmbda * d(x, x_hat) + R (Eq. 1).
 
     Call with `{"x": uint8 (B, P, P, 3), "step": int32 (B,)}`, batch and patch size as configured. The noise that

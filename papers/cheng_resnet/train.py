@@ -21,7 +21,7 @@ def build(config: Config, seed: int, precision: str | None = None) -> Model:
 def train(config: Config, run: runs.Run) -> tuple[Model, dict[str, Any]] | None:
     """Train one network; return it with what run.json says of its training, or None when time ran out first."""
     patches = TrainingPatches(config.training_sets, config.patch_size, run.seed, augment=config.flips)
-    return presets.fit(build(config, run.seed), config, patches, run)
+    return presets.fit(build(config, run.seed, run.precision), config, patches, run)
 
 
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:

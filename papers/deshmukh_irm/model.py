@@ -9,7 +9,7 @@ Values are from 0 to 1 and all kernels 3x3. In training the code is neither roun
 
 from typing import Any
 
-from common.backend import batch_normalisation, keras, loss_trackers, ops, part_of_batch
+from common.backend import TrainedModel, batch_normalisation, keras, loss_trackers, ops, part_of_batch
 from common.layers import Decimate
 from papers.deshmukh_irm import initial_weights, losses
 from papers.deshmukh_irm.config import Compression
@@ -98,7 +98,7 @@ def _last(x, config, name):
     return layers.Activation("linear", dtype="float32", name=f"{name}_picture")(x)
 
 
-class Model(keras.Model):
+class Model(TrainedModel):
     """Both networks, which `fit` trains at once with Eq. 2.
 
     Call with `{"x": uint8 (B, P, P, c), "step": int32 (B,)}`, batch and patch size as configured.

@@ -7,7 +7,7 @@ lr ── generator ── x_hat ──┬── content loss to x
 from collections.abc import Callable
 from typing import Any
 
-from common.backend import batch_normalisation, keras, loss_trackers, ops, part_of_batch
+from common.backend import TrainedModel, batch_normalisation, keras, loss_trackers, ops, part_of_batch
 from common.errors import RelicError
 from common.layers import DepthToSpace, leaky_relu
 from papers.deshmukh_irm.config import FACTOR, SuperResolution
@@ -113,7 +113,7 @@ class Adversary:
             self.networks["discriminator"] = discriminator(config)
 
 
-class Learning(keras.Model):
+class Learning(TrainedModel):
     """The generator by itself, by the squared error, or together with the discriminator.
 
     Call with `{"x": uint8 (B, P, P, c), "lr": uint8 (B, P / 4, P / 4, c)}`. In the adversarial steps one gradient

@@ -40,7 +40,7 @@ def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
 def train_compression(config: Compression, run: runs.Run) -> tuple[Model, dict[str, Any]] | None:
     """Train ICM and IRM, first with batch normalisation by batches, then, where asked for, by its running means."""
     patches = Patches(config, run.seed)
-    model = presets.initialised(Model, config, run.seed)
+    model = presets.initialised(Model, config, run.seed, run.precision)
     validate = validation(model, patches)
 
     def fit_part(name: str, alone: Compression, batch: Batch, own: runs.Run) -> tuple[bool, list[dict[str, Any]]]:
@@ -111,7 +111,7 @@ def validation(model: Model, patches: Patches) -> Callable[[], dict[str, float]]
 def train_super_resolution(config: SuperResolution, run: runs.Run) -> tuple[Adversary, dict[str, Any]] | None:
     """Train the generator by the squared error, then with its adversary; as `train`."""
     patches = Patches(config, run.seed)
-    both = presets.initialised(Adversary, config, run.seed)
+    both = presets.initialised(Adversary, config, run.seed, run.precision)
     content = {}
 
     def fit_part(name: str, alone: SuperResolution, batch: Batch, own: runs.Run) -> tuple[bool, list[dict[str, Any]]]:

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from common.backend import keras, loss_trackers, ops, part_of_batch, uniform_noise
+from common.backend import TrainedModel, loss_trackers, ops, part_of_batch, uniform_noise
 from papers.donis_convlstm import losses, model
 from papers.donis_convlstm.config import Config, Iterative
 from papers.donis_convlstm.model import binarized
 
 
-class OneIteration(keras.Model):
+class OneIteration(TrainedModel):
     """Encoder, binarizer and decoder of 32x32 pixels; `fit` minimises the config's loss.
 
     Call with `{"x": uint8 (B, 32, 32, 3), "step": int32 (B,)}`, B the batch size; the binarizer's noise is a function
@@ -67,7 +67,7 @@ def loss_of(config: Config, x: Any, x_hat: Any) -> Any:
     return losses.ms_ssim(x, x_hat, config.ms_ssim_floor) if config.loss == "ms_ssim" else losses.mae(x, x_hat)
 
 
-class Unrolled(keras.Model):
+class Unrolled(TrainedModel):
     """The iterative codec with a fixed number of iterations; `fit` minimises their mean |residual|.
 
     Each residual counts with the gain that it has in the next iteration, as later ones are smaller. Call as

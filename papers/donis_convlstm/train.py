@@ -38,7 +38,7 @@ def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
 def train_one_iteration(config: Config, run: runs.Run) -> tuple[OneIteration, dict[str, Any]] | None:
     """Train one iteration; every row of the log is an epoch, with the values of the validation pictures."""
     pictures = TrainingTiles(config)
-    model = build(config, run.seed)
+    model = build(config, run.seed, run.precision)
     batch = batches(config, pictures.x, run.seed)
     validate = validation(model, pictures.validation)
     finished, seconds, log = loop.fit(model, config, batch, run, validate, chunk=config.epoch_steps)
@@ -74,7 +74,7 @@ def validation(model: OneIteration, pictures: np.ndarray) -> Callable[[], dict[s
 def train_iterative(config: Iterative, run: runs.Run) -> tuple[Unrolled, dict[str, Any]] | None:
     """Train the iterative codec, phase after phase with more iterations, the weights going on; as `train`."""
     patches = TrainingPatches(config.training_sets, config.patch_size, run.seed, augment=True)
-    first = presets.initialised(Unrolled, config, run.seed)
+    first = presets.initialised(Unrolled, config, run.seed, run.precision)
 
     def fit_phase(index: int, own: runs.Run) -> tuple[bool, list[dict[str, Any]]]:
         iterations, _, rate = config.phases[index]

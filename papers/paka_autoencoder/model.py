@@ -9,7 +9,7 @@ and GDN replace the paper's pooling and ReLU, with which it learned more slowly 
 
 from typing import Any
 
-from common.backend import GDN, keras, loss_trackers, ops, part_of_batch, uniform_noise
+from common.backend import GDN, TrainedModel, keras, loss_trackers, ops, part_of_batch, uniform_noise
 from common.coding import entropy
 from papers.paka_autoencoder.config import Config
 from papers.paka_autoencoder.pictures import CENTRE, TO_YCBCR
@@ -68,7 +68,7 @@ def _float32(x, name, activation="linear"):
     return layers.Activation(activation, dtype="float32", name=name)(x)
 
 
-class Model(keras.Model):
+class Model(TrainedModel):
     """Both transforms, and the prior of a bottleneck; `fit` minimises the squared error, or lmbda * d + R.
 
     Call with `{"x": uint8 RGB (B, P, P, 3), "step": int32 (B,)}`, batch and patch size as configured.

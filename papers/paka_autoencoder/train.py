@@ -48,7 +48,7 @@ def validation(config: Config, model: Model) -> Callable[[], dict[str, float]]:
 def train(config: Config, run: runs.Run) -> tuple[Model, dict[str, Any]] | None:
     """Train one network; return it with what run.json says of its training, or None when time ran out first."""
     patches = patches_of(config, run.seed, config.flips)
-    model = build(config, run.seed)
+    model = build(config, run.seed, run.precision)
     return presets.fit(model, config, patches, run, validation(config, model))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.backend import keras, loss_trackers, ops, part_of_batch
+from common.backend import TrainedModel, loss_trackers, ops, part_of_batch
 from papers.zhao_mixedres import losses, model
 from papers.zhao_mixedres.config import Config
 
@@ -18,7 +18,7 @@ class Networks:
         self.all = {**self.transforms, VCNN: model.vcnn(config)} if config.through == VCNN else self.transforms
 
 
-class SubProblem(keras.Model):
+class SubProblem(TrainedModel):
     """A Keras model whose only trainable weights are those of the network named `trained`.
 
     Call with `{"source": (B, h, w), "target": (B, P, P)}`, uint8, or float in [0, 1] where a network's output is the

@@ -49,7 +49,7 @@ def build(config: Config, seed: int, precision: str | None = None) -> Networks:
 def train(config: Config, run: runs.Run) -> tuple[Any, dict[str, Any]] | None:
     """Train the networks of one codec; return them with what run.json says of that, or None when time ran out first."""
     patches = Patches(config, run.seed)
-    networks = build(config, run.seed)
+    networks = build(config, run.seed, run.precision)
     plan, reports = parts(config), []
 
     def fit_part(index: int, own: runs.Run) -> tuple[bool, list[dict[str, Any]]]:

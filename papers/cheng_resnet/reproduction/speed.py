@@ -12,6 +12,7 @@ from common.tables.command import Options
 from common.tables.document import Reproduction, claim
 from common.timing import Stopwatch, Work, seconds
 from common.training import loop, presets
+from common.training.feed import Feed
 from papers.cheng_resnet import config
 from papers.cheng_resnet.config import Config, at_scale
 from papers.cheng_resnet.model import Model
@@ -80,10 +81,11 @@ def chunk_shares(settings: Config, chunks: int, steps: int = 20) -> np.ndarray:
 
     watch = Stopwatch()
     shares = []
-    for chunk in range(chunks + 1):
-        started = time.perf_counter()
-        loop.fit_chunk(model, batch, chunk * steps, (chunk + 1) * steps, [watch])
-        shares.append((time.perf_counter() - started) / watch.seconds)
+    with Feed(batch, settings.steps) as feed:
+        for chunk in range(chunks + 1):
+            started = time.perf_counter()
+            loop.fit_chunk(model, feed.take(chunk * steps, (chunk + 1) * steps), chunk * steps, [watch])
+            shares.append((time.perf_counter() - started) / watch.seconds)
     return np.array(shares[1:])
 
 
