@@ -497,9 +497,9 @@ class _Skipped(keras.metrics.Metric):  # type: ignore[name-defined]
         self.count, self.row, self.longest = (self.add_weight(name=n, shape=(), initializer="zeros") for n in names)
 
     def update_state(self, finite):
-        skipped = 1.0 - ops.cast(finite, "float32")
-        self.count.assign(self.count + skipped)
-        self.row.assign((self.row + 1.0) * skipped)
+        skipped, share = 1.0 - ops.cast(finite, "float32"), 1.0 / num_replicas()  # whose counts are added
+        self.count.assign(self.count + share * skipped)
+        self.row.assign((self.row + share) * skipped)
         self.longest.assign(ops.maximum(self.longest, self.row))
 
     def reset_state(self):

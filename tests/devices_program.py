@@ -17,6 +17,7 @@ from common.training import checkpoints, loop, presets
 from common.training.runs import Run
 
 BATCH, CHANNELS = 4, 3
+NAN_STEPS = (11, 12, 13)
 STEPS = 2  # whose parts are shown
 
 
@@ -68,8 +69,9 @@ class Model(backend.TrainedModel):
 
 
 def batch(step: int) -> dict[str, np.ndarray]:
-    """Return the inputs of a step."""
+    """Return the inputs of a step; those of NAN_STEPS are not finite for the last example alone."""
     x = np.random.RandomState(step).normal(size=(BATCH, CHANNELS)) * [[1.0], [2.0], [3.0], [4.0]]
+    x[-1, 0] = np.nan if step in NAN_STEPS else x[-1, 0]
     return {"x": x.astype(np.float32), "step": np.full(BATCH, step, np.int32)}
 
 

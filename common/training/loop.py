@@ -223,7 +223,7 @@ def fit_chunk(
         callbacks=callbacks,
     ).history
     step = int(backend.to_numpy(model.optimizer.iterations))
-    skipped, in_a_row = (int(history[name][-1]) for name in ("skipped", "skipped_in_a_row"))
+    skipped, in_a_row = (round(float(history[name][-1])) for name in ("skipped", "skipped_in_a_row"))
     values = {name: float(history[name][-1]) if skipped < step - first else math.nan for name in loss_names(model)}
     share = round(waited / (time.perf_counter() - started), 4)
     return {"step": step, **values, "input_wait": share, "skipped": skipped, "skipped_in_a_row": in_a_row}
