@@ -391,7 +391,8 @@ def compile_model(
     """Compile a model whose `compute_loss` is its loss, with Adam and, where `clip_norm` is not 0, a global clip."""
     refuse_fork()
     clip = clip_norm or None
-    optimizer = _Adam(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip, name="adam")
+    kind = keras.optimizers.Adam if BACKEND == "jax" else _Adam
+    optimizer = kind(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip, name="adam")
     if num_replicas() > 1:
         _share_loss(model)
     # XLA makes TensorFlow's CPU kernels 2 to 4 times slower, and does not join replicas; jax is nothing without it.
@@ -430,7 +431,7 @@ def _either(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any
 class _Adam(keras.optimizers.Adam):  # type: ignore[name-defined]
     """Adam that leaves weights and moments as they are where loss or gradients are not finite, but counts the step.
 
-    `finite` is whether those of the step that is traced or computed are. On jax the model chooses, not the optimizer.
+    `finite` is whether those of the step that is traced or computed are. Not on jax, where the model chooses.
     """
 
     finite: Any = True
@@ -441,10 +442,10 @@ class _Adam(keras.optimizers.Adam):  # type: ignore[name-defined]
         super().minimize(loss, *arguments, **options)
 
     def scale_loss(self, loss):  # of Keras 3
-        self._of.loss = None if BACKEND == "jax" else loss
+        self._of.loss = loss
         return super().scale_loss(loss)
 
-    def apply_gradients(self, grads_and_vars, *arguments, **options):  # of tf.keras, and of Keras 3, which calls `apply`
+    def apply_gradients(self, grads_and_vars, *arguments, **options):  # of tf.keras; that of Keras 3 calls `apply`
         if STACK != "tfc":
             return super().apply_gradients(grads_and_vars)
         pairs = list(grads_and_vars)
@@ -462,12 +463,8 @@ class _Adam(keras.optimizers.Adam):  # type: ignore[name-defined]
         self._apply_finite(grads, lambda: super(_Adam, self).apply(grads, trainable_variables))
 
     def _apply_finite(self, gradients: list[Any], apply: Callable[[], Any]) -> None:
-        known = [*gradients, self._of.loss]
-        self.finite = _all_finite([each for each in known if each is not None])
-        if BACKEND == "jax":
-            apply()
-        else:
-            _either(self.finite, apply, lambda: self.iterations.assign_add(1))
+        self.finite = _all_finite([each for each in (*gradients, self._of.loss) if each is not None])
+        _either(self.finite, apply, lambda: self.iterations.assign_add(1))
 
     # Replicas add their gradients, and agree on whether all is finite, before anything is clipped: Keras 3 would clip
     # each replica's and add them then. As they cannot do so in a condition, each variable's update is conditional.
@@ -545,9 +542,13 @@ class TrainedModel(keras.Model):  # type: ignore[name-defined]
 
     def _functional_step(self, state, data):
         logs, after = super().train_step(state, data)
-        finite = _all_finite([logs["loss"]]) & self.optimizer.finite
+        # Behind the barrier, for the compiler to make of the step itself what it makes of one that cannot be skipped.
+        logs, after = jax.lax.optimization_barrier((logs, after))
+        learnt = [value for value in (*after[0], *after[2]) if "float" in str(value.dtype)]
+        finite = _all_finite([logs["loss"], *learnt])  # Adam's moments are infinite or NaN where the gradients are
         trainable, others, optimizer, metrics = (
-            [ops.where(finite, new, old) for new, old in zip(*both, strict=True)] for both in zip(after, state, strict=True)
+            [ops.where(finite, new, old) for new, old in zip(*both, strict=True)]
+            for both in zip(after, state, strict=True)
         )
         count = _index(self.optimizer.variables, self.optimizer.iterations)
         optimizer[count] = after[2][count]

@@ -1,10 +1,13 @@
 """Trainings that run by themselves: in turn, resumed, shipped one by one; the campaign; what an empty scale says."""
 
 import argparse
+import contextlib
 import dataclasses
+import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,11 +21,12 @@ from common import command_line
 from common.config import assumed, differing_fields
 from common.errors import RelicError
 from common.tables import campaign, command
-from common.training import options, schedule, side_by_side
+from common.training import locks, options, schedule, side_by_side
 from common.training.averages import WeightAverage
 from common.training.locks import campaign_file, one_campaign, one_training, paused_trainings
 from common.training.runs import Run
 
+HOST = socket.gethostname()
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -270,7 +274,7 @@ def test_one_campaign_runs_at_a_time_and_pauses_while_something_is_timed(tmp_pat
         try:
             assert other.stdout.readline() == b"held\n"
             with (
-                pytest.raises(RelicError, match=f"a campaign is running already: process {other.pid} "),
+                pytest.raises(RelicError, match=f"a campaign is running already: process {other.pid} on {HOST} "),
                 one_campaign(),
             ):
                 pass
@@ -280,7 +284,8 @@ def test_one_campaign_runs_at_a_time_and_pauses_while_something_is_timed(tmp_pat
         finally:
             other.send_signal(signal.SIGKILL)
     with one_campaign(), paused_trainings():  # a killed campaign holds nothing, and none stops itself
-        assert campaign_file().read_text() == str(os.getpid())
+        assert campaign_file().read_text() == f"{os.getpid()} {HOST}\n"
+    assert campaign_file().read_text() == ""
 
 
 def test_one_process_trains_a_preset_and_seed_at_a_time(tmp_path, monkeypatch):
@@ -290,6 +295,53 @@ def test_one_process_trains_a_preset_and_seed_at_a_time(tmp_path, monkeypatch):
         with pytest.raises(RelicError, match=sentence), one_training(Run("paper", "preset", "small")):
             pass
     with one_training(Run("paper", "preset", "small")):
+        pass
+
+
+@pytest.mark.parametrize("age, is_held", [(10, True), (1000, False)])
+def test_a_training_on_another_computer_holds_its_lock_as_long_as_it_gives_signs_of_life(
+    age, is_held, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
+    run = Run("paper", "preset", "small")
+    path = run.checkpoint.with_name("training.lock")
+    path.parent.mkdir(parents=True)
+    path.write_text("12345 another.computer\n")
+    os.utime(path, (time.time() - age,) * 2)
+    sentence = f"seed0 is being trained already: process 12345 on another.computer holds {path}"
+    with pytest.raises(RelicError, match=sentence) if is_held else contextlib.nullcontext(), one_training(run):
+        assert path.read_text() == f"{os.getpid()} {HOST}\n"
+    with paused_trainings():  # of this computer alone
+        pass
+
+
+def test_where_the_file_system_knows_no_locks_signs_of_life_are_what_counts(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
+    monkeypatch.setattr(locks.fcntl, "flock", unknown)
+    monkeypatch.setattr(locks, "BEAT", 0.01)
+    run = Run("paper", "preset", "small")
+    path = run.checkpoint.with_name("training.lock")
+    with one_training(run):
+        os.utime(path, (0, 0))
+        until = time.monotonic() + 5
+        while path.stat().st_mtime == 0 and time.monotonic() < until:
+            time.sleep(0.01)
+        with pytest.raises(RelicError, match=f"process {os.getpid()} on {HOST} holds"), one_training(run):
+            pass
+    with one_training(run):
+        pass
+
+
+def test_a_lock_that_a_killed_training_left_holds_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELIC_RESULTS", str(tmp_path))
+    run = Run("paper", "preset", "small")
+    path = run.checkpoint.with_name("training.lock")
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{os.getppid()} {HOST}\n")  # a number that another process has by now
+    with one_training(run):
         pass
 
 

@@ -14,6 +14,7 @@ from test_container import mutations
 from common import files
 from common.config import restored
 from common.errors import RelicError
+from common.tables import networks
 from common.training import runs, shipped, weights
 
 
@@ -365,6 +366,23 @@ def test_a_run_json_of_another_shape_is_one_sentence_where_its_training_is_asked
     (run.shipped / "run.json").write_bytes(content)
     with pytest.raises(RelicError, match=r"run\.json (holds no JSON|has no proper 'config').*: restore it, or remove"):
         shipped.about(run)
+
+
+def test_a_table_names_stack_backend_precision_and_device_of_its_trainings_as_far_as_their_run_json_does(
+    results, monkeypatch
+):
+    said = {"config": {}, "steps": 5, "training_seconds": 1.5, "weights_sha256": "ab" * 32}
+    said.update({"stack": "tfc", "backend": "tensorflow", "device": "CPU"})
+    newer = {**said, "stack": "keras3", "backend": "jax", "device": "NVIDIA H200", "precision": "bfloat16"}
+    files.write_json(runs.Run("paper", "preset", "small", 2).shipped / "run.json", said)
+    files.write_json(runs.Run("paper", "preset", "small", 10).shipped / "run.json", newer)
+    monkeypatch.setattr(networks, "preset_of", lambda config: ("paper", "preset"))
+    older = networks.made_by(Config(), "small", [2])
+    assert "precision" not in older and (older["stack"], older["device"]) == ("tfc", "CPU")
+    both = networks.made_by(Config(), "small", [2, 10])
+    assert (both["stack"], both["backend"]) == ("tfc and keras3", "tensorflow and jax")
+    assert (both["precision"], both["device"]) == ("bfloat16", "CPU and NVIDIA H200")
+    assert list(both)[-5:] == ["stack", "backend", "precision", "device", "weights"]
 
 
 def test_replaced_weights_are_not_taken_for_the_old_ones(results):

@@ -13,6 +13,9 @@ from common.training import shipped
 from common.training.runs import Run
 from common.training.shipped import SHOWN_DIGITS, shipped_seeds
 
+# Of run.json, what a table says of a training.
+MADE_BY = ("steps", "training_seconds", "stack", "backend", "precision", "device")
+
 
 @dataclass(frozen=True)
 class Networks:
@@ -94,7 +97,7 @@ def made_by(config: Any, scale: str, seeds: Sequence[int]) -> dict[str, Any]:
     about = [shipped.about(Run(paper, preset, scale, seed)) for seed in seeds]
     known: dict[str, Any] = {"preset": f"{paper}/{preset}", "seeds": ", ".join(map(str, seeds))}
     columns = {"width": [a.get("config", {}).get("num_filters") for a in about]}
-    columns.update({key: [a.get(key) for a in about] for key in ("steps", "training_seconds", "device")})
+    columns.update({key: [a.get(key) for a in about] for key in MADE_BY})
     columns["weights"] = [a.get("weights_sha256", "")[:SHOWN_DIGITS] or None for a in about]
     for key, values in columns.items():
         shown = list(dict.fromkeys(str(value) for value in values if value is not None))

@@ -28,8 +28,9 @@ def save_checkpoint(
     seconds: float,
     log: list[dict],
     average: WeightAverage | None = None,
+    precision: str | None = None,
 ) -> None:
-    """Write weights, their average, optimizer, step, config and log atomically, as one npz.
+    """Write weights, their average, optimizer, step, config, log and precision atomically, as one npz.
 
     Raises RelicError for weights that are not finite, which a loss may hide: ReLU makes zeros of NaN. The checkpoint
     that is there stays.
@@ -42,7 +43,7 @@ def save_checkpoint(
     arrays.update({f"optimizer/{i}": value for i, value in enumerate(_optimizer_arrays(model))})
     if not devices.process().is_chief:  # which has read its variables, as some are only read by all processes at once
         return
-    about = {"step": step, "seconds": seconds, "config": dataclasses.asdict(config), "log": log}
+    about = {"step": step, "seconds": seconds, "config": dataclasses.asdict(config), "log": log, **_made_in(precision)}
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     # In memory first: where a disk is full, the zip file that numpy leaves half-written complains once more.
     whole = io.BytesIO()
@@ -52,11 +53,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, model: Any, config: Any, average: WeightAverage | None = None
+    path: Path, model: Any, config: Any, average: WeightAverage | None = None, precision: str | None = None
 ) -> tuple[int, float, list[dict]]:
     """Set the model, its optimizer and the average of its weights to a checkpoint; return its step, seconds and log.
 
-    Raises RelicError for a damaged file or one of another config.
+    Raises RelicError for a damaged file, and for one of another config, another stack or another precision, where that
+    is given; the backend, the processor and their number may be others.
     """
     try:
         with np.load(path) as file:
@@ -69,16 +71,34 @@ def load_checkpoint(
     if lost:
         raise RelicError(f"damaged checkpoint {path}: {lost} is not finite: {REMEDY}")
     check_config(about["config"], config, path)
+    _check_made_in(about, precision, path)
     set_model_arrays(model, _below("weights/", arrays), str(path))
     if average:
         average.restore(_below("average/", arrays), about["step"])
-    _build_optimizer(model)
     _set_optimizer(model, [value for key, value in arrays.items() if key.startswith("optimizer/")], path)
     return about["step"], about["seconds"], about["log"]
 
 
+def _made_in(precision: str | None) -> dict[str, str]:
+    """Return what a checkpoint says of how it came to be."""
+    from common import backend
+
+    return {"stack": backend.STACK, **({"precision": precision} if precision else {})}
+
+
+def _check_made_in(about: dict[str, Any], precision: str | None, path: Path) -> None:
+    """Raise RelicError where a training cannot go on: each stack keeps an optimizer in its own way, for one."""
+    from common import backend
+
+    stack, kept = about.get("stack", backend.STACK), about.get("precision")
+    if stack != backend.STACK:
+        raise RelicError(f"{path} was written by stack {stack}: go on with RELIC_STACK={stack}, or train anew")
+    if None not in (kept, precision) and kept != precision:
+        raise RelicError(f"{path} was trained in {kept}: go on with --precision {kept}, or train anew")
+
+
 def checkpoint_about(path: Path) -> dict[str, Any]:
-    """Return step, seconds, config and log of a checkpoint without its arrays; raises RelicError for a damaged one."""
+    """Return what a checkpoint says of itself: step, seconds, config and log; raises RelicError for a damaged one."""
     try:
         with np.load(path) as file:
             data = file["about"].tobytes()
@@ -158,10 +178,6 @@ def _model_variables(model: Any) -> dict[str, Any]:
 
     parts = model.transforms.items()
     return {f"{name}/{key}": v for name, part in parts for key, v in backend.variables(part).items()}
-
-
-def _build_optimizer(model: Any) -> None:
-    model.optimizer.build(model.trainable_variables)
 
 
 def _optimizer_arrays(model: Any) -> list[np.ndarray]:

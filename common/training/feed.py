@@ -89,7 +89,8 @@ class _Inputs:
         """Make the first step's inputs here and now, and return how many bytes they have."""
         made: Future[None] = Future()
         try:
-            made.set_result(self._put(self.first))
+            self._put(self.first)
+            made.set_result(None)
         except Exception as error:
             made.set_exception(error)
         self._asked.append(made)

@@ -138,7 +138,9 @@ class _Training:
         """Write the checkpoint, unless it is there."""
         if step != self._saved_step:
             seconds, path = self._seconds(), self._run.checkpoint
-            save_checkpoint(path, self._model, self._config, step, seconds, self._log, self._average)
+            save_checkpoint(
+                path, self._model, self._config, step, seconds, self._log, self._average, self._run.precision
+            )
             self._saved_step, self._saved_at = step, time.monotonic()
 
     def is_save_due(self) -> bool:
@@ -193,7 +195,7 @@ def _start(model: Any, config: Any, run: Run, average: WeightAverage | None) -> 
         return 0, 0.0, []
     if not run.resume:
         raise RelicError(f"{path} exists: go on with --resume, or start anew with --restart")
-    return load_checkpoint(path, model, config, average)
+    return load_checkpoint(path, model, config, average, run.precision)
 
 
 def fit_chunk(

@@ -1,5 +1,6 @@
 """What the papers' trainings share: a compiled model, the inputs of its steps, a preset from settings to weights."""
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import ModuleType
@@ -88,9 +89,10 @@ def train_preset(
     """Train a preset of a paper and ship it: weights.safetensors, run.json and log.csv. Return whether it is finished.
 
     `train(config, run)` returns the model and what run.json says of its training, or None when time ran out first;
-    `ship(run, config, arrays, about)` writes the files. options: `minutes`, `resume`, `restart` of `runs.Run`. Raises
-    RelicError for an unknown preset or scale, and where another process trains the same one, OSError before anything
-    is trained where the files could not be written.
+    `ship(run, config, arrays, about)` writes the files. options: `minutes`, `resume`, `restart`, `precision` of
+    `runs.Run`; a training that is resumed goes on in its own precision unless told otherwise. Raises RelicError for an
+    unknown preset or scale, and where another process trains the same one, OSError before anything is trained where the
+    files could not be written.
     """
     run = runs.Run(config_module.__name__.split(".")[-2], preset, scale, seed, **options)
     config = config_module.at_scale(find_preset(config_module, preset), scale)
@@ -100,6 +102,7 @@ def train_preset(
             files.check_writable(path)
     with locks.one_training(run) if is_chief else nullcontext():
         with devices.shared(run.devices, config.batch_size) as about_devices:
+            run = dataclasses.replace(run, precision=_precision_of(run))
             trained = train(config, run)
             if trained is None:
                 return False
@@ -108,3 +111,15 @@ def train_preset(
         if is_chief:
             ship(run, config, arrays, {**about, **about_devices})
     return True
+
+
+def _precision_of(run: runs.Run) -> str:
+    """Return the precision that a run goes on in: its own, that of a checkpoint to resume, else the faster one here.
+
+    Processes that train together do so in float32 unless all of them would take another one.
+    """
+    paths = sorted(run.checkpoint.parent.glob("checkpoint*.npz")) if run.resume and not run.restart else []
+    kept = (checkpoints.checkpoint_about(path).get("precision") for path in paths)
+    own = run.precision or next(filter(None, kept), None) or backend.fast_precision()
+    (is_float32,) = devices.anywhere(own == "float32")
+    return "float32" if is_float32 else own

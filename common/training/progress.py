@@ -1,5 +1,6 @@
 """What a training shows while it runs: steps, losses, when it ends, and whether it goes as those before it did."""
 
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from common.config import differing_fields
 from common.errors import RelicError
 from common.training import shipped
 from common.training.runs import PART_FIELDS, Run
+from common.training.ship import input_wait
 
 PARTS = 10  # of a training: after each of them it is compared with the reference
 ROWS_AROUND = 5  # of one training, whose spread stands in for that between seeds
@@ -32,39 +34,41 @@ class Progress:
         self._bar = tqdm(total=config.steps, initial=first, desc=about, unit="step", disable=quiet, dynamic_ncols=True)
         self._names, self._steps, self._before = names, config.steps, run.before
         self._reference = Reference.of(run, config) if is_shown else None
+        self._ends = "part ends" if run.part else "ends"
         self._compared = first * PARTS // config.steps
         self._clock: list[tuple[int, float]] = []  # step and time of the first row, whose steps had to be compiled
 
     def show(self, row: Mapping[str, Any]) -> None:
         """Show a row of the log."""
         self._bar.update(row["step"] - self._bar.n)
-        self._clock.append((row["step"], time.time()))
-        self._clock = [self._clock[0], self._clock[-1]]
+        self._clock = [*self._clock[:1], (row["step"], time.time())]
         values = {name: f"{row[name]:.4f}" for name in self._names}
-        self._bar.set_postfix({**values, "input wait": f"{row['input_wait']:.1%}", "ends": self._end()})
+        end = expected_end(self._clock[0], self._clock[-1], self._steps)
+        self._bar.set_postfix({**values, "input wait": f"{row['input_wait']:.1%}", self._ends: end})
         part = row["step"] * PARTS // self._steps
-        if self._reference and part > self._compared:
+        if self._reference and part > self._compared and math.isfinite(row["loss"]):
             self._compared = part
             said = self._reference.compared(self._before + row["step"], row["loss"])
             self._bar.clear()
             print(said, file=sys.stderr, flush=True)
 
-    def _end(self) -> str:
-        """Return the time of day that the last step is expected at, by the steps since the first row."""
-        (step, then), (last, now) = self._clock
-        if last == step:
-            return "?"
-        left = (now - then) / (last - step) * (self._steps - last)
-        return time.strftime("%H:%M" if left < DAY else "%Y-%m-%d %H:%M", time.localtime(now + left))
-
     def close(self, log: Sequence[Mapping[str, Any]]) -> None:
         """End the line, and say how much of its time the training waited for inputs."""
-        from common.training.ship import input_wait
-
         self._bar.close()
         share = input_wait(log)
         if share is not None and not self._bar.disable:
             print(f"input wait: {share:.1%} of the time", file=sys.stderr)
+
+
+def expected_end(first: tuple[int, float], last: tuple[int, float], steps: int) -> str:
+    """Return when the last of `steps` ends, by what those between two moments (step, seconds since 1970) took.
+
+    It is a time of day, with the date where that is more than a day ahead, and ? where no step lies between.
+    """
+    if last[0] == first[0]:
+        return "?"
+    left = (last[1] - first[1]) / (last[0] - first[0]) * (steps - last[0])
+    return time.strftime("%H:%M" if left < DAY else "%Y-%m-%d %H:%M", time.localtime(last[1] + left))
 
 
 class Reference:

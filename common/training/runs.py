@@ -5,7 +5,9 @@ from pathlib import Path
 
 from common.files import results_dir
 
-PART_FIELDS = frozenset({"steps", "learning_rate", "phases"})  # of a config, which each part of a training has its own of
+PART_FIELDS = frozenset(
+    {"steps", "learning_rate", "phases"}
+)  # of a config, which each part of a training has its own of
 PRECISIONS = ("float32", "bfloat16")  # of the layers' arithmetic; weights are float32
 
 
