@@ -459,8 +459,9 @@ class _Adam(keras.optimizers.Adam):  # type: ignore[name-defined]
     def apply(self, grads, trainable_variables=None):
         grads = list(grads)
         if _replica():
-            return super().apply(self._sum_of_replicas(grads), trainable_variables)
-        self._apply_finite(grads, lambda: super(_Adam, self).apply(grads, trainable_variables))
+            super().apply(self._sum_of_replicas(grads), trainable_variables)
+        else:
+            self._apply_finite(grads, lambda: super(_Adam, self).apply(grads, trainable_variables))
 
     def _apply_finite(self, gradients: list[Any], apply: Callable[[], Any]) -> None:
         self.finite = _all_finite([each for each in (*gradients, self._of.loss) if each is not None])
@@ -481,8 +482,9 @@ class _Adam(keras.optimizers.Adam):  # type: ignore[name-defined]
 
     def update_step(self, gradient, variable, *rate):
         if num_replicas() == 1:
-            return super().update_step(gradient, variable, *rate)
-        _either(self.finite, lambda: super(_Adam, self).update_step(gradient, variable, *rate), lambda: None)
+            super().update_step(gradient, variable, *rate)
+        else:
+            _either(self.finite, lambda: super(_Adam, self).update_step(gradient, variable, *rate), lambda: None)
 
 
 class _Skipped(keras.metrics.Metric):  # type: ignore[name-defined]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from common.config import is_whole_number
-from common.errors import RelicError
+from common.errors import RelicError, one_line
 from common.stack import QuietStderr
 
 KERAS_VARIABLES = tuple(f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
@@ -36,6 +36,8 @@ class Process:
 
 ALONE = Process()
 ALL, ONE = "all", (None, "1")
+REASON = 200  # characters of what an engine says
+_joined: list[Process] = []  # the process that has joined others, which it can do once
 _current: list[Process] = []  # the process as `shared` found it, while that lasts
 
 
@@ -100,12 +102,17 @@ def _named_by_keras() -> Process:
 def shared(wanted: str | None, batch_size: int) -> Iterator[dict[str, Any]]:
     """Let models that are built and trained within share `wanted` devices; yield what run.json says of that.
 
-    wanted: a number, `all`, or None for one. What run.json says is {} where one device computes, as without, else {"devices": {"count", "kind", "processes"}}. Raises
-    RelicError where there are not so many devices, where `batch_size` cannot be divided among them, and on torch.
+    wanted: a number, `all`, or None for one. What run.json says is {} where one device computes, as without, else
+    {"devices": {"count", "kind", "processes"}}. Raises RelicError where there are not so many devices, where
+    `batch_size` cannot be divided among them, on torch, and where another of the processes ends before its time.
     """
     from common import backend
 
     own = named_process(wanted)
+    if own.count > 1 and _joined:
+        raise RelicError(
+            "a process trains one network together with others: start `relic train` for each in all of them"
+        )
     if wanted in ONE:
         yield {}
         return
@@ -121,7 +128,29 @@ def shared(wanted: str | None, batch_size: int) -> Iterator[dict[str, Any]]:
         _current.append(own)
         stack.callback(_current.pop)
         about = {"count": count, "kind": backend.device(), "processes": own.count}
-        yield {"devices": about} if count > 1 else {}
+        try:
+            yield {"devices": about} if count > 1 else {}
+        except _engine_errors() as error:
+            if own.count == 1:
+                raise
+            stack.pop_all()  # the others are not there to leave together
+            why = one_line(error)[:REASON]
+            raise RelicError(
+                f"the {own.count} processes do not train together any more: start all again ({why})"
+            ) from None
+
+
+def _engine_errors() -> tuple[type[Exception], ...]:
+    """Return what TensorFlow or jax raises where other processes do not answer."""
+    from common import backend
+
+    if backend.BACKEND == "jax":
+        import jax
+
+        return (jax.errors.JaxRuntimeError,)
+    import tensorflow as tf
+
+    return tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError
 
 
 def _listed(numbers: list[int]) -> str:
@@ -143,6 +172,7 @@ def _mirrored(stack: ExitStack, own: Process, wanted: str) -> int:
     import tensorflow as tf
 
     if own.count > 1:
+        _joined.append(own)
         with QuietStderr():
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
     else:
@@ -162,6 +192,7 @@ def _divided(stack: ExitStack, own: Process, wanted: str) -> int:
     import keras
 
     if own.count > 1:
+        _joined.append(own)
         with QuietStderr():
             keras.distribution.initialize()
         stack.callback(jax.distributed.shutdown)

@@ -13,6 +13,7 @@ import numpy as np
 
 from common import backend, devices
 from common.backend import keras, ops
+from common.errors import run_main
 from common.training import checkpoints, loop, presets
 from common.training.runs import Run
 
@@ -96,9 +97,10 @@ def parts() -> list:
 
 def main(wanted: str, what: str, folder: str) -> None:
     """Train as `what` says, with the checkpoint below `folder`."""
-    run = Run("paper", "preset", "smoke", resume=what == "resume", minutes=1e-9 if what == "stop" else None)
     config = Config()
     with devices.shared(wanted, config.batch_size) as about:
+        is_stopped = what == "stop" or (what == "stop second" and not devices.process().is_chief)
+        run = Run("paper", "preset", "smoke", resume=what == "resume", minutes=1e-9 if is_stopped else None)
         seen = parts() if about else []
         model = presets.build(Model, config, 0, "float32")
         finished, _, log = loop.fit(model, config, batch, run, chunk=5)
@@ -109,4 +111,4 @@ def main(wanted: str, what: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_main(lambda: main(*sys.argv[1:]))

@@ -154,9 +154,7 @@ class _Training:
         return self._before + time.monotonic() - self._started
 
 
-def _start_together(
-    model: Any, config: Any, run: Run, average: WeightAverage | None
-) -> tuple[int, float, list[dict]]:
+def _start_together(model: Any, config: Any, run: Run, average: WeightAverage | None) -> tuple[int, float, list[dict]]:
     """Start, or raise, as all the processes that train together do: each reads the checkpoint by itself."""
     try:
         start = _start(model, config, run, average)
