@@ -55,8 +55,12 @@ test-keras3: $(KERAS3_READY) ## run the tests of models, weights, training and s
 test-jax: $(JAX_READY) ## the same on jax, without TensorFlow
 	RELIC_STACK=keras3 KERAS_BACKEND=jax $(python) $(STACK_TESTS)
 
-test-devices: $(READY) ## train on two devices and in two processes as on one device
+test-devices: $(READY) $(KERAS3_READY) $(JAX_READY) ## train on two devices, and in two processes, as on one device
 	$(python) -m pytest -m devices $(ARGS)
+ifneq ($(KERAS3_READY),$(READY))
+	RELIC_STACK=keras3 KERAS_BACKEND=tensorflow $(dir $(KERAS3_READY))bin/python -m pytest -m devices $(ARGS)
+endif
+	RELIC_STACK=keras3 KERAS_BACKEND=jax $(dir $(JAX_READY))bin/python -m pytest -m devices $(ARGS)
 
 test-torch: $(TORCH_READY) ## the same on torch
 	RELIC_STACK=keras3 KERAS_BACKEND=torch $(python) $(STACK_TESTS)
