@@ -79,53 +79,31 @@ def alone(tmp_path_factory) -> dict:
     return trained(tmp_path_factory.mktemp("alone"), "1")
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory) -> tuple[Path, dict]:
-    """Where two devices of one process stopped after a row, and what they had trained."""
-    folder = tmp_path_factory.mktemp("pair")
-    return folder, trained(folder, "2", "stop")
+@pytest.mark.devices
+def test_two_devices_have_disjoint_parts_of_each_batch_in_order_and_train_as_one_does(alone, tmp_path):
+    both = trained(tmp_path, "all")
+    assert both["parts"] == [[[0, 1], [2, 3]], [[10, 11], [12, 13]]]
+    assert both["devices"] == {"count": 2, "kind": "CPU", "processes": 1}
+    assert_same_training(alone, both)
+    assert [row["skipped"] for row in alone["log"]] == [0, 3, 0, 0]
 
 
 @pytest.mark.devices
-def test_two_devices_have_disjoint_parts_of_each_batch_in_order(pair):
-    assert pair[1]["parts"] == [[[0, 1], [2, 3]], [[10, 11], [12, 13]]]
-    assert pair[1]["devices"] == {"count": 2, "kind": "CPU", "processes": 1}
-
-
-@pytest.mark.devices
-def test_what_two_devices_began_one_goes_on_with_and_all_is_as_one_device_trains_it(alone, pair):
-    folder, begun = pair
-    resumed = trained(folder, "1", "resume")
-    assert not begun["finished"] and len(begun["log"]) == 1 and resumed["finished"] and "devices" not in resumed
-    assert_same_training(alone, resumed)
-
-
-@pytest.mark.devices
-def test_two_devices_train_to_the_end_as_one_does(alone, tmp_path):
-    assert_same_training(alone, trained(tmp_path, "all"))
-    assert [row["skipped"] for row in alone["log"]] == [0, 0, 3, 0]
-
-
-@pytest.mark.devices
-@pytest.mark.skipif(KERAS3_ON_TENSORFLOW, reason="Keras 3 trains in one TensorFlow process")
-def test_two_processes_train_as_one_device_does_and_the_first_alone_writes(alone, tmp_path):
+def test_several_stop_at_one_step_though_one_of_them_is_stopped_and_one_device_goes_on_to_the_same(alone, tmp_path):
     folders = [tmp_path / "first", tmp_path / "second"]
-    first, second = two_processes(folders)
-    assert first["parts"] == [[[0, 1]], [[10, 11]]] and second["parts"] == [[[2, 3]], [[12, 13]]]
-    for said in (first, second):
-        assert said["devices"] == {"count": 2, "kind": "CPU", "processes": 2}
-        assert_same_training(alone, said)
-    assert first["written"] == ["checkpoint.npz", "log.csv"] and second["written"] == []
-
-
-@pytest.mark.devices
-@pytest.mark.skipif(KERAS3_ON_TENSORFLOW, reason="Keras 3 trains in one TensorFlow process")
-def test_two_processes_stop_at_the_same_step_where_only_one_of_them_is_stopped_and_go_on(alone, tmp_path):
-    folders = [tmp_path, tmp_path]
-    stopped = two_processes(folders, "stop second")
-    assert [len(said["log"]) for said in stopped] == [1, 1]
-    for said in two_processes(folders, "resume"):
-        assert_same_training(alone, said)
+    if KERAS3_ON_TENSORFLOW:  # which trains in one process
+        began = [trained(folders[0], "2", "stop")]
+    else:
+        began = two_processes(folders, "stop")
+        assert [said["parts"] for said in began] == [[[[0, 1]], [[10, 11]]], [[[2, 3]], [[12, 13]]]]
+        assert [said["devices"] for said in began] == 2 * [{"count": 2, "kind": "CPU", "processes": 2}]
+        assert began[0]["sums"] == began[1]["sums"] and began[1]["written"] == []
+    (ended,) = {said["ended"] for said in began}
+    assert ended.startswith("stopped at step ") and ended.endswith(" of 20")
+    assert began[0]["written"] == ["checkpoint.npz", "log.csv"]
+    resumed = trained(folders[0], "1", "resume")
+    assert resumed["ended"] == "finished" and "devices" not in resumed
+    assert_same_training(alone, resumed)
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
