@@ -27,10 +27,10 @@ python = $(dir $<)bin/python
 EXPERIMENTS := $(filter-out __% campaign,$(basename $(notdir $(wildcard experiments/*.py))))
 SOURCES := common papers experiments tests docker
 TESTS := -m pytest -n $(WORKERS) --dist loadfile
-STACK_TESTS := $(TESTS) -m "stack and not regression" $(ARGS)
+STACK_TESTS := $(TESTS) -m "stack and not regression and not devices" $(ARGS)
 
 .PHONY: help setup setup-keras3 setup-jax setup-torch
-.PHONY: test test-quick test-keras3 test-jax test-torch regression format lint campaign $(EXPERIMENTS)
+.PHONY: test test-quick test-keras3 test-jax test-torch test-devices regression format lint campaign $(EXPERIMENTS)
 
 help: ## list the targets
 	@echo 'make <target> [ARGS="..."] [PYTHON=python3.11] [WORKERS=2]'
@@ -47,13 +47,20 @@ test: $(READY) ## run the tests
 	$(python) $(TESTS) $(ARGS)
 
 test-quick: $(READY) ## run the tests but the slow ones, in two minutes
-	$(python) $(TESTS) -m "not slow and not regression" $(ARGS)
+	$(python) $(TESTS) -m "not slow and not regression and not devices" $(ARGS)
 
 test-keras3: $(KERAS3_READY) ## run the tests of models, weights, training and streams on Keras 3 with TensorFlow
 	RELIC_STACK=keras3 KERAS_BACKEND=tensorflow $(python) $(STACK_TESTS)
 
 test-jax: $(JAX_READY) ## the same on jax, without TensorFlow
 	RELIC_STACK=keras3 KERAS_BACKEND=jax $(python) $(STACK_TESTS)
+
+test-devices: $(READY) $(KERAS3_READY) $(JAX_READY) ## train on two devices, and in two processes, as on one device
+	$(python) -m pytest -m devices $(ARGS)
+ifneq ($(KERAS3_READY),$(READY))
+	RELIC_STACK=keras3 KERAS_BACKEND=tensorflow $(dir $(KERAS3_READY))bin/python -m pytest -m devices $(ARGS)
+endif
+	RELIC_STACK=keras3 KERAS_BACKEND=jax $(dir $(JAX_READY))bin/python -m pytest -m devices $(ARGS)
 
 test-torch: $(TORCH_READY) ## the same on torch
 	RELIC_STACK=keras3 KERAS_BACKEND=torch $(python) $(STACK_TESTS)

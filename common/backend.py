@@ -7,6 +7,7 @@ Keras 3. Weights are keyed by stable layer names, so one file serves every stack
 
 import importlib.metadata
 import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -14,7 +15,15 @@ from typing import Any
 import numpy as np
 
 from common.errors import RelicError
-from common.stack import QuietStderr, choose_keras3_backend, choose_stack, cpu_flags, installed, onednn_is_faster
+from common.stack import (
+    QuietStderr,
+    choose_keras3_backend,
+    choose_stack,
+    cpu_devices,
+    cpu_flags,
+    installed,
+    onednn_is_faster,
+)
 
 # The libraries' start-up chatter is not for users; a failing import still raises.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -52,9 +61,16 @@ with QuietStderr():
         else:
             import torch
     if BACKEND == "tensorflow":
-        # absl prints its first warnings before its log is set up; a first kernel brings them out here, unseen.
         tf.get_logger().setLevel("ERROR")
-        tf.constant(0.0) + 1.0
+        if cpu_devices() > 1:
+            parts = [tf.config.LogicalDeviceConfiguration()] * cpu_devices()
+            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+        # absl prints its first warnings before its log is set up; a first kernel brings them out here, unseen. But one
+        # of several processes must be told of the others before any kernel runs, see common/devices.py.
+        if "TF_CONFIG" not in os.environ:
+            tf.constant(0.0) + 1.0
+    elif BACKEND == "jax" and cpu_devices() > 1:
+        jax.config.update("jax_num_cpu_devices", cpu_devices())
     # Against ~/.keras/keras.json, which would change layouts and bytes. Weights and files know one kind of network.
     keras.backend.set_floatx("float32")
     keras.backend.set_epsilon(1e-7)
@@ -254,13 +270,52 @@ def uniform_noise(shape: Any, seed: Any, step: Any) -> Any:
     """
     if BACKEND == "tensorflow":
         key = tf.stack([tf.cast(seed, tf.int32), tf.cast(step, tf.int32)])
-        return tf.random.stateless_uniform(shape, key, -0.5, 0.5)
+        replica = _replica()
+        if not replica:
+            return tf.random.stateless_uniform(shape, key, -0.5, 0.5)
+        # Each replica draws the noise of the whole batch and takes its part, so that their number changes nothing.
+        whole = tf.random.stateless_uniform((num_replicas() * shape[0], *shape[1:]), key, -0.5, 0.5)
+        first = replica.replica_id_in_sync_group * shape[0]
+        return whole[first : first + shape[0]]
     if BACKEND == "jax":
         key = jax.random.fold_in(jax.random.PRNGKey(seed), step)
         return jax.random.uniform(key, shape, minval=-0.5, maxval=0.5)
     generator = torch.Generator(device=step.device if hasattr(step, "device") else "cpu")
     generator.manual_seed(int(seed) * 1_000_003 + int(step))
     return torch.rand(tuple(shape), generator=generator, device=generator.device) - 0.5
+
+
+def num_replicas() -> int:
+    """Return on how many devices TensorFlow runs models, each with its own part of a batch: 1 without a strategy.
+
+    It is 1 on jax too, whose program has the whole batch on any number of devices.
+    """
+    return tf.distribute.get_strategy().num_replicas_in_sync if BACKEND == "tensorflow" else 1
+
+
+def _replica() -> Any:
+    """Return TensorFlow's context where a step of one of several replicas is computed, None elsewhere."""
+    return tf.distribute.get_replica_context() if num_replicas() > 1 else None
+
+
+def part_of_batch(batch_size: int) -> int:
+    """Return how many of a batch's examples a model is called with: all of them, or those of one replica."""
+    return batch_size // num_replicas() if _replica() else batch_size
+
+
+def batch_mean(values: Any) -> Any:
+    """Return the mean of float `values` over the whole batch, where `ops.mean` has that of a replica's part.
+
+    For losses that are not themselves a mean over the batch's examples, as the square of one.
+    """
+    mean, replica = ops.mean(values), _replica()
+    return replica.all_reduce(tf.distribute.ReduceOp.MEAN, mean) if replica else mean
+
+
+def batch_normalisation(momentum: float, name: str) -> Any:
+    """Return a layer of batch normalisation by the statistics of the whole batch, also where replicas share it."""
+    several = {"synchronized": True} if num_replicas() > 1 else {}
+    return keras.layers.BatchNormalization(momentum=momentum, name=name, **several)
 
 
 def refuse_fork() -> None:
@@ -348,11 +403,23 @@ def compile_model(
     refuse_fork()
     clip = clip_norm or None
     kind = keras.optimizers.Adam if BACKEND == "jax" else _Adam
-    optimizer = kind(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip)
-    # XLA makes TensorFlow's CPU kernels 2 to 4 times slower; jax is nothing without it.
-    jit = BACKEND == "jax" or (BACKEND == "tensorflow" and device() != "CPU")
+    optimizer = kind(learning_rate, epsilon=epsilon, amsgrad=amsgrad, global_clipnorm=clip, name="adam")
+    if num_replicas() > 1:
+        _share_loss(model)
+    # XLA makes TensorFlow's CPU kernels 2 to 4 times slower, and does not join replicas; jax is nothing without it.
+    jit = BACKEND == "jax" or (BACKEND == "tensorflow" and device() != "CPU" and num_replicas() == 1)
     model.compile(optimizer=optimizer, jit_compile=jit)
     optimizer.build(model.trainable_variables)  # a step that may be skipped cannot create variables
+
+
+def _share_loss(model: Any) -> None:
+    """Let a model's loss be its replica's share of the batch's, as replicas' gradients are added."""
+    whole = type(model).compute_loss
+
+    def compute_loss(*arguments: Any, **named: Any) -> Any:
+        return whole(model, *arguments, **named) / num_replicas()
+
+    model.compute_loss = compute_loss
 
 
 # --- steps that are skipped ----------------------------------------------------------------------------------------
@@ -379,30 +446,56 @@ class _Adam(keras.optimizers.Adam):  # type: ignore[name-defined]
     """
 
     finite: Any = True
-    _loss: Any = None
+    _of = threading.local()  # `loss`, as replicas take turns in threads of their own
 
     def minimize(self, loss, *arguments, **options):  # of tf.keras
-        self._loss = loss
+        self._of.loss = loss
         super().minimize(loss, *arguments, **options)
 
     def scale_loss(self, loss):  # of Keras 3
-        self._loss = loss
+        self._of.loss = loss
         return super().scale_loss(loss)
 
     def apply_gradients(self, grads_and_vars, *arguments, **options):  # of tf.keras; that of Keras 3 calls `apply`
         if STACK != "tfc":
             return super().apply_gradients(grads_and_vars)
         pairs = list(grads_and_vars)
+        if _replica():
+            total = self._sum_of_replicas([g for g, _ in pairs])
+            whole = zip(total, [v for _, v in pairs], strict=True)
+            return super().apply_gradients(whole, skip_gradients_aggregation=True)
         self._apply_finite([g for g, _ in pairs], lambda: super(_Adam, self).apply_gradients(pairs))
         return self.iterations
 
     def apply(self, grads, trainable_variables=None):
         grads = list(grads)
-        self._apply_finite(grads, lambda: super(_Adam, self).apply(grads, trainable_variables))
+        if _replica():
+            super().apply(self._sum_of_replicas(grads), trainable_variables)
+        else:
+            self._apply_finite(grads, lambda: super(_Adam, self).apply(grads, trainable_variables))
 
     def _apply_finite(self, gradients: list[Any], apply: Callable[[], Any]) -> None:
-        self.finite = _all_finite([each for each in (*gradients, self._loss) if each is not None])
+        self.finite = _all_finite([each for each in (*gradients, self._of.loss) if each is not None])
         _either(self.finite, apply, lambda: self.iterations.assign_add(1))
+
+    # Replicas add their gradients, and agree on whether all is finite, before anything is clipped: Keras 3 would clip
+    # each replica's and add them then. As they cannot do so in a condition, each variable's update is conditional.
+
+    def _sum_of_replicas(self, gradients: list[Any]) -> list[Any]:
+        known = [each for each in gradients if each is not None]
+        *known, loss = _replica().all_reduce(tf.distribute.ReduceOp.SUM, [*known, self._of.loss])
+        self.finite = _all_finite([*known, loss])
+        found = iter(known)
+        return [None if each is None else next(found) for each in gradients]
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):  # of Keras 3
+        return grads_and_vars
+
+    def update_step(self, gradient, variable, *rate):
+        if num_replicas() == 1:
+            super().update_step(gradient, variable, *rate)
+        else:
+            _either(self.finite, lambda: super(_Adam, self).update_step(gradient, variable, *rate), lambda: None)
 
 
 class _Skipped(keras.metrics.Metric):  # type: ignore[name-defined]
@@ -414,9 +507,9 @@ class _Skipped(keras.metrics.Metric):  # type: ignore[name-defined]
         self.count, self.row, self.longest = (self.add_weight(name=n, shape=(), initializer="zeros") for n in names)
 
     def update_state(self, finite):
-        skipped = 1.0 - ops.cast(finite, "float32")
-        self.count.assign(self.count + skipped)
-        self.row.assign((self.row + 1.0) * skipped)
+        skipped, share = 1.0 - ops.cast(finite, "float32"), 1.0 / num_replicas()  # whose counts are added
+        self.count.assign(self.count + share * skipped)
+        self.row.assign((self.row + share) * skipped)
         self.longest.assign(ops.maximum(self.longest, self.row))
 
     def reset_state(self):
@@ -452,7 +545,11 @@ class TrainedModel(keras.Model):  # type: ignore[name-defined]
             for variable, value in zip(changing, before, strict=True):
                 variable.assign(value)
 
-        _either(self.optimizer.finite, lambda: None, restore)
+        if _replica():  # whose values are joined outside of any condition
+            for variable, value in zip(changing, before, strict=True):
+                variable.assign(ops.where(self.optimizer.finite, ops.copy(variable), value))
+        else:
+            _either(self.optimizer.finite, lambda: None, restore)
         self.skipped.update_state(self.optimizer.finite)
         return self.get_metrics_result()
 
@@ -492,20 +589,29 @@ def learning_rate(rate: float, drops: Sequence[tuple[float, float]], steps: int,
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [rate, *(rate * f for _, f in drops)])
 
 
-def steps_of(stacked: dict[str, np.ndarray]) -> Any:
+def steps_of(stacked: dict[str, np.ndarray], process: int = 0, processes: int = 1) -> Any:
     """Return what `fit` takes as the inputs of consecutive steps, each once and in order, without any wait.
 
-    stacked: arrays (steps, batch, ...) by name.
+    stacked: arrays (steps, batch, ...) by name. Of several processes each has its part of every batch: the first one
+    the first examples.
 
     TensorFlow's own adapter for arrays tunes itself, and its tuner lets the end of every `fit` wait for its next
     wake-up, up to half of the time.
     """
-    if BACKEND == "tensorflow":
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        return {"x": tf.data.Dataset.from_tensor_slices(stacked).with_options(options)}
+    stacked = {name: np.split(values, processes, axis=1)[process] for name, values in stacked.items()}
     flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in stacked.items()}
-    return {"x": flat, "batch_size": stacked[next(iter(stacked))].shape[1]}
+    own_size = stacked[next(iter(stacked))].shape[1]
+    if BACKEND != "tensorflow":
+        return {"x": flat, "batch_size": own_size}
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    if num_replicas() == 1:
+        return {"x": tf.data.Dataset.from_tensor_slices(stacked).with_options(options)}
+    # Keras has the strategy divide each batch among all replicas, and every process goes on in its own examples: so a
+    # process' examples come in batches of the whole size, of which its replicas take one part after the other.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    batches = tf.data.Dataset.from_tensor_slices(flat).batch(own_size * processes)
+    return {"x": batches.with_options(options), "steps_per_epoch": len(stacked[next(iter(stacked))])}
 
 
 def has_tensorboard() -> bool:

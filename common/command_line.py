@@ -47,6 +47,13 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def devices(text: str) -> str:
+    """Return a number of devices of at least 1, or `all`; raises ArgumentTypeError for anything else."""
+    if text != "all" and (not is_whole_number(text) or int(text) < 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of devices: give 1 or more, or all")
+    return text
+
+
 def minutes(text: str) -> float:
     """Return a number of minutes above 0; raises ArgumentTypeError for anything else."""
     try:

@@ -5,6 +5,7 @@ import os
 import tempfile
 from typing import Any
 
+from common.config import is_whole_number
 from common.errors import RelicError
 
 KERAS3_BACKENDS = ("tensorflow", "jax", "torch")
@@ -39,6 +40,14 @@ def choose_keras3_backend() -> str:
     if backend is None:
         raise RelicError("stack keras3 needs tensorflow, jax or torch: run `make setup-keras3` or `make setup-jax`")
     return backend
+
+
+def cpu_devices() -> int:
+    """Return how many devices the CPU counts as, `RELIC_CPU_DEVICES`: 1, or more to try `--devices` without GPUs."""
+    wanted = os.environ.get("RELIC_CPU_DEVICES") or "1"
+    if not is_whole_number(wanted) or int(wanted) < 1:
+        raise RelicError(f"RELIC_CPU_DEVICES={wanted} is not a number of devices: set it to 1 or more, or unset it")
+    return int(wanted)
 
 
 def cpu_flags() -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from common import devices
 from common.config import differing_fields
 from common.errors import RelicError
 from common.files import atomic_file, json_object
@@ -40,6 +41,8 @@ def save_checkpoint(
     if lost:
         raise RelicError(f"the training diverged before step {step} ({lost} is not finite): {TRAIN_ANEW}")
     arrays.update({f"optimizer/{i}": value for i, value in enumerate(_optimizer_arrays(model))})
+    if not devices.process().is_chief:  # which has read its variables, as some are only read by all processes at once
+        return
     about = {"step": step, "seconds": seconds, "config": dataclasses.asdict(config), "log": log, **_made_in(precision)}
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     # In memory first: where a disk is full, the zip file that numpy leaves half-written complains once more.

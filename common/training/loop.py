@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from common import devices
 from common.errors import RelicError
 from common.training.averages import WeightAverage
 from common.training.checkpoints import TRAIN_ANEW, load_checkpoint, model_arrays, save_checkpoint
@@ -72,25 +73,28 @@ def fit(
     where (how to go on is the command line's to say), and where `batch` fails, whose error goes on. Raises RelicError
     after MOST_SKIPPED steps in a row whose loss or gradients are not finite.
     """
-    step, before, log = _start(model, config, run, average)
+    step, before, log = _start_together(model, config, run, average)
     training = _Training(model, config, run, average, log, (step, before))
-    with _StopOnSignal(model) as stop, Feed(batch, config.steps, lambda: stop.requested) as feed:
-        callbacks = _callbacks(run) + [stop.callback()]
-        is_out_of_time = False
-        while step < config.steps and not (stop.requested or is_out_of_time):
+    is_alone = devices.process().count == 1  # else all processes stop together, at the end of a row
+    is_stopped = is_out_of_time = False
+    with _StopOnSignal(model) as stop, Feed(batch, config.steps, lambda: is_alone and stop.requested) as feed:
+        callbacks = _callbacks(run) + ([stop.callback()] if is_alone else [])
+        while step < config.steps and not (is_stopped or is_out_of_time):
             try:
-                inputs = feed.take(step, min(step + (chunk or CHUNK), config.steps))
+                inputs = _inputs(feed, step, min(step + (chunk or CHUNK), config.steps))
             except Exception:
                 training.save(step)
                 raise
             row = fit_chunk(model, inputs, step, callbacks, feed.waited)
             step = row["step"]
             training.add(row, validate() if validate else {})
-            is_out_of_time = training.is_out_of_time()
-            if is_out_of_time or stop.requested or step == config.steps or training.is_save_due():
+            is_stopped, is_out_of_time, is_save_due = devices.anywhere(
+                stop.requested, training.is_out_of_time(), training.is_save_due()
+            )
+            if is_out_of_time or is_stopped or step == config.steps or is_save_due:
                 training.save(step)
     training.progress.close(log)
-    if stop.requested:
+    if is_stopped:
         raise KeyboardInterrupt(f"stopped at step {step} of {config.steps}")
     return step >= config.steps, log[-1]["seconds"] if log else before, log
 
@@ -111,7 +115,7 @@ class _Training:
         self._model, self._config, self._run, self._average, self._log = model, config, run, average, log
         self._saved_step, self._before = before
         self._started = self._saved_at = time.monotonic()
-        self._file = LogFile(run.log, log)
+        self._file = LogFile(run.log, log) if devices.process().is_chief else None
         self.progress = Progress(run, config, loss_names(model), self._saved_step)
 
     def add(self, row: dict[str, Any], validated: dict[str, float]) -> None:
@@ -119,7 +123,8 @@ class _Training:
         in_a_row = row.pop("skipped_in_a_row")
         measures = {name: row.pop(name) for name in ("input_wait", "skipped")}
         self._log.append({**row, **validated, **measures, "seconds": round(self._seconds(), 1)})
-        self._file.append(self._log[-1])
+        if self._file:
+            self._file.append(self._log[-1])
         if in_a_row >= MOST_SKIPPED:
             raise RelicError(
                 f"{self._run.paper}/{self._run.preset} diverged before step {row['step']} (loss or gradients were not "
@@ -149,6 +154,37 @@ class _Training:
         return self._before + time.monotonic() - self._started
 
 
+def _start_together(model: Any, config: Any, run: Run, average: WeightAverage | None) -> tuple[int, float, list[dict]]:
+    """Start, or raise, as all the processes that train together do: each reads the checkpoint by itself."""
+    try:
+        start = _start(model, config, run, average)
+    except RelicError:
+        devices.gathered(-1)
+        raise
+    steps = set(devices.gathered(start[0]))
+    if -1 in steps:
+        raise RelicError(f"another process that trains {run.name} with this one cannot start: it says why")
+    if len(steps) > 1:
+        raise RelicError(
+            f"processes that train {run.name} would begin at different steps ({', '.join(map(str, sorted(steps)))}): "
+            "let RELIC_RESULTS name a folder that all of them see"
+        )
+    return start
+
+
+def _inputs(feed: Feed, first: int, last: int) -> dict[str, np.ndarray]:
+    """Return the inputs of as many coming steps as all processes have; raise where one of them has none."""
+    try:
+        inputs = feed.take(first, last)
+    except Exception:
+        devices.gathered(0)
+        raise
+    count = min(devices.gathered(len(next(iter(inputs.values())))))
+    if not count:
+        raise RelicError(f"another process that trains with this one has no inputs for step {first}: it says why")
+    return {name: values[:count] for name, values in inputs.items()}
+
+
 def _start(model: Any, config: Any, run: Run, average: WeightAverage | None) -> tuple[int, float, list[dict]]:
     path = run.checkpoint
     if run.restart or not path.exists():
@@ -174,7 +210,8 @@ def fit_chunk(
     started = time.perf_counter() - waited
     count = len(next(iter(inputs.values())))
     # Arrays, not a generator: one that is left half-way lets TensorFlow's threads wait for ever when Python ends.
-    fed = backend.steps_of(inputs)
+    own = devices.process()
+    fed = backend.steps_of(inputs, own.index, own.count)
     waited = time.perf_counter() - started
     epoch = first // count
     history = model.fit(
@@ -186,7 +223,7 @@ def fit_chunk(
         callbacks=callbacks,
     ).history
     step = int(backend.to_numpy(model.optimizer.iterations))
-    skipped, in_a_row = (int(history[name][-1]) for name in ("skipped", "skipped_in_a_row"))
+    skipped, in_a_row = (round(float(history[name][-1])) for name in ("skipped", "skipped_in_a_row"))
     values = {name: float(history[name][-1]) if skipped < step - first else math.nan for name in loss_names(model)}
     share = round(waited / (time.perf_counter() - started), 4)
     return {"step": step, **values, "input_wait": share, "skipped": skipped, "skipped_in_a_row": in_a_row}
@@ -200,7 +237,7 @@ def loss_names(model: Any) -> list[str]:
 def _callbacks(run: Run) -> list:
     from common import backend
 
-    if not backend.has_tensorboard() or run.scale == "smoke":
+    if not backend.has_tensorboard() or run.scale == "smoke" or not devices.process().is_chief:
         return []
     folder = str(run.checkpoint.parent / "tensorboard" / run.part)
     return [backend.keras.callbacks.TensorBoard(folder, write_graph=False, profile_batch=0)]

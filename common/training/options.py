@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from common.command_line import devices
 from common.training.runs import PRECISIONS
 
 # By the name of a field of `runs.Run` whose default is None, what `add_argument` takes of the option `--name`.
 OPTIONS: dict[str, dict[str, Any]] = {
+    "devices": {"type": devices, "metavar": "N", "help": "that share each batch: a number, or all (default: 1)"},
     "precision": {
         "choices": PRECISIONS,
         "help": "of the layers' arithmetic (default: a resumed training's own, else the faster one here)",

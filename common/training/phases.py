@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from common import devices
 from common.training import runs
 
 Rows = list
@@ -19,7 +20,9 @@ def fit_parts(run: runs.Run, names: Sequence[str], fit_part: FitPart) -> list[di
     complete only restores what it left; it returns (finished, log rows).
     """
     if run.restart:
-        discard(run)
+        if devices.process().is_chief:
+            discard(run)
+        devices.anywhere(False)  # none looks for checkpoints before they are removed
     log: list[dict[str, Any]] = []
     started = time.monotonic()
     for index, name in enumerate(names):
@@ -29,7 +32,8 @@ def fit_parts(run: runs.Run, names: Sequence[str], fit_part: FitPart) -> list[di
         finished, rows = fit_part(index, own)
         log = joined(log, rows)
         has_learned = written_at(own.checkpoint) != before  # and was not complete before
-        if not finished or (has_learned and left(run, started) == 0.0 and index + 1 < len(names)):
+        (is_out_of_time,) = devices.anywhere(has_learned and left(run, started) == 0.0)
+        if not finished or (is_out_of_time and index + 1 < len(names)):
             return None
     return log
 

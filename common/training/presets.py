@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from common import backend, files
+from common import backend, devices, files
 from common.config import find_preset
 from common.data import TrainingPatches
 from common.training import checkpoints, locks, loop, runs
@@ -95,20 +96,30 @@ def train_preset(
     """
     run = runs.Run(config_module.__name__.split(".")[-2], preset, scale, seed, **options)
     config = config_module.at_scale(find_preset(config_module, preset), scale)
-    for path in (run.checkpoint, run.shipped / "weights.safetensors"):
-        files.check_writable(path)
-    with locks.one_training(run):
-        run = dataclasses.replace(run, precision=run.precision or _precision_of(run))
-        trained = train(config, run)
-        if trained is None:
-            return False
-        model, about = trained
-        ship(run, config, checkpoints.model_arrays(model), about)
+    is_chief = devices.named_process(run.devices).is_chief
+    if is_chief:
+        for path in (run.checkpoint, run.shipped / "weights.safetensors"):
+            files.check_writable(path)
+    with locks.one_training(run) if is_chief else nullcontext():
+        with devices.shared(run.devices, config.batch_size) as about_devices:
+            run = dataclasses.replace(run, precision=_precision_of(run))
+            trained = train(config, run)
+            if trained is None:
+                return False
+            model, about = trained
+            arrays = checkpoints.model_arrays(model)
+        if is_chief:
+            ship(run, config, arrays, {**about, **about_devices})
     return True
 
 
 def _precision_of(run: runs.Run) -> str:
-    """Return the precision that a run goes on in: that of a checkpoint to resume, else the faster one here."""
+    """Return the precision that a run goes on in: its own, that of a checkpoint to resume, else the faster one here.
+
+    Processes that train together do so in float32 unless all of them would take another one.
+    """
     paths = sorted(run.checkpoint.parent.glob("checkpoint*.npz")) if run.resume and not run.restart else []
     kept = (checkpoints.checkpoint_about(path).get("precision") for path in paths)
-    return next(filter(None, kept), None) or backend.fast_precision()
+    own = run.precision or next(filter(None, kept), None) or backend.fast_precision()
+    (is_float32,) = devices.anywhere(own == "float32")
+    return "float32" if is_float32 else own

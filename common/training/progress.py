@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from common import devices
 from common.config import differing_fields
 from common.errors import RelicError
 from common.training import shipped
@@ -27,11 +28,12 @@ class Progress:
         """`first`: the step that the training begins at, after those of a checkpoint."""
         from tqdm import tqdm
 
-        quiet = None if run.scale != "smoke" else True
+        is_shown = run.scale != "smoke" and devices.process().is_chief
+        quiet = None if is_shown else True
         about = " ".join(filter(None, (run.preset, run.part)))
         self._bar = tqdm(total=config.steps, initial=first, desc=about, unit="step", disable=quiet, dynamic_ncols=True)
         self._names, self._steps, self._before = names, config.steps, run.before
-        self._reference = None if run.scale == "smoke" else Reference.of(run, config)
+        self._reference = Reference.of(run, config) if is_shown else None
         self._ends = "part ends" if run.part else "ends"
         self._compared = first * PARTS // config.steps
         self._clock: list[tuple[int, float]] = []  # step and time of the first row, whose steps had to be compiled

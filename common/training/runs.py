@@ -22,6 +22,7 @@ class Run:
     minutes: float | None = None
     resume: bool = False
     restart: bool = False
+    devices: str | None = None  # how many share each batch: a number, `all`, or one as without
     part: str = ""  # of a training that has several parts, each with a checkpoint of its own
     before: int = 0  # steps of the parts before this one
     precision: str | None = None  # one of PRECISIONS; where nothing else is said, the faster one here

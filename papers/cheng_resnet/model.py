@@ -13,7 +13,7 @@ Tables 8 and 9 (see README.md). N = `num_filters`, M = `bottleneck`.
 
 from typing import Any
 
-from common.backend import GDN, TrainedModel, keras, loss_trackers, ops, uniform_noise
+from common.backend import GDN, TrainedModel, keras, loss_trackers, ops, part_of_batch, uniform_noise
 from common.coding import entropy
 from common.convolutions import convolution
 from common.layers import Decimate, DepthToSpace, leaky_relu, transposed_convolution
@@ -171,10 +171,10 @@ class Model(TrainedModel):
 
     def call(self, inputs, training=True):
         """Return `{"x_hat", "rate_estimate"}` with additive noise in place of rounding."""
-        patch, step = self.config.patch_size, inputs["step"][0]
+        batch, patch, step = part_of_batch(self.config.batch_size), self.config.patch_size, inputs["step"][0]
         # Known sizes make the graph static, whatever the loader says of its batches.
-        x = ops.reshape(ops.cast(inputs["x"], "float32") / 255.0, (self.config.batch_size, patch, patch, 3))
-        num_pixels = self.config.batch_size * patch**2
+        x = ops.reshape(ops.cast(inputs["x"], "float32") / 255.0, (batch, patch, patch, 3))
+        num_pixels = batch * patch**2
         y = self.analysis_transform(x)
         y_tilde = y + uniform_noise(ops.shape(y), 2 * self.seed, step)
         mu: Any = 0.0

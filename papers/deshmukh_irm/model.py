@@ -9,7 +9,7 @@ Values are from 0 to 1 and all kernels 3x3. In training the code is neither roun
 
 from typing import Any
 
-from common.backend import TrainedModel, keras, loss_trackers, ops
+from common.backend import TrainedModel, batch_normalisation, keras, loss_trackers, ops, part_of_batch
 from common.layers import Decimate
 from papers.deshmukh_irm import initial_weights, losses
 from papers.deshmukh_irm.config import BASELINE_LAYERS, DEPTH, Compression
@@ -75,7 +75,7 @@ def _activated(x, name):
 
 
 def _normalised(x, config, name):
-    return layers.BatchNormalization(momentum=config.batch_norm_momentum, name=f"{name}_norm")(x)
+    return batch_normalisation(config.batch_norm_momentum, f"{name}_norm")(x)
 
 
 def _strided(x, config, number):
@@ -122,7 +122,7 @@ class Model(TrainedModel):
         """Return `{"x", "u", "x_hat"}`, float32 (B, P, P, c)."""
         config = self.config
         # Known sizes make the graph static, whatever the loader says of its batches.
-        shape = (config.batch_size, config.patch_size, config.patch_size, config.channels)
+        shape = (part_of_batch(config.batch_size), config.patch_size, config.patch_size, config.channels)
         x = ops.reshape(ops.cast(inputs["x"], "float32") / 255.0, shape)
         by_batch = training and not self.settled
         u = self.upsample(self.icm(x, training=by_batch))

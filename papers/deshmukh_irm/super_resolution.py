@@ -7,7 +7,7 @@ lr ── generator ── x_hat ──┬── content loss to x
 from collections.abc import Callable
 from typing import Any
 
-from common.backend import TrainedModel, keras, loss_trackers, ops
+from common.backend import TrainedModel, batch_normalisation, keras, loss_trackers, ops, part_of_batch
 from common.errors import RelicError
 from common.layers import DepthToSpace, leaky_relu
 from papers.deshmukh_irm.config import FACTOR, SuperResolution
@@ -52,7 +52,7 @@ def _conv(x, maps, name, strides=1):
 
 
 def _normalised(x, config, name):
-    return layers.BatchNormalization(momentum=config.batch_norm_momentum, name=f"{name}_norm")(x)
+    return batch_normalisation(config.batch_norm_momentum, f"{name}_norm")(x)
 
 
 def _prelu(x, name):
@@ -148,7 +148,8 @@ class Learning(TrainedModel):
     def _values(self, picture, divisor):
         """Return pictures as float32 in [0, 1]; known sizes make the graph static."""
         size, config = self.config.patch_size // divisor, self.config
-        return ops.reshape(ops.cast(picture, "float32") / 255.0, (config.batch_size, size, size, config.channels))
+        shape = (part_of_batch(config.batch_size), size, size, config.channels)
+        return ops.reshape(ops.cast(picture, "float32") / 255.0, shape)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the content loss, with the discriminator's cross-entropy in the adversarial steps."""

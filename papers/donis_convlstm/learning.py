@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from common.backend import TrainedModel, loss_trackers, ops, uniform_noise
+from common.backend import TrainedModel, loss_trackers, ops, part_of_batch, uniform_noise
 from papers.donis_convlstm import losses, model
 from papers.donis_convlstm.config import Config, Iterative
 from papers.donis_convlstm.model import binarized
@@ -32,7 +32,7 @@ class OneIteration(TrainedModel):
     def call(self, inputs, training=True):
         """Return `{"x", "x_hat"}`, float32 (B, 32, 32, 3)."""
         config = self.config
-        shape = (config.batch_size, config.patch_size, config.patch_size, 3)
+        shape = (part_of_batch(config.batch_size), config.patch_size, config.patch_size, 3)
         x = ops.reshape(ops.cast(inputs["x"], "float32") / 255.0, shape)
         code = self.encoder(x)
         if config.binarizer == "stochastic":
@@ -92,10 +92,10 @@ class Unrolled(TrainedModel):
 
     def call(self, inputs, training=True):
         """Return `{"errors"}`: mean |residual| after each iteration, float32 (iterations,)."""
-        config, size = self.config, self.config.patch_size
-        x = ops.reshape(ops.cast(inputs["x"], "float32") / 255.0, (config.batch_size, size, size, 3))
+        config, batch, size = self.config, part_of_batch(self.config.batch_size), self.config.patch_size
+        x = ops.reshape(ops.cast(inputs["x"], "float32") / 255.0, (batch, size, size, 3))
         into, out_of = (
-            [ops.zeros(shape) for shape in shapes(config, config.batch_size, size, size)]
+            [ops.zeros(shape) for shape in shapes(config, batch, size, size)]
             for shapes in (model.encoder_state, model.decoder_state)
         )
         x_hat, errors = model.first_estimate(x), []

@@ -7,7 +7,7 @@ complement Figs. 2 and 4 show as MS-SSIM, `psnr_squared` what Figs. 3 and 5 show
 import math
 from typing import Any
 
-from common.backend import ops
+from common.backend import batch_mean, ops
 from common.metrics import ms_ssim_tensor, ssim_tensor
 
 # Five scales need 161 pixels, so of Wang's weights the two of the scales that 32 pixels have; not normalised.
@@ -17,7 +17,7 @@ AS_RUN_RANGE = 2.0  # of SSIM in the authors' code, although the pictures' is 1
 
 def ssim_squared(x: Any, x_hat: Any) -> Any:
     """Return (1 - mean SSIM with range 2)^2, a scalar: the loss of the authors' code."""
-    return ops.square(1.0 - ops.mean(ssim_tensor(x, x_hat, max_val=AS_RUN_RANGE)))
+    return ops.square(1.0 - batch_mean(ssim_tensor(x, x_hat, max_val=AS_RUN_RANGE)))
 
 
 def ms_ssim(x: Any, x_hat: Any, floor: float) -> Any:

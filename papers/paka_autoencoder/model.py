@@ -9,7 +9,7 @@ and GDN replace the paper's pooling and ReLU, with which it learned more slowly 
 
 from typing import Any
 
-from common.backend import GDN, TrainedModel, keras, loss_trackers, ops, uniform_noise
+from common.backend import GDN, TrainedModel, keras, loss_trackers, ops, part_of_batch, uniform_noise
 from common.coding import entropy
 from papers.paka_autoencoder.config import Config
 from papers.paka_autoencoder.pictures import CENTRE, TO_YCBCR
@@ -93,7 +93,7 @@ class Model(TrainedModel):
 
     def call(self, inputs, training=True):
         """Return `{"x", "x_hat", "rate_estimate"}`; noise in place of rounding only where there is a rate."""
-        batch, patch = self.config.batch_size, self.config.patch_size
+        batch, patch = part_of_batch(self.config.batch_size), self.config.patch_size
         # Known sizes make the graph static, whatever the loader says of its batches.
         rgb = ops.reshape(ops.cast(inputs["x"], "float32"), (batch, patch, patch, 3))
         x = ops.matmul(rgb, TO_YCBCR.T.astype("float32") / 255) + CENTRE.astype("float32") / 255

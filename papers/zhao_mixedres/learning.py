@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.backend import TrainedModel, loss_trackers, ops
+from common.backend import TrainedModel, loss_trackers, ops, part_of_batch
 from papers.zhao_mixedres import losses, model
 from papers.zhao_mixedres.config import Config
 
@@ -49,7 +49,8 @@ class SubProblem(TrainedModel):
     def _values(self, picture, size):
         """Return pictures as float32 (B, size, size, 1) in [0, 1]; known sizes make the graph static."""
         scale = 1.0 if "float" in str(picture.dtype) else 1.0 / 255.0
-        return ops.reshape(ops.cast(picture, "float32") * scale, (self.config.batch_size, size, size, 1))
+        shape = (part_of_batch(self.config.batch_size), size, size, 1)
+        return ops.reshape(ops.cast(picture, "float32") * scale, shape)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the loss of the sub-problem."""

@@ -116,7 +116,7 @@ def pairs(config: Config, networks: Networks, x: np.ndarray, network: str) -> tu
 
 def apply(network: Any, pictures: np.ndarray) -> np.ndarray:
     """Return a network's outputs, float32 (N, H', W') in about [0, 1], for uint8 (N, H, W)."""
-    forward = backend.compiled(lambda x: network(x, training=False))
+    forward = backend.compiled(lambda x: network(x, training=False), [network])
     chunks = [pictures[i : i + BATCH, :, :, None] for i in range(0, len(pictures), BATCH)]
     return np.concatenate([forward(chunk.astype(np.float32) / 255)[..., 0] for chunk in chunks])
 
