@@ -25,6 +25,7 @@ PLACES = ("RELIC_CACHE", "RELIC_DATA")  # where a node has its own folders
 NODE_SECONDS = 120  # in which a node has to say what it has
 RETRIES = 3
 
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 Files = dict[str, bytes]  # by path, relative to some folder
 Cores = tuple[int, ...]
 
@@ -51,7 +52,9 @@ def share_of(nodes: Sequence[Mapping[str, float]], tasks: int | None = None) -> 
     most = Share(1, gpus).places(nodes)
     wanted = min(tasks or most, most)
     cores = max((int(node.get("CPU", 0)) for node in nodes), default=1)
-    return next((share for n in range(cores, 1, -1) if (share := Share(n, gpus)).places(nodes) >= wanted), Share(1, gpus))
+    return next(
+        (share for n in range(cores, 1, -1) if (share := Share(n, gpus)).places(nodes) >= wanted), Share(1, gpus)
+    )
 
 
 class Cluster:
@@ -76,15 +79,16 @@ class Cluster:
         options = {"num_cpus": share.cores, "num_gpus": share.gpus, "max_retries": retries, "max_calls": share.gpus}
         return self.ray.remote(**options)(function).remote(*arguments)
 
-    def map(self, models: Files, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    def map(self, paper: str, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """Yield `function(item)` of every item, in order; each is a task, which runs again where its worker is killed.
 
-        Function and items are pickled; `models` are put into the results folder of each task. Raises RelicError that a
-        task raised, and where its worker was killed again and again.
+        Function and items are pickled; the paper's networks that are here are put into the results folder of each task.
+        Raises RelicError that a task raised, and where its worker was killed again and again.
         """
         items = list(items)
         share = self.share(len(items))
-        sent = self.ray.put((models, function))
+        networks = contents(results_dir(), *(f"{base}models/*/{paper}/*/seed*/*" for base in ("", "smoke/")))
+        sent = self.ray.put((networks, function))
         references = [
             self.submit(_value, share, [sent], item, share.cores, environment(), retries=RETRIES) for item in items
         ]
@@ -179,7 +183,9 @@ def _lacks(digest: str, settings: Mapping[str, str]) -> str:
     """Return what this node lacks, with how to mend it; empty where it has all."""
     take_over(settings)
     if _digest() != digest:
-        return "has other sources than this machine: bring it to the same commit, and start Ray there in its environment"
+        return (
+            "has other sources than this machine: check out the same commit, and start Ray in its environment"
+        )
     data = os.environ.get("RELIC_DATA")
     if data and not Path(data).expanduser().is_dir():
         return f"has no folder {data}: put the data sets there, or start Ray there with RELIC_DATA naming their folder"
@@ -253,8 +259,8 @@ def _value(sent: Sequence[Any], item: Any, cores: int, settings: Mapping[str, st
     In a list, `sent` comes as a reference: the function's modules must not be imported before the settings are there.
     """
     with task_folder(settings), own_cores(cores):
-        models, function = import_module("ray").get(sent[0])
-        write(results_dir(), models)
+        networks, function = import_module("ray").get(sent[0])
+        write(results_dir(), networks)
         from common import backend
 
         try:
@@ -277,8 +283,3 @@ def write(folder: Path, files: Files) -> None:
     for name, data in files.items():
         with atomic_file(folder / name) as file:
             file.write(data)
-
-
-def models_of(paper: str) -> Files:
-    """Return the shipped networks of a paper, as `Cluster.map` sends them."""
-    return contents(results_dir(), *(f"{base}models/*/{paper}/*/seed*/*" for base in ("", "smoke/")))

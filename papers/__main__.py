@@ -13,6 +13,7 @@ from common import limits
 from common.command_line import Parser, minutes, seed
 from common.config import SCALES, Setting, check_scale
 from common.errors import RelicError, run_main
+from common.training.options import add_options, given_options
 
 NAME_WIDTH = 24  # of a picture, in the table of `evaluate`
 LEFT_OUT_SHOWN = 5
@@ -36,6 +37,7 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     command.add_argument("--minutes", type=minutes, help="stop after so many minutes; --resume goes on")
     command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     command.add_argument("--restart", action="store_true", help="start anew although there is a checkpoint")
+    add_options(command)
     command.set_defaults(run=_train)
 
     command = commands.add_parser("compress", help="picture -> .rlic file", epilog=f"{limits.HELP} {CODING_HELP}")
@@ -116,9 +118,9 @@ def _train(arguments: argparse.Namespace) -> None:
     paper, preset = papers.split_id(arguments.preset)
     check_scale(arguments.scale)
     train_preset = import_module(f"papers.{paper}.train").train_preset
-    options = {name: getattr(arguments, name) for name in ("minutes", "resume", "restart")}
+    clock = {name: getattr(arguments, name) for name in ("minutes", "resume", "restart")}
     try:
-        is_finished = train_preset(preset, arguments.scale, arguments.seed, **options)
+        is_finished = train_preset(preset, arguments.scale, arguments.seed, **clock, **given_options(arguments))
     except KeyboardInterrupt as stop:  # which says where only when a checkpoint is there
         raise KeyboardInterrupt(f"{stop}: go on with --resume" if str(stop) else "") from None
     if is_finished:

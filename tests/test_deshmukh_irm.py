@@ -409,6 +409,7 @@ def test_the_multiplications_are_those_of_kernels_and_output_sizes(preset, billi
     pixels = [small if own.strided_layer == 1 else 200**2, 200**2 if own.dilation > 1 else small, small]
     expected = {"icm": c1 * pixels[0] + c2 * pixels[1] + c3 * pixels[2], "irm": 200**2 * sum(irm)}
     assert {name: complexity.macs(network, 200, 200) for name, network in full(preset).items()} == expected
+    assert complexity.compression_macs(own, 200, 200) == expected
     assert round(sum(expected.values()) / 1e9, 1) == billions
 
 
@@ -422,6 +423,7 @@ def test_the_generator_has_ledigs_layers_and_takes_more_operations_than_the_irm(
     lr = 100 * 100
     macs = lr * (81 * 3 * 64 + 33 * 9 * 64 * 64 + 9 * 64 * 256) + 4 * lr * 9 * 64 * 256 + 16 * lr * 81 * 64 * 3
     assert complexity.macs(generator, 100, 100) == macs and round(macs / 1e9, 1) == 22.2
+    assert complexity.generator_macs(config.SRGAN, 100, 100) == macs
     assert macs > complexity.macs(full("rgb")["irm"], 200, 200)
     y = super_resolution.generator(narrow("srgan"))(values(height=5, width=7, channels=3))
     assert tuple(y.shape) == (1, 20, 28, 3)
@@ -431,12 +433,10 @@ def test_the_generator_has_ledigs_layers_and_takes_more_operations_than_the_irm(
 BUDGETS = {"grey": 1.6e18, "baseline_as_written": 2.67e18, "grey_without_separable": 2.2e18}
 
 
-@stack
-def test_a_training_takes_six_operations_a_multiplication_and_picture(few_layers, monkeypatch):
+def test_a_training_takes_six_operations_a_multiplication_and_picture():
     images = 50 * 330_000 * 0.8
     assert config.GREY.steps * config.GREY.batch_size == images and config.GREY.settled_steps == 0
-    networks = {name: full(name) for name in BUDGETS}
-    macs = {name: sum(complexity.macs(of, 200, 200) for of in networks[name].values()) for name in BUDGETS}
+    macs = {name: sum(complexity.compression_macs(named(name), 200, 200).values()) for name in BUDGETS}
     for preset, budget in BUDGETS.items():
         assert 6 * macs[preset] * images == pytest.approx(0.8 * budget, rel=0.04)  # which has the validated fifth too
     small = config.at_scale(config.GREY, "small")
@@ -444,12 +444,8 @@ def test_a_training_takes_six_operations_a_multiplication_and_picture(few_layers
     images_of_small = (small.steps + small.settled_steps) * small.batch_size
     assert complexity.training_flops(config.GREY, "small") == 6.0 * one * images_of_small
     assert small.settled_steps > 0
-    generator = full("srgan")["generator"]
-    irm = full("grey")["irm"]
-    monkeypatch.setattr(model, "irm", lambda own: irm)  # built before, at full depth
-    monkeypatch.setattr(super_resolution, "generator", lambda own: generator)
     assert complexity.training_flops(config.GREY, "paper") == pytest.approx(6 * macs["grey"] * images, rel=1e-12)
-    one = complexity.macs(generator, 24, 24)
+    one = complexity.generator_macs(config.SRGAN, 24, 24)
     assert complexity.training_flops(config.SRGAN, "paper") == pytest.approx(6 * one * 1_200_000 * 16, rel=1e-12)
 
 

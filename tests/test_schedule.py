@@ -18,7 +18,7 @@ from common import command_line
 from common.config import assumed, differing_fields
 from common.errors import RelicError
 from common.tables import campaign, command
-from common.training import schedule
+from common.training import options, schedule, side_by_side
 from common.training.averages import WeightAverage
 from common.training.locks import campaign_file, one_campaign, one_training, paused_trainings
 from common.training.runs import Run
@@ -114,6 +114,29 @@ def test_a_field_that_an_older_config_does_not_know_has_its_default():
     assert differing_fields({"width": 2, "rate": 1.0, "gone": 3}, Config()) == ["gone", "rate", "width"]
     assert differing_fields({"width": 2, "rate": 1.0}, Config(), recipe=True) == ["rate"]
     assert differing_fields({"width": 2, "rate": 1.0, "gone": 3}, Config(), recipe=False) == ["gone", "width"]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunWithOption(Run):
+    colour: str | None = None
+
+
+@pytest.mark.parametrize("given, expected", [(["--colour", "red"], {"colour": "red"}), ([], {})])
+def test_an_option_of_all_trainings_reaches_the_papers_train_preset_and_the_process_of_another(
+    given, expected, toys, monkeypatch
+):
+    monkeypatch.setitem(options.OPTIONS, "colour", {"help": "of nothing"})
+    monkeypatch.setattr(schedule, "Run", RunWithOption)
+    seen = []
+    train = sys.modules["toys.toy_paper.train"]
+    monkeypatch.setattr(train, "train_preset", lambda *_, minutes, resume, restart, **others: seen.append(others))
+    preset = vars(sys.modules["toys.toy_paper.config"])["A"]
+    monkeypatch.setattr(sys, "argv", ["table1", "--scale", "small", "--train", "--minutes", "0.0001", *given])
+    with pytest.raises(SystemExit, match="time is out"):
+        command.main("toy_paper/table1", {"a": preset}, lambda options: pytest.fail("nothing is there"))
+    assert seen and all(others == expected for others in seen)
+    (training,) = schedule.trainings([preset], "small", (0,), **expected)
+    assert side_by_side.arguments(training, 1.0)[-len(given) or None :] == given or not given
 
 
 # --- without weights -----------------------------------------------------------------------------------------------

@@ -568,8 +568,6 @@ def test_other_codecs_give_every_patch_back_in_its_place(preset, count, height, 
 # --- the operations of a training ----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@stack
 @pytest.mark.parametrize("preset, epoch, model_flops", [("low_qf10", 4.1e14, 7.4e16), ("full_qf10", 1.63e15, 2.9e17)])
 def test_a_training_takes_the_operations_of_its_epochs(preset, epoch, model_flops):
     """By hand: an epoch of 3200 patches takes 2 x 3200 (3 PPNN + 3 VCNN + 3 FDNN + 2 VCNN) multiplications."""
@@ -585,8 +583,6 @@ def test_a_training_takes_the_operations_of_its_epochs(preset, epoch, model_flop
     assert 1.05 < whole / model_flops < 1.15
 
 
-@pytest.mark.slow
-@stack
 def test_jiangs_training_takes_less_and_shorter_scales_take_less():
     for preset in ("low_qf10", "full_qf10"):
         assert complexity.training_flops(named(f"jiang_{preset}"), "paper") == pytest.approx(

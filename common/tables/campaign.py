@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from common import cluster, files
 from common.command_line import at_least, minutes, parser_of_module
@@ -15,6 +16,7 @@ from common.tables import files as table_files
 from common.training import cluster as cluster_training
 from common.training import schedule, shipped, side_by_side
 from common.training.locks import one_campaign
+from common.training.options import add_options, given_options
 
 NICENESS = 10
 
@@ -38,6 +40,7 @@ def _main(plan: Sequence[PlanEntry]) -> None:
         "on a cluster one for each GPU, else for each core)",
     )
     parser.add_argument("--cluster", metavar="ADDRESS", help=cluster.HELP)
+    add_options(parser)
     parser.add_argument("--status", action="store_true", help="print how far every training is, and train nothing")
     arguments = parser.parse_args()
     if arguments.status:
@@ -45,39 +48,39 @@ def _main(plan: Sequence[PlanEntry]) -> None:
         return
     os.nice(NICENESS)
     with one_campaign(), goes_on("the same command goes on"):
-        work(plan, arguments.minutes, arguments.workers, arguments.cluster)
+        work(plan, arguments.minutes, arguments.workers, arguments.cluster, **given_options(arguments))
 
 
 def work(
-    plan: Sequence[PlanEntry], limit: float | None = None, workers: int | None = None, address: str | None = None
+    plan: Sequence[PlanEntry],
+    limit: float | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    **options: Any,
 ) -> None:
     """Train what the entries lack, in their order, for `limit` minutes at most; write the tables of complete ones.
 
-    Several workers train side by side, on the cluster of an address where there is one; one that finds nothing to do
-    in an entry takes from the next one.
+    Several workers train side by side, on the cluster at an address where there is one; one that finds nothing to do
+    in an entry takes from the next one. options: how to train, as in `common.training.options`.
     """
-    with ExitStack() as running:
-        there = running.enter_context(cluster.connected(address))
-        # On a cluster those of later entries run on while a table is written.
-        turns = running.enter_context(cluster_training.tasks(there, workers)) if there else None
-        _work(plan, limit, workers or 1, turns, ["--cluster", address] if address else [])
-
-
-def _work(
-    plan: Sequence[PlanEntry], limit: float | None, workers: int, turns: side_by_side.Turns | None, further: list[str]
-) -> None:
     started = time.monotonic()
-    groups = [trainings(*entry) for entry in plan]
-    for number, (name, scale, _) in enumerate(plan):
-        wanted, later = groups[number], groups[number + 1 :]
-        lacked = [training for training in wanted if not training.is_shipped]
-        left = None if limit is None else limit - (time.monotonic() - started) / 60
-        if lacked and ((left is not None and left <= 0) or _complete(wanted, left, workers, later, turns)):
-            print(f"out of time at {name}, scale {scale}: the same command goes on", file=sys.stderr)
-            return
-        if lacked or not _is_written(name, scale, wanted):
-            # A process of its own, as the record of a table names the command that wrote it.
-            subprocess.run([sys.executable, "-m", f"experiments.{name}", "--scale", scale, *further], check=True)
+    groups = [trainings(*entry, **options) for entry in plan]
+    with ExitStack() as stack:
+        there = stack.enter_context(cluster.connected(address))
+        # Over all entries: on a cluster the trainings of later ones go on while a table is written.
+        turns = stack.enter_context(cluster_training.tasks(there, workers)) if there else None
+        for number, (name, scale, _) in enumerate(plan):
+            wanted, later = groups[number], groups[number + 1 :]
+            lacked = [training for training in wanted if not training.is_shipped]
+            left = None if limit is None else limit - (time.monotonic() - started) / 60
+            if lacked and ((left is not None and left <= 0) or _complete(wanted, left, workers or 1, later, turns)):
+                print(f"out of time at {name}, scale {scale}: the same command goes on", file=sys.stderr)
+                return
+            if lacked or not _is_written(name, scale, wanted):
+                # A process of its own, as the record of a table names the command that wrote it.
+                where = ["--cluster", address] if address else []
+                command = [sys.executable, "-m", f"experiments.{name}", "--scale", scale, *where]
+                subprocess.run(command, check=True)
 
 
 def _complete(
@@ -94,11 +97,11 @@ def _complete(
     return side_by_side.complete(wanted, workers, left, later)
 
 
-def trainings(name: str, scale: str, seeds: Sequence[int]) -> Trainings:
+def trainings(name: str, scale: str, seeds: Sequence[int], **options: Any) -> Trainings:
     """Return the trainings that an experiment's networks need at a scale."""
     experiment = importlib.import_module(f"experiments.{name}")
     configs = {**getattr(experiment, "NETWORKS", experiment.ROWS), **getattr(experiment, "FURTHER", {})}
-    return schedule.trainings(configs.values(), scale, seeds)
+    return schedule.trainings(configs.values(), scale, seeds, **options)
 
 
 def _is_written(name: str, scale: str, wanted: Sequence[schedule.Training]) -> bool:

@@ -153,6 +153,12 @@ def tasks(there: Cluster, workers: int | None = None) -> Iterator[Tasks]:
         turns.stop()
 
 
+def complete(wanted: Sequence[Training], there: Cluster, minutes: float | None = None) -> list[Training]:
+    """Train what is not shipped on a cluster, as `side_by_side.complete`; return what is left."""
+    with tasks(there) as turns:
+        return side_by_side.advance(wanted, turns, minutes)
+
+
 def _write(run: Run, outcome: Outcome) -> None:
     """Write what a turn left where a training on this machine would have; run.json, which says of the rest, last."""
     folder = run.checkpoint.parent

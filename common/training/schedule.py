@@ -10,6 +10,7 @@ from typing import Any
 from common.config import differing_fields, preset_of
 from common.errors import RelicError
 from common.training import checkpoints, shipped
+from common.training.options import given_options
 from common.training.runs import Run
 
 TURN = 5.0  # minutes that one training goes on for before the next one's turn
@@ -64,7 +65,8 @@ class Training:
         import_module("common.backend").forget_models()
         train_preset = import_module(f"{self.package}.train").train_preset
         run, resume = self.run, self.is_begun
-        return train_preset(run.preset, run.scale, run.seed, minutes=minutes, resume=resume, restart=not resume)
+        clock = {"minutes": minutes, "resume": resume, "restart": not resume}
+        return train_preset(run.preset, run.scale, run.seed, **clock, **given_options(run))
 
     def _kept(self) -> list[dict[str, Any]]:
         """Return what the checkpoints say of themselves, where all are of this config.
@@ -78,14 +80,17 @@ class Training:
         return [] if any(differing) else kept
 
 
-def trainings(configs: Iterable[Any], scale: str, seeds: Sequence[int]) -> list[Training]:
-    """Return the trainings of presets at a scale, all presets of the first seed before those of the second."""
+def trainings(configs: Iterable[Any], scale: str, seeds: Sequence[int], **options: Any) -> list[Training]:
+    """Return the trainings of presets at a scale, all presets of the first seed before those of the second.
+
+    options: how to train, as in `common.training.options`.
+    """
     wanted = []
     for seed in seeds:
         for config in dict.fromkeys(configs):
             package = type(config).__module__.rpartition(".")[0]
             at_scale = sys.modules[type(config).__module__].at_scale
-            wanted.append(Training(Run(*preset_of(config), scale, seed), at_scale(config, scale), package))
+            wanted.append(Training(Run(*preset_of(config), scale, seed, **options), at_scale(config, scale), package))
     return wanted
 
 

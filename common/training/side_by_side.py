@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from common.errors import RelicError
+from common.training.options import as_arguments, given_options
 from common.training.runs import Run
 from common.training.schedule import Training, next_of
 
@@ -143,6 +144,7 @@ def arguments(training: Training, minutes: float) -> list[str]:
     """Return the arguments of the Python that lets a training go on for so many minutes."""
     run, go_on = training.run, "--resume" if training.is_begun else "--restart"
     options = ["--scale", run.scale, "--seed", str(run.seed), "--minutes", str(minutes), go_on]
+    options += as_arguments(given_options(run))
     return ["-m", "papers", "train", f"{run.paper}/{run.preset}", *options]
 
 
@@ -156,9 +158,7 @@ def started(command: Sequence[str], run: Run, cores: Cores, folder: Path | None 
     first = _limited_to(cores, os.getpid())
     with output.open("wb") as file:
         # In a session of its own it gets no Ctrl-C from the terminal but the one polite signal of `stop`.
-        return subprocess.Popen(
-            command, cwd=folder, stdout=file, stderr=file, start_new_session=True, preexec_fn=first
-        )
+        return subprocess.Popen(command, cwd=folder, stdout=file, stderr=file, start_new_session=True, preexec_fn=first)
 
 
 def _limited_to(cores: Cores, parent: int) -> Callable[[], None]:

@@ -5,7 +5,7 @@ size of the layer's output for a 256x256 picture. So "FLOPs" are multiply-accumu
 transposed convolution counts at its larger, up-sampled size. Section 4 leaves out GDN, IGDN and the factorized prior.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -171,6 +171,9 @@ def receptive_field(rows: Sequence[LayerRow]) -> int:
     return field
 
 
+# --- from the settings alone -----------------------------------------------------------------------------------------
+
+
 def training_flops(config: Config, scale: str) -> float:
     """Return the floating-point operations of a config's training at a scale, as they are carried out.
 
@@ -178,4 +181,86 @@ def training_flops(config: Config, scale: str) -> float:
     """
     shortened = at_scale(config, scale)
     pictures = shortened.batch_size * shortened.steps * (shortened.patch_size / PICTURE_SIZE) ** 2
-    return 6.0 * flops_executed(layers(shortened)) * pictures
+    return 6.0 * macs(shortened) * pictures
+
+
+def macs(config: Config) -> int:
+    """Return what `flops_executed` counts of a config's network, without building it, which takes seconds."""
+    coded = [*_hyper_analysis(config), *_hyper_synthesis(config)] if config.has_hyperprior else []
+    return sum([*_analysis(config), *_synthesis(config), *coded])
+
+
+def _conv(kernel: int, inputs: int, outputs: int, size: int, bias: bool = True) -> int:
+    """Count a convolution by the side of its output."""
+    return (kernel**2 * inputs + bias) * outputs * size**2
+
+
+def _tconv(kernel: int, inputs: int, outputs: int, size: int, stride: int = 2) -> int:
+    """Count a transposed convolution by the side of its output; it multiplies at the size of its input."""
+    return kernel**2 * inputs * outputs * (size // stride) ** 2 + outputs * size**2
+
+
+def _identity_unit(filters: int, size: int) -> int:
+    return 2 * _conv(3, filters, filters, size)
+
+
+def _analysis(config: Config) -> Iterator[int]:
+    inputs, filters, size = 3, config.num_filters, PICTURE_SIZE
+    is_residual, has_four = config.architecture.startswith("resnet"), config.architecture == "resnet4"
+    kernel = 3 if is_residual else config.kernel_size
+    for _ in range(3):
+        size //= 2
+        yield _conv(kernel, inputs, filters, size)
+        if has_four:
+            yield _conv(3, filters, filters, size) + _conv(1, inputs, filters, size)
+        if is_residual:
+            yield _identity_unit(filters, size)
+        inputs = filters
+    yield _conv(kernel, filters, config.bottleneck, size // 2, bias=False)
+
+
+def _synthesis(config: Config) -> Iterator[int]:
+    inputs, filters, size = config.bottleneck, config.num_filters, PICTURE_SIZE // 16
+    is_residual, has_four = config.architecture.startswith("resnet"), config.architecture == "resnet4"
+    kernel = 3 if is_residual else config.kernel_size
+
+    def up(kernel: int, inputs: int, outputs: int) -> int:
+        return (
+            _conv(kernel, inputs, 4 * outputs, size // 2) if config.sub_pixel else _tconv(kernel, inputs, outputs, size)
+        )
+
+    if is_residual:
+        yield _identity_unit(inputs, size)
+    for _ in range(3):
+        size *= 2
+        yield up(kernel, inputs, filters)
+        if has_four:
+            yield _conv(3, filters, filters, size) + up(1, inputs, filters)
+        if is_residual:
+            yield _identity_unit(filters, size)
+        inputs = filters
+    size *= 2
+    yield up(kernel, filters, 3)
+
+
+def _hyper_analysis(config: Config) -> Iterator[int]:
+    width, kernel, size = config.bottleneck, config.aux_kernel_size, PICTURE_SIZE // 16
+    is_residual = config.architecture.startswith("resnet")
+    stack = [(3, 1), (3, 1), (3, 2), (3, 1), (3, 2)] if is_residual else [(3, 1), (kernel, 2), (kernel, 2)]
+    for own, stride in stack:
+        size //= stride
+        yield _conv(own, width, width, size)
+
+
+def _hyper_synthesis(config: Config) -> Iterator[int]:
+    width, filters, kernel, size = config.bottleneck, config.num_filters, config.aux_kernel_size, PICTURE_SIZE // 64
+    wide, inputs = width * 3 // 2, width
+    stack = [(width, kernel, 2), (wide, kernel, 2), (2 * width, 3, 1)]
+    if config.architecture.startswith("resnet"):
+        stack = [(width, 3, 1), (width, 3, 2), (wide, 3, 1), (wide, 3, 2), (2 * width, 3, 1)]
+    for outputs, own, stride in stack:
+        size *= stride
+        yield _tconv(own, inputs, outputs, size, stride)
+        inputs = outputs
+    yield _conv(1, inputs, 5 * filters, size) + _conv(1, 5 * filters, 4 * filters, size)
+    yield _conv(1, 4 * filters, 2 * width, size, bias=False)

@@ -1,9 +1,23 @@
-"""Parameters and multiply-accumulates of Deshmukh and Pollett's networks, read from the built Keras models."""
+"""Parameters and multiply-accumulates of Deshmukh and Pollett's networks.
+
+`parameters` and `macs` read any built Keras model; the others count from the settings alone, which takes no time, and
+tests compare the two.
+"""
 
 import math
 from typing import Any
 
-from papers.deshmukh_irm.config import FACTOR, Compression, Config, SuperResolution, at_scale
+from papers.deshmukh_irm.config import (
+    BASELINE_LAYERS,
+    DEPTH,
+    FACTOR,
+    Compression,
+    Config,
+    SuperResolution,
+    at_scale,
+)
+
+KERNEL, LARGE_KERNEL = 9, 81  # weights of the kernels, 3x3 and the SRGAN's 9x9
 
 
 def parameters(network: Any) -> int:
@@ -38,16 +52,24 @@ def _sides(layer: Any, shape: tuple[int, int]) -> tuple[int, int]:
 
 def compression_macs(config: Compression, height: int, width: int) -> dict[str, int]:
     """Return the multiply-accumulates of `icm` and `irm` for one picture; up-sampling is not counted."""
-    from papers.deshmukh_irm import model
-
-    return {"icm": macs(model.icm(config), height, width), "irm": macs(model.irm(config), height, width)}
+    channels, maps, inner = config.channels, config.num_maps, config.icm_maps
+    pixels, coded = height * width, height * width // config.stride**2
+    # A dilated layer computes all pixels before it leaves some out.
+    sizes = (coded if config.strided_layer == 1 else pixels, pixels if config.dilation > 1 else coded, coded)
+    weights = (channels * inner, inner**2, inner * channels)
+    icm = sum(KERNEL * count * size for count, size in zip(weights, sizes, strict=True))
+    layers = BASELINE_LAYERS if config.architecture == "baseline" else 3 * DEPTH
+    separable = DEPTH if config.architecture != "baseline" and config.separable else 0
+    irm = KERNEL * (2 * channels * maps + (layers - separable) * maps**2) + separable * (KERNEL * maps + maps**2)
+    return {"icm": icm, "irm": irm * pixels}
 
 
 def generator_macs(config: SuperResolution, height: int, width: int) -> int:
     """Return the multiply-accumulates of the SRGAN's generator for a picture of height x width to be enlarged."""
-    from papers.deshmukh_irm.super_resolution import generator
-
-    return macs(generator(config), height, width)
+    channels, maps, blocks = config.channels, config.num_maps, config.num_blocks
+    first, last = LARGE_KERNEL * channels * maps, LARGE_KERNEL * maps * channels
+    up = KERNEL * maps * 4 * maps
+    return height * width * (first + (2 * blocks + 1) * KERNEL * maps**2 + up + 4 * up + FACTOR**2 * last)
 
 
 def training_flops(config: Config, scale: str) -> float:

@@ -11,6 +11,8 @@ from typing import Any
 from common.config import PlannedCurve, Setting, assumed, check_scale, sourced
 
 FACTOR = 4  # of the SRGAN
+DEPTH = 5  # layers of each of the IRM's blocks 2, 3 and 4
+BASELINE_LAYERS = 18  # of RecCNN, with batch normalisation
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,10 @@ from typing import Any
 from common.backend import keras, loss_trackers, ops
 from common.layers import Decimate
 from papers.deshmukh_irm import initial_weights, losses
-from papers.deshmukh_irm.config import Compression
+from papers.deshmukh_irm.config import BASELINE_LAYERS, DEPTH, Compression
 from papers.deshmukh_irm.scaling import Bicubic
 
 layers = keras.layers
-DEPTH = 5  # layers of each of the IRM's blocks 2, 3 and 4
-BASELINE_LAYERS = 18  # of RecCNN, with batch normalisation
 
 
 def icm(config: Compression) -> Any:

@@ -65,4 +65,17 @@ def training_flops(config: Config, scale: str) -> float:
     """
     shortened = at_scale(config, scale)
     pictures = shortened.batch_size * shortened.steps * shortened.patch_size**2 / (config.height * config.width)
-    return 6.0 * sum(row.macs for row in layers(config)) * pictures
+    return 6.0 * macs(config) * pictures
+
+
+def macs(config: Config) -> int:
+    """Return the multiply-accumulates of the convolutions of `layers`, without building them: that takes seconds."""
+    encoder, decoder = config.encoder_filters, config.decoder_filters
+    total, pixels, inputs = 0, config.height * config.width, 3
+    for filters in encoder:
+        at = pixels // 4 if config.has_rate else pixels  # a bottleneck's convolutions have the stride themselves
+        total, pixels, inputs = total + 9 * inputs * filters * at, pixels // 4, filters
+    total, inputs = total + 9 * inputs * config.code_channels * pixels, config.code_channels
+    for filters in decoder:
+        total, pixels, inputs = total + 9 * inputs * filters * pixels, 4 * pixels, filters
+    return total + 9 * inputs * 3 * pixels

@@ -1,9 +1,11 @@
-"""Multiply-accumulates of Zhao et al.'s networks, read from the built Keras models, and what a training takes."""
+"""Multiply-accumulates of Zhao et al.'s networks, and what a training takes.
 
-import math
-from typing import Any
+They are counted from the settings alone, which takes no time; tests compare them with the built Keras models.
+"""
 
-from papers.zhao_mixedres.config import Config, at_scale
+from papers.zhao_mixedres.config import Config, at_scale, turns
+
+INNER, LARGE, SMALL = 6, 81, 9  # layers between the first and the last, and the weights of the two kernels
 
 
 def macs(config: Config, height: int, width: int) -> dict[str, int]:
@@ -12,25 +14,12 @@ def macs(config: Config, height: int, width: int) -> dict[str, int]:
     `fdnn` and `ppnn`; VCNN takes what PPNN takes. Sides are multiples of the config's stride. Counted are the paper's
     convolutions, however they are computed, and those multiplied with the zeros of a padding too.
     """
-    from papers.zhao_mixedres import model
-
-    fdnn, y_shape = _chain(model.fdnn(config), (1, height, width, 1))
-    ppnn, _ = _chain(model.ppnn(config), y_shape)
+    maps, pixels = config.num_maps, height * width
+    coded = pixels // config.stride**2
+    # FDNN's second layer has the stride. PPNN's last, transposed layer multiplies at the size of its input.
+    fdnn = LARGE * maps * pixels + (INNER * SMALL * maps**2 + LARGE * maps) * coded
+    ppnn = (2 * LARGE * maps + INNER * SMALL * maps**2) * coded
     return {"fdnn": fdnn, "ppnn": ppnn}
-
-
-def _chain(network: Any, shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-    """Return the multiplications of a chain of convolutions for one input shape, and the shape of its output."""
-    from common.backend import keras
-
-    total = 0
-    for layer in network.layers[1:]:  # the first one is the input
-        output = tuple(int(side) for side in layer.compute_output_shape(shape))
-        # Each weight of a convolution meets every pixel of its output, of a transposed one every pixel of its input.
-        _, height, width, _ = shape if isinstance(layer, keras.layers.Conv2DTranspose) else output
-        total += math.prod(layer.weights[0].shape) * height * width
-        shape = output
-    return total, shape
 
 
 def training_flops(config: Config, scale: str) -> float:
@@ -40,15 +29,12 @@ def training_flops(config: Config, scale: str) -> float:
     backward; the one that only hands a gradient on to FDNN takes two. Left out are the passes without learning that
     make the patches of each sub-problem: with 400 pictures 0.5 % at scale paper, up to a fifth more at small.
     """
-    from papers.zhao_mixedres.learning import FDNN, PPNN, VCNN
-    from papers.zhao_mixedres.train import parts
-
     shortened = at_scale(config, scale)
     macs_of_patch = macs(shortened, shortened.patch_size, shortened.patch_size)
     learning = {
-        PPNN: 3 * macs_of_patch["ppnn"],
-        VCNN: 3 * macs_of_patch["ppnn"],
-        FDNN: 3 * macs_of_patch["fdnn"] + 2 * macs_of_patch["ppnn"],
+        "ppnn": 3 * macs_of_patch["ppnn"],
+        "vcnn": 3 * macs_of_patch["ppnn"],
+        "fdnn": 3 * macs_of_patch["fdnn"] + 2 * macs_of_patch["ppnn"],
     }
     patches = shortened.batch_size * shortened.steps
-    return 2.0 * patches * sum(learning[part.network] for part in parts(shortened))
+    return 2.0 * patches * sum(count * learning[network] for network, count in turns(shortened).items())

@@ -115,5 +115,10 @@ def _small_schedule(config: Config) -> dict[str, Any]:
 
 def total_steps(config: Config) -> int:
     """Return the steps of the whole training of a config that is at its scale: of every sub-problem in its turns."""
-    networks = 3 if config.through == "vcnn" else 2
-    return (networks * config.alternations + 1) * config.steps
+    return sum(turns(config).values()) * config.steps
+
+
+def turns(config: Config) -> dict[str, int]:
+    """Return how often each network learns, by name: in every alternation, and PPNN once more for the last FDNN."""
+    count = config.alternations
+    return {"ppnn": count + 1, "vcnn": count if config.through == "vcnn" else 0, "fdnn": count}
