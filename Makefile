@@ -20,6 +20,8 @@ READY := .venv/ready-$(STACK)-$(VERSION)
 KERAS3_READY := $(if $(filter keras3,$(STACK)),$(READY),.venv-keras3/ready-keras3-$(KERAS3_VERSION))
 JAX_READY := .venv-jax/ready-keras3-jax-$(KERAS3_VERSION)
 TORCH_READY := .venv-torch/ready-keras3-torch-$(KERAS3_VERSION)
+# Ray is added to .venv.
+CLUSTER_READY := .venv/ready-$(STACK)-cluster-$(VERSION)
 # $(1): a stack, $(2): the version of the Python that is to run it.
 requirements = $(if $(filter $(PYTHONS),$(2)),docker/requirements-$(1).txt,refused)
 python = $(dir $<)bin/python
@@ -29,8 +31,8 @@ SOURCES := common papers experiments tests docker
 TESTS := -m pytest -n $(WORKERS) --dist loadfile
 STACK_TESTS := $(TESTS) -m "stack and not regression" $(ARGS)
 
-.PHONY: help setup setup-keras3 setup-jax setup-torch
-.PHONY: test test-quick test-keras3 test-jax test-torch regression format lint campaign $(EXPERIMENTS)
+.PHONY: help setup setup-keras3 setup-jax setup-torch setup-cluster
+.PHONY: test test-quick test-keras3 test-jax test-torch test-cluster regression format lint campaign $(EXPERIMENTS)
 
 help: ## list the targets
 	@echo 'make <target> [ARGS="..."] [PYTHON=python3.11] [WORKERS=2]'
@@ -42,6 +44,7 @@ setup: $(READY) ## make .venv: stack tfc on Python 3.11, keras3 on 3.12 and 3.13
 setup-keras3: $(KERAS3_READY) ## make .venv-keras3: Keras 3 on TensorFlow (Python 3.11 to 3.13)
 setup-jax: $(JAX_READY) ## make .venv-jax: Keras 3 on jax, without TensorFlow
 setup-torch: $(TORCH_READY) ## make .venv-torch: Keras 3 on torch (large)
+setup-cluster: $(CLUSTER_READY) ## add Ray to .venv, for --cluster
 
 test: $(READY) ## run the tests
 	$(python) $(TESTS) $(ARGS)
@@ -57,6 +60,9 @@ test-jax: $(JAX_READY) ## the same on jax, without TensorFlow
 
 test-torch: $(TORCH_READY) ## the same on torch
 	RELIC_STACK=keras3 KERAS_BACKEND=torch $(python) $(STACK_TESTS)
+
+test-cluster: $(CLUSTER_READY) ## run the tests of --cluster on a Ray of two nodes on this machine
+	$(python) -m pytest -m cluster tests/test_cluster.py $(ARGS)
 
 regression: $(READY) ## compare shipped weights and committed tables with the golden files
 	$(python) -m pytest -n $(WORKERS) --dist load -m regression $(ARGS)
@@ -95,6 +101,9 @@ $(JAX_READY): $(call requirements,keras3-jax,$(KERAS3_VERSION))
 	$(call make_environment,$(KERAS3_PYTHON))
 $(TORCH_READY): $(call requirements,keras3-torch,$(KERAS3_VERSION))
 	$(call make_environment,$(KERAS3_PYTHON))
+$(CLUSTER_READY): $(READY) $(call requirements,$(STACK)-cluster,$(VERSION))
+	$(@D)/bin/python -m pip install -q --disable-pip-version-check -r $(word 2,$^)
+	@touch $@
 
 .PHONY: refused
 refused:

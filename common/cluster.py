@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,12 +17,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from common.config import is_whole_number
 from common.errors import RelicError, one_line
 from common.files import atomic_file, results_dir
 
 HELP = "train and measure networks on a Ray cluster: auto, the one that this machine is part of, or HOST:PORT"
 SOURCES = ("common", "papers")
 PLACES = ("RELIC_CACHE", "RELIC_DATA")  # where a node has its own folders
+REACH_SECONDS = 10
 NODE_SECONDS = 120  # in which a node has to say what it has
 RETRIES = 3
 
@@ -130,8 +133,10 @@ def connected(address: str | None) -> Iterator[Cluster | None]:
         return
     ray = _ray()
     try:
+        if address != "auto":
+            _check_reached(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, OverflowError, RuntimeError) as error:
         raise RelicError(
             f"--cluster {address}: no Ray cluster that this machine is part of ({one_line(error)}): `ray start --head` "
             "starts one, and `ray start --address HOST:PORT` lets another machine join it"
@@ -155,44 +160,51 @@ def _ray() -> Any:
         ) from None
 
 
+def _check_reached(address: str) -> None:
+    """Raise RelicError for what is no address, OSError where nothing listens there: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not is_whole_number(port):
+        raise RelicError(f"--cluster {address}: neither auto nor HOST:PORT")
+    with socket.create_connection((host, int(port)), timeout=REACH_SECONDS):
+        pass
+
+
 # --- what nodes must have ------------------------------------------------------------------------------------------
 
 
 def _check_nodes(ray: Any) -> None:
     """Raise RelicError that names a node without these very sources, or without the folder of data sets."""
     affinity = import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
-    task = ray.remote(_lacks).options(num_cpus=0, max_retries=0)
+    task = ray.remote(num_cpus=0, max_retries=0)(lacking)
     asked = {
         node["NodeManagerAddress"]: task.options(scheduling_strategy=affinity(node["NodeID"], soft=False)).remote(
-            _digest(), environment()
+            sources_digest(), environment()
         )
         for node in ray.nodes()
         if node["Alive"]
     }
     for name, reference in asked.items():
         try:
-            lacking = ray.get(reference, timeout=NODE_SECONDS)
+            said = ray.get(reference, timeout=NODE_SECONDS)
         except (ray.exceptions.RayError, ImportError) as error:
             reason = "no package `common`" if isinstance(error, ImportError) else type(error).__name__
-            lacking = f"cannot run a task ({reason}): start Ray there in the environment of the same checkout"
-        if lacking:
-            raise RelicError(f"node {name} of the cluster {lacking}")
+            said = f"cannot run a task ({reason}): start Ray there in the environment of the same checkout"
+        if said:
+            raise RelicError(f"node {name} of the cluster {said}")
 
 
-def _lacks(digest: str, settings: Mapping[str, str]) -> str:
+def lacking(digest: str, settings: Mapping[str, str]) -> str:
     """Return what this node lacks, with how to mend it; empty where it has all."""
     take_over(settings)
-    if _digest() != digest:
-        return (
-            "has other sources than this machine: check out the same commit, and start Ray in its environment"
-        )
+    if sources_digest() != digest:
+        return "has other sources than this machine: check out the same commit, and start Ray in its environment"
     data = os.environ.get("RELIC_DATA")
     if data and not Path(data).expanduser().is_dir():
         return f"has no folder {data}: put the data sets there, or start Ray there with RELIC_DATA naming their folder"
     return ""
 
 
-def _digest() -> str:
+def sources_digest() -> str:
     """Return the sha256 of all sources that tasks run."""
     root, whole = sources_root(), hashlib.sha256()
     for path in sorted(path for name in SOURCES for path in (root / name).rglob("*.py")):

@@ -22,7 +22,9 @@ PINNED = sorted((ROOT / "docker").glob("requirements-*.txt"))
 SUPPORTED = ("3.11", "3.12", "3.13")
 PYTHONS = {
     "tfc": ("3.11",),
+    "tfc-cluster": ("3.11",),
     "keras3": SUPPORTED,
+    "keras3-cluster": ("3.12", "3.13"),
     "keras3-jax": SUPPORTED,
     "keras3-torch": SUPPORTED,
     "keras3-jax-cuda12": ("3.12",),
@@ -173,8 +175,8 @@ def test_every_environment_has_its_requirement_file_and_each_says_how_it_was_mad
 @pytest.mark.parametrize(("stack", "python"), ENVIRONMENTS)
 def test_a_requirement_file_meets_setup_cfg(stack, python):
     pinned = pins(stack, python)
-    is_default = stack == ("tfc" if python == "3.11" else "keras3")
-    extra = {"keras3-jax": "jax", "keras3-torch": "torch", "keras3-jax-cuda12": "cuda12"}.get(stack)
+    is_default = stack.removesuffix("-cluster") == ("tfc" if python == "3.11" else "keras3")
+    extra = stack.rpartition("-")[2] if "-" in stack else None
     lines = setup_lines("options", "install_requires") + setup_lines("options.extras_require", "dev")
     lines += setup_lines("options.extras_require", extra) if extra else []
     linux = {"python_version": python, "sys_platform": "linux", "platform_machine": "x86_64"}
@@ -186,7 +188,7 @@ def test_a_requirement_file_meets_setup_cfg(stack, python):
 @pytest.mark.parametrize(("stack", "python"), ENVIRONMENTS)
 def test_a_stack_has_its_own_frameworks_and_no_other(stack, python):
     own = {"tfc": {"tensorflow", "tensorflow-compression"}, "keras3": {"tensorflow-cpu"}, "keras3-torch": {"torch"}}
-    assert FRAMEWORKS & set(pins(stack, python)) == own.get(stack, {"jax"})
+    assert FRAMEWORKS & set(pins(stack, python)) == own.get(stack.removesuffix("-cluster"), {"jax"})
 
 
 @pytest.mark.parametrize("name", ["constriction", "opencv-python-headless", "ruff", "mypy"])

@@ -107,6 +107,7 @@ class Tasks:
         for reference in self._running:
             self._there.ray.cancel(reference)
         if self._running:
+            print(f"waiting for the checkpoints of {len(self._running)} trainings", file=sys.stderr)
             self._there.ray.wait(list(self._running), num_returns=len(self._running), timeout=STOP_SECONDS)
         for reference in list(self._running):
             self._take(reference, is_last=True)
