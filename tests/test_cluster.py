@@ -6,6 +6,7 @@ The tests marked `cluster` need Ray (`make test-cluster`). Their nodes are proce
 import dataclasses
 import json
 import os
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -269,3 +270,16 @@ def test_the_sentence_of_a_task_that_measures_arrives(there, here):
     load = partial(networks.codec_of, config.BASELINE_3, "small")
     with pytest.raises(RelicError, match="^no weights for cheng_resnet/baseline_3 at scale small seed 5 "):
         list(there.map("cheng_resnet", load, [5]))
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_a_measurement_whose_worker_is_killed_is_taken_again(there, here, tmp_path):
+    def killed_once(number):
+        if number == 2 and not (tmp_path / "killed").exists():
+            (tmp_path / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 10 * number
+
+    assert list(there.map("cheng_resnet", killed_once, [1, 2, 3])) == [10, 20, 30]
+    assert (tmp_path / "killed").exists()
