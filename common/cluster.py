@@ -118,8 +118,9 @@ class Cluster:
     @property
     def about(self) -> dict[str, str]:
         """Return what a table says of where it was measured, empty where that was not on the cluster."""
-        devices = " and ".join(sorted(self.devices))
-        return {"device": devices, "measured on": f"a Ray cluster of {len(self.nodes)} nodes"} if devices else {}
+        nodes = len(self.nodes)
+        where = f"a Ray cluster of {nodes} node{'s' if nodes > 1 else ''}"
+        return {"device": " and ".join(sorted(self.devices)), "measured on": where} if self.devices else {}
 
 
 @contextmanager
@@ -143,7 +144,10 @@ def connected(address: str | None) -> Iterator[Cluster | None]:
         ) from None
     try:
         _check_nodes(ray)
-        yield Cluster(ray)
+        there = Cluster(ray)
+        if not there.share().places(there.nodes):
+            raise RelicError(f"--cluster {address}: none of its nodes has a core for tasks: let another machine join it")
+        yield there
     finally:
         ray.shutdown()
 
