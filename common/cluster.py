@@ -8,10 +8,11 @@ import fcntl
 import hashlib
 import logging
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -146,7 +147,9 @@ def connected(address: str | None) -> Iterator[Cluster | None]:
         _check_nodes(ray)
         there = Cluster(ray)
         if not there.share().places(there.nodes):
-            raise RelicError(f"--cluster {address}: none of its nodes has a core for tasks: let another machine join it")
+            raise RelicError(
+                f"--cluster {address}: none of its nodes has a core for tasks: let another machine join it"
+            )
         yield there
     finally:
         ray.shutdown()
@@ -238,29 +241,29 @@ def take_over(settings: Mapping[str, str]) -> None:
 
 @contextmanager
 def task_folder(settings: Mapping[str, str]) -> Iterator[None]:
-    """Take over settings, and have a results folder that ends with the task."""
+    """Take over settings, and have a results folder that ends with the task; remove those of tasks that were killed."""
     take_over(settings)
-    with tempfile.TemporaryDirectory(prefix="relic-") as folder:
-        os.environ["RELIC_RESULTS"] = folder
+    base = _own_folder("tasks")
+    for folder in base.iterdir():
+        with suppress(FileNotFoundError), _lock(folder) as is_left:  # another task may be removing it
+            if is_left:
+                shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=base) as results, _lock(Path(results)):
+        os.environ["RELIC_RESULTS"] = results
         yield
 
 
 @contextmanager
 def own_cores(count: int) -> Iterator[Cores]:
     """Keep to so many cores that no other task of this machine keeps to; to all where so many are not free."""
-    folder = Path(tempfile.gettempdir()) / f"relic-cores-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
-    allowed, own = os.sched_getaffinity(0), set()
+    folder = _own_folder("cores")
+    allowed = os.sched_getaffinity(0)
+    own: set[int] = set()
     with ExitStack() as held:
         for core in sorted(allowed):
-            file = held.enter_context((folder / str(core)).open("a"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue
-            own.add(core)
-            if len(own) == count:
-                break
+            (folder / str(core)).touch()
+            if len(own) < count and held.enter_context(_lock(folder / str(core))):
+                own.add(core)
         kept = own if len(own) == count else allowed
         os.sched_setaffinity(0, kept)
         try:
@@ -269,13 +272,35 @@ def own_cores(count: int) -> Iterator[Cores]:
             os.sched_setaffinity(0, allowed)
 
 
+def _own_folder(name: str) -> Path:
+    folder = Path(tempfile.gettempdir()) / f"relic-{name}-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[bool]:
+    """Hold a file or folder, which a process that ends in any way lets go of; False where another one holds it."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_held = True
+    except BlockingIOError:
+        is_held = False
+    try:
+        yield is_held
+    finally:
+        os.close(number)
+
+
 def _value(sent: Sequence[Any], item: Any, cores: int, settings: Mapping[str, str]) -> Any:
     """Return (function(item), device), or the RelicError that it raises.
 
     In a list, `sent` comes as a reference: the function's modules must not be imported before the settings are there.
     """
     with task_folder(settings), own_cores(cores):
-        networks, function = import_module("ray").get(sent[0])
+        ray: Any = import_module("ray")
+        networks, function = ray.get(sent[0])
         write(results_dir(), networks)
         from common import backend
 

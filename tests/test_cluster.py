@@ -18,6 +18,7 @@ import pytest
 from common import cluster, data
 from common.cluster import Share, share_of
 from common.errors import RelicError
+from common.files import results_dir
 from common.tables import measure, networks
 from common.tables.command import Options
 from common.training import cluster as cluster_training
@@ -69,6 +70,18 @@ def test_tasks_of_one_machine_keep_to_cores_of_their_own_and_to_all_where_too_fe
             assert other.submit(kept_to, len(everything)).result() == everything
             assert len(everything) == 1 or other.submit(kept_to, 1).result() == everything[1:2]
     assert kept_to(1) == own and tuple(sorted(os.sched_getaffinity(0))) == everything
+
+
+def test_a_tasks_results_end_with_it_and_what_a_killed_one_left_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("RELIC_RESULTS", "of the driver")
+    with cluster.task_folder({}):
+        own = results_dir()
+        (own / "models").mkdir()
+        (own.parent / "of a killed task").mkdir()
+        with cluster.task_folder({}):
+            assert results_dir() != own and sorted(own.parent.iterdir()) == sorted([own, results_dir()])
+    assert list(own.parent.iterdir()) == []
 
 
 def test_a_node_takes_over_the_drivers_settings_but_for_its_own_folders(monkeypatch):
@@ -189,7 +202,10 @@ def test_a_killed_workers_training_goes_on_from_its_checkpoint_to_the_same_weigh
     weights = [(training.run.shipped / "weights.safetensors").read_text() for training in (first, second)]
     assert weights == ["101", "101"] and first.is_shipped and second.is_shipped
     assert begun(first) == ["0", "1", "1"] and begun(second) == ["0", "1"]
-    assert f"{first.name} was killed on the cluster" in capsys.readouterr().err
+    assert (
+        f"{first.name} lost its turn on the cluster (WorkerCrashedError): it goes on from step 1\n"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ POLL_SECONDS = 0.2
 LOSSES = 3  # of turns of one training in a row, after which it is given up
 GRACE = 600.0  # seconds after the end of a turn in which it has to come back
 STOP_SECONDS = 120.0  # in which tasks that are stopped have to come back with their checkpoints
+STOPPED = 130  # exit status of a training that was asked to stop
 CHECKPOINTS = "checkpoint*.npz"
 
 
@@ -120,28 +121,30 @@ class Tasks:
             try:
                 outcome = ray.get(reference, timeout=0 if is_last else None)
             except ray.exceptions.RayTaskError as error:
-                if is_last or isinstance(error.cause, ray.exceptions.TaskCancelledError):
-                    return
-                raise RelicError(f"{training.name} failed on the cluster: {one_line(error.cause)}") from None
+                if not isinstance(error.cause, ray.exceptions.TaskCancelledError):
+                    raise RelicError(f"{training.name} failed on the cluster: {one_line(error.cause)}") from None
+                self._lost(training, "stopped before it began", is_last)
+                return
             except ray.exceptions.RayError as error:
                 self._lost(training, type(error).__name__, is_last)
                 return
-            if outcome.status == 0 or outcome.status == 130:
-                self._losses.pop(training, None)
-                _write(training.run, outcome)
-            elif outcome.status < 0:
+            if outcome.status < 0:
                 self._lost(training, f"signal {-outcome.status} on {outcome.node}", is_last)
-            elif not is_last:
-                _write(training.run, outcome)
-                raise RelicError(f"{training.name} failed on {outcome.node}: {outcome.said}")
+                return
+            _write(training.run, outcome)
+        if outcome.status not in (0, STOPPED) and not is_last:
+            raise RelicError(f"{training.name} failed on {outcome.node}: {outcome.said}")
+        self._losses.pop(training, None)
 
     def _lost(self, training: Training, why: str, is_last: bool) -> None:
-        if is_last:
-            return
+        """Say that a turn is lost; raises RelicError where that happens again and again."""
+        print(
+            f"{training.name} lost its turn on the cluster ({why}): it goes on from step {training.progress[0]}",
+            file=sys.stderr,
+        )
         self._losses[training] += 1
-        if self._losses[training] >= LOSSES:
+        if self._losses[training] >= LOSSES and not is_last:
             raise RelicError(f"{training.name} was killed on the cluster {LOSSES} times in a row: {why}")
-        print(f"{training.name} was killed on the cluster ({why}): it goes on from its checkpoint", file=sys.stderr)
 
 
 @contextmanager
