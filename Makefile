@@ -20,6 +20,8 @@ READY := .venv/ready-$(STACK)-$(VERSION)
 KERAS3_READY := $(if $(filter keras3,$(STACK)),$(READY),.venv-keras3/ready-keras3-$(KERAS3_VERSION))
 JAX_READY := .venv-jax/ready-keras3-jax-$(KERAS3_VERSION)
 TORCH_READY := .venv-torch/ready-keras3-torch-$(KERAS3_VERSION)
+# Ray is added to .venv.
+CLUSTER_READY := .venv/ready-$(STACK)-cluster-$(VERSION)
 # $(1): a stack, $(2): the version of the Python that is to run it.
 requirements = $(if $(filter $(PYTHONS),$(2)),docker/requirements-$(1).txt,refused)
 python = $(dir $<)bin/python
@@ -27,10 +29,11 @@ python = $(dir $<)bin/python
 EXPERIMENTS := $(filter-out __% campaign,$(basename $(notdir $(wildcard experiments/*.py))))
 SOURCES := common papers experiments tests docker
 TESTS := -m pytest -n $(WORKERS) --dist loadfile
-STACK_TESTS := $(TESTS) -m "stack and not regression and not devices" $(ARGS)
+STACK_TESTS := $(TESTS) -m "stack and not regression and not devices and not cluster" $(ARGS)
 
-.PHONY: help setup setup-keras3 setup-jax setup-torch
-.PHONY: test test-quick test-keras3 test-jax test-torch test-devices regression format lint campaign $(EXPERIMENTS)
+.PHONY: help setup setup-keras3 setup-jax setup-torch setup-cluster
+.PHONY: test test-quick test-keras3 test-jax test-torch test-devices test-cluster regression format lint campaign
+.PHONY: $(EXPERIMENTS)
 
 help: ## list the targets
 	@echo 'make <target> [ARGS="..."] [PYTHON=python3.11] [WORKERS=2]'
@@ -42,12 +45,13 @@ setup: $(READY) ## make .venv: stack tfc on Python 3.11, keras3 on 3.12 and 3.13
 setup-keras3: $(KERAS3_READY) ## make .venv-keras3: Keras 3 on TensorFlow (Python 3.11 to 3.13)
 setup-jax: $(JAX_READY) ## make .venv-jax: Keras 3 on jax, without TensorFlow
 setup-torch: $(TORCH_READY) ## make .venv-torch: Keras 3 on torch (large)
+setup-cluster: $(CLUSTER_READY) ## add Ray to .venv, for --cluster
 
 test: $(READY) ## run the tests
 	$(python) $(TESTS) $(ARGS)
 
 test-quick: $(READY) ## run the tests but the slow ones, in two minutes
-	$(python) $(TESTS) -m "not slow and not regression and not devices" $(ARGS)
+	$(python) $(TESTS) -m "not slow and not regression and not devices and not cluster" $(ARGS)
 
 test-keras3: $(KERAS3_READY) ## run the tests of models, weights, training and streams on Keras 3 with TensorFlow
 	RELIC_STACK=keras3 KERAS_BACKEND=tensorflow $(python) $(STACK_TESTS)
@@ -64,6 +68,9 @@ endif
 
 test-torch: $(TORCH_READY) ## the same on torch
 	RELIC_STACK=keras3 KERAS_BACKEND=torch $(python) $(STACK_TESTS)
+
+test-cluster: $(CLUSTER_READY) ## run the tests of --cluster on a Ray of two nodes on this machine
+	$(python) -m pytest -m cluster tests/test_cluster.py $(ARGS)
 
 regression: $(READY) ## compare shipped weights and committed tables with the golden files
 	$(python) -m pytest -n $(WORKERS) --dist load -m regression $(ARGS)
@@ -102,6 +109,9 @@ $(JAX_READY): $(call requirements,keras3-jax,$(KERAS3_VERSION))
 	$(call make_environment,$(KERAS3_PYTHON))
 $(TORCH_READY): $(call requirements,keras3-torch,$(KERAS3_VERSION))
 	$(call make_environment,$(KERAS3_PYTHON))
+$(CLUSTER_READY): $(READY) $(call requirements,$(STACK)-cluster,$(VERSION))
+	$(@D)/bin/python -m pip install -q --disable-pip-version-check -r $(word 2,$^)
+	@touch $@
 
 .PHONY: refused
 refused:

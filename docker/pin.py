@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # A stack is the dependencies that setup.cfg gives a Python version (none: those of every version) and extras.
 STACKS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "tfc": ("3.11", ()),
+    "tfc-cluster": ("3.11", ("cluster",)),
     "keras3": ("3.12", ()),
+    "keras3-cluster": ("3.12", ("cluster",)),
     "keras3-cuda12": (None, ("tensorflow-cuda12",)),
     "keras3-jax": (None, ("jax",)),
     "keras3-jax-cuda12": (None, ("jax", "cuda12")),

@@ -2,6 +2,7 @@
 
     python -m experiments.campaign --minutes 170    # goes on where it was stopped, ships each training as it ends
     python -m experiments.campaign --workers 2      # two trainings at a time, each with its share of the cores
+    python -m experiments.campaign --cluster auto    # on the nodes of a Ray cluster, a GPU or a core for each training
     python -m experiments.campaign --status         # of every preset and seed: steps, seconds, device, when shipped
 
 When the networks of an entry are all there, its experiment is run, which writes its table.

@@ -22,7 +22,9 @@ PINNED = sorted((ROOT / "docker").glob("requirements-*.txt"))
 SUPPORTED = ("3.11", "3.12", "3.13")
 PYTHONS = {
     "tfc": ("3.11",),
+    "tfc-cluster": ("3.11",),
     "keras3": SUPPORTED,
+    "keras3-cluster": ("3.12", "3.13"),
     "keras3-jax": SUPPORTED,
     "keras3-torch": SUPPORTED,
     "keras3-cuda12": ("3.12",),
@@ -174,11 +176,10 @@ def test_every_environment_has_its_requirement_file_and_each_says_how_it_was_mad
 @pytest.mark.parametrize(("stack", "python"), ENVIRONMENTS)
 def test_a_requirement_file_meets_setup_cfg(stack, python):
     pinned = pins(stack, python)
-    is_default = stack == ("tfc" if python == "3.11" else "keras3")
-    extras = {"keras3-jax": "jax", "keras3-torch": "torch", "keras3-jax-cuda12": "cuda12"}
-    extra = {**extras, "keras3-cuda12": "tensorflow-cuda12"}.get(stack)
+    is_default = stack.removesuffix("-cluster") == ("tfc" if python == "3.11" else "keras3")
     lines = setup_lines("options", "install_requires") + setup_lines("options.extras_require", "dev")
-    lines += setup_lines("options.extras_require", extra) if extra else []
+    for extra in pin_module().STACKS[stack][1]:
+        lines += setup_lines("options.extras_require", extra)
     linux = {"python_version": python, "sys_platform": "linux", "platform_machine": "x86_64"}
     for requirement in map(Requirement, lines):
         if requirement.marker is None or (is_default and requirement.marker.evaluate(linux)):
@@ -189,7 +190,7 @@ def test_a_requirement_file_meets_setup_cfg(stack, python):
 def test_a_stack_has_its_own_frameworks_and_no_other(stack, python):
     own = {"tfc": {"tensorflow", "tensorflow-compression"}, "keras3": {"tensorflow-cpu"}, "keras3-torch": {"torch"}}
     own["keras3-cuda12"] = {"tensorflow"}
-    assert FRAMEWORKS & set(pins(stack, python)) == own.get(stack, {"jax"})
+    assert FRAMEWORKS & set(pins(stack, python)) == own.get(stack.removesuffix("-cluster"), {"jax"})
 
 
 @pytest.mark.parametrize("name", ["constriction", "opencv-python-headless", "ruff", "mypy"])

@@ -146,7 +146,7 @@ def test_an_option_of_all_trainings_reaches_the_papers_train_preset_and_the_proc
         command.main("toy_paper/table1", {"a": preset}, lambda options: pytest.fail("nothing is there"))
     assert seen and all(others == expected for others in seen)
     (training,) = schedule.trainings([preset], "small", (0,), **expected)
-    assert side_by_side._command(training, 1.0)[-len(given) or None :] == given or not given
+    assert side_by_side.arguments(training, 1.0)[-len(given) or None :] == given or not given
 
 
 # --- without weights -----------------------------------------------------------------------------------------------

@@ -49,14 +49,14 @@ def trainings(tmp_path, monkeypatch):
     wanted = schedule.trainings([config.BASELINE_3, config.BASELINE_5, config.RESNET3], "smoke", (0,))
     seconds, others = dict.fromkeys(wanted, 0.3), {training: training for training in wanted}
 
-    def command(training, minutes):
+    def arguments(training, minutes):
         training.run.shipped.mkdir(parents=True, exist_ok=True)
         fields = {"config": vars(training.config), "steps": 2, "training_seconds": 1.0, "weights_sha256": "ab"}
         about = json.dumps(fields)
         folder, other = training.run.shipped, others[training].run.shipped
-        return [sys.executable, "-c", TRAINING, str(folder), str(seconds[training]), about, str(other)]
+        return ["-c", TRAINING, str(folder), str(seconds[training]), about, str(other)]
 
-    monkeypatch.setattr(side_by_side, "_command", command)
+    monkeypatch.setattr(side_by_side, "arguments", arguments)
     return wanted, seconds, others
 
 

@@ -38,7 +38,7 @@ def fetch(name: str, url: str = "", archives: Sequence[Path] = (), tfds: bool = 
 
 
 def main() -> None:
-    """Run the command line: `list [NAME]`, `fetch NAME`, `verify NAME` or `time NAME`; without a command, show the help."""
+    """Run the command line: `list [NAME]`, `fetch`, `verify` or `time NAME`; without a command, show the help."""
     parser = Parser(
         prog="python -m common.data",
         description=__doc__,

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-from common import files
+from common import cluster, files
 from common.command_line import at_least, minutes, parser_of_module
 from common.errors import goes_on, run_main
 from common.tables import files as table_files
 from common.tables.plan import as_text
+from common.training import cluster as cluster_training
 from common.training import schedule, shipped, side_by_side
 from common.training.locks import one_campaign
 from common.training.options import add_options, given_options
@@ -34,10 +36,11 @@ def _main(plan: Sequence[PlanEntry]) -> None:
     parser.add_argument(
         "--workers",
         type=at_least(1),
-        default=1,
         metavar="N",
-        help="trainings at a time, each with its share of the cores (default: 1; on CPUs as many as cores are fastest)",
+        help="trainings at a time, each with its share of the cores (default: 1; on CPUs as many as cores are fastest; "
+        "on a cluster one for each GPU, else for each core)",
     )
+    parser.add_argument("--cluster", metavar="ADDRESS", help=cluster.HELP)
     add_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="print what training takes here, and train nothing")
     parser.add_argument("--status", action="store_true", help="print how far every training is, and train nothing")
@@ -51,30 +54,50 @@ def _main(plan: Sequence[PlanEntry]) -> None:
         return
     os.nice(NICENESS)
     with one_campaign(), goes_on("the same command goes on"):
-        work(plan, arguments.minutes, arguments.workers, **given_options(arguments))
+        work(plan, arguments.minutes, arguments.workers, arguments.cluster, **given_options(arguments))
 
 
-def work(plan: Sequence[PlanEntry], limit: float | None = None, workers: int = 1, **options: Any) -> None:
+def work(
+    plan: Sequence[PlanEntry],
+    limit: float | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    **options: Any,
+) -> None:
     """Train what the entries lack, in their order, for `limit` minutes at most; write the tables of complete ones.
 
-    Several workers train side by side; one that finds nothing to do in an entry takes from the next one.
-    options: how to train, as in `common.training.options`.
+    Several workers train side by side, on the cluster at an address where there is one; one that finds nothing to do
+    in an entry takes from the next one. options: how to train, as in `common.training.options`.
     """
     started = time.monotonic()
     groups = [trainings(*entry, **options) for entry in plan]
-    for number, (name, scale, _) in enumerate(plan):
-        wanted, later = groups[number], groups[number + 1 :]
-        lacked = [training for training in wanted if not training.is_shipped]
-        left = None if limit is None else limit - (time.monotonic() - started) / 60
-        if lacked and ((left is not None and left <= 0) or _complete(wanted, left, workers, later)):
-            print(f"out of time at {name}, scale {scale}: the same command goes on", file=sys.stderr)
-            return
-        if lacked or not _is_written(name, scale, wanted):
-            # A process of its own, as the record of a table names the command that wrote it.
-            subprocess.run([sys.executable, "-m", f"experiments.{name}", "--scale", scale], check=True)
+    with ExitStack() as stack:
+        there = stack.enter_context(cluster.connected(address))
+        # Over all entries: on a cluster the trainings of later ones go on while a table is written.
+        turns = stack.enter_context(cluster_training.tasks(there, workers)) if there else None
+        for number, (name, scale, _) in enumerate(plan):
+            wanted, later = groups[number], groups[number + 1 :]
+            lacked = [training for training in wanted if not training.is_shipped]
+            left = None if limit is None else limit - (time.monotonic() - started) / 60
+            if lacked and ((left is not None and left <= 0) or _complete(wanted, left, workers or 1, later, turns)):
+                print(f"out of time at {name}, scale {scale}: the same command goes on", file=sys.stderr)
+                return
+            if lacked or not _is_written(name, scale, wanted):
+                # A process of its own, as the record of a table names the command that wrote it.
+                where = ["--cluster", address] if address else []
+                command = [sys.executable, "-m", f"experiments.{name}", "--scale", scale, *where]
+                subprocess.run(command, check=True)
 
 
-def _complete(wanted: Trainings, left: float | None, workers: int, later: Sequence[Trainings]) -> Trainings:
+def _complete(
+    wanted: Trainings,
+    left: float | None,
+    workers: int,
+    later: Sequence[Trainings],
+    turns: side_by_side.Turns | None,
+) -> Trainings:
+    if turns:
+        return side_by_side.advance(wanted, turns, left, later)
     if workers == 1:
         return schedule.complete(wanted, left)
     return side_by_side.complete(wanted, workers, left, later)

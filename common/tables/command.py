@@ -8,9 +8,11 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from common import cluster
 from common.command_line import at_least, minutes, parser_of_module, seed
 from common.config import SCALES, check_scale
 from common.errors import RelicError, goes_on, run_main
@@ -20,6 +22,7 @@ from common.tables import files as table_files
 from common.tables import plan
 from common.tables import text as table_text
 from common.tables.document import EXACT_SCALE, Reproduction, join
+from common.training import cluster as cluster_training
 from common.training import data_sets, schedule
 from common.training.options import add_options, given_options
 from common.training.shipped import best_scale
@@ -35,6 +38,7 @@ class Options:
     images: int | None = None
     data: Path | None = None
     seeds: Sequence[int] | None = None
+    over_networks: cluster.Map = map  # as the built-in `map`; on a cluster each item, a network, is a task
 
 
 def main(
@@ -73,14 +77,16 @@ def _main(
     _check_folder(arguments.data)
     for path in filter(None, (results_dir() / scale / f"{table}.json", arguments.json)):
         check_writable(path)
-    if trained:
-        _have_networks(configs, scale, arguments)
     data = arguments.data and Path(os.path.abspath(arguments.data))  # whose name names the test set, also that of "."
-    options = Options(table, rows, scale, arguments.images, data, arguments.seeds)
-    started = time.monotonic()
-    reproduction = reproduce(options)
-    seconds = round(time.monotonic() - started, 1)
-    reproduction.provenance = {"scale": scale, **reproduction.provenance, "seconds": seconds, **provenance()}
+    with cluster.connected(arguments.cluster if trained else None) as there:
+        if trained:
+            _have_networks(configs, scale, arguments, there)
+        over_networks = partial(there.map, table.partition("/")[0]) if there else map
+        options = Options(table, rows, scale, arguments.images, data, arguments.seeds, over_networks)
+        started = time.monotonic()
+        reproduction = reproduce(options)
+        made = {"seconds": round(time.monotonic() - started, 1), **provenance(), **(there.about if there else {})}
+    reproduction.provenance = {"scale": scale, **reproduction.provenance, **made}
     document = join(table, scale, reference, reproduction)
     limited = options.images is not None or options.data is not None
     path = table_files.write(document, reproduction.figures, arguments.svg, limited)
@@ -90,7 +96,9 @@ def _main(
     print(f"\nwritten: {path.with_suffix('.md')} (also {', '.join(['.json', '.csv', *document.get('figures', ())])})")
 
 
-def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Namespace) -> None:
+def _have_networks(
+    configs: Sequence[Any], scale: str, arguments: argparse.Namespace, there: cluster.Cluster | None
+) -> None:
     """Train what is missing, where that is asked for; raise RelicError where no network or not enough time is there."""
     command = f"{module_command()} --scale {scale} --train"
     if arguments.train:
@@ -99,7 +107,8 @@ def _have_networks(configs: Sequence[Any], scale: str, arguments: argparse.Names
             data_sets.fetch(wanted)
         data_sets.require(wanted)
         with goes_on("the same command, with --train, goes on"):
-            left = schedule.complete(wanted, arguments.minutes)
+            how = partial(cluster_training.complete, there=there) if there else schedule.complete
+            left = how(wanted, minutes=arguments.minutes)
         if left:
             done, steps = left[0].progress[0], left[0].steps
             raise RelicError(
@@ -134,6 +143,7 @@ def _parser(table: str, trained: bool) -> argparse.ArgumentParser:
         parser.add_argument("--fetch", action="store_true", help="first download training sets, where no terms ask you")
         parser.add_argument("--dry-run", action="store_true", help="print what training takes here, and train nothing")
         add_options(parser)
+        parser.add_argument("--cluster", metavar="ADDRESS", help=cluster.HELP)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table's json to FILE")
     parser.add_argument("--svg", action="store_true", help="write figures as svg too, those that are not pictures")
     return parser

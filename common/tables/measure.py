@@ -2,7 +2,8 @@
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from common import metrics
@@ -23,15 +24,21 @@ def rate_distortion(options: Options) -> Reproduction:
     reproduction = Reproduction(notes=[note] if note else [])
     known = networks.networks_of(options.rows, options.scale, options.seeds)
     reproduction.missing = known.missing
-    with progress(sum(map(len, known.seeds.values())) * len(pictures)) as bar:
-        for row, seed in ((row, seed) for row, seeds in known.seeds.items() for seed in seeds):
-            codec = networks.codec_of(options.rows[row], options.scale, seed)
-            bar.set_description(f"{row}, seed {seed}")
-            reproduction.pictures += [_measurement(codec, row, seed, picture, bar) for picture in pictures]
+    measure = partial(_measurements, options.rows, options.scale, pictures)
+    every = [(row, seed) for row, seeds in known.seeds.items() for seed in seeds]
+    reproduction.pictures = [entry for entries in options.over_networks(measure, every) for entry in entries]
     reproduction.further = chroma(reproduction.pictures)
     reproduction.notes += [CHROMA_NOTE] if reproduction.further else []
     reproduction.provenance = {"test_set": test_set, "networks": known.made_by}
     return reproduction
+
+
+def over_networks(options: Options, function: Callable[[Any], Any], every: Sequence[Any]) -> Iterator[Any]:
+    """Yield `function(network)` of every network, in order, on the cluster that the command line names, with a bar."""
+    with progress(len(every), "network") as bar:
+        for measured in options.over_networks(function, every):
+            bar.update()
+            yield measured
 
 
 def progress(total: int, unit: str = "picture") -> Any:
@@ -44,6 +51,17 @@ def progress(total: int, unit: str = "picture") -> Any:
 def fields(measured: Any) -> dict[str, Any]:
     """Return a `common.evaluate.Measurement` as tables of trained codecs hold it: all but its name and SSIM."""
     return {key: value for key, value in dataclasses.asdict(measured).items() if key not in ("name", "ssim")}
+
+
+def _measurements(
+    rows: Mapping[str, Any], scale: str, pictures: Sequence[Picture], network: tuple[str, int]
+) -> list[dict[str, Any]]:
+    """Return the measurements of all pictures by the network of a row and seed."""
+    row, seed = network
+    codec = networks.codec_of(rows[row], scale, seed)
+    with progress(len(pictures)) as bar:
+        bar.set_description(f"{row}, seed {seed}")
+        return [_measurement(codec, row, seed, picture, bar) for picture in pictures]
 
 
 def _measurement(codec: Any, row: str, seed: int, picture: Picture, bar: Any) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from common import evaluate, metrics
 from common.classical import codecs, operating_points
+from common.data import Picture
 from common.tables import intervals, measure, networks, published
 from common.tables import test_pictures as table_pictures
 from common.tables.command import Options
@@ -36,9 +38,11 @@ def reproduce(options: Options, references: Mapping[str, str]) -> Reproduction:
     known = networks.networks_of(options.rows, options.scale, options.seeds)
     reproduction.missing = known.missing
     reproduction.provenance = {"test_set": test_set, "networks": known.made_by}
-    for row, seed in ((row, seed) for row, seeds in known.seeds.items() for seed in seeds):
-        codec = networks.codec_of(options.rows[row], options.scale, seed)
-        reproduction.pictures += [{"row": row, "seed": seed, **measured(codec, *picture)} for picture in pictures]
+    measure_network = partial(_measurements, options.rows, options.scale, pictures)
+    every = [(row, seed) for row, seeds in known.seeds.items() for seed in seeds]
+    reproduction.pictures = [
+        entry for entries in measure.over_networks(options, measure_network, every) for entry in entries
+    ]
     reproduction.further = {column: measure.means(reproduction.pictures, field) for column, field in COLUMNS.items()}
     both = [pair for pair in references.items() if set(pair) <= set(known.made_by)]
     reproduction.claims = [judged(reproduction.pictures, row, other) for row, other in both]
@@ -52,6 +56,15 @@ NOTES = (
     measure.CHROMA_NOTE,
     "One training a recipe: intervals are over pictures alone and leave out what another seed would change.",
 )
+
+
+def _measurements(
+    rows: Mapping[str, Any], scale: str, pictures: Sequence[Picture], network: tuple[str, int]
+) -> list[dict[str, Any]]:
+    """Return what `measured` gives for all pictures with the network of a row and seed."""
+    row, seed = network
+    codec = networks.codec_of(rows[row], scale, seed)
+    return [{"row": row, "seed": seed, **measured(codec, *picture)} for picture in pictures]
 
 
 def measured(codec: codec_module.Codec, name: str, image: np.ndarray) -> dict[str, Any]:

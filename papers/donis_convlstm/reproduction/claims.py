@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,9 @@ def reproduce(options: Options) -> Reproduction:
     configs = {preset: find_preset(config, preset) for preset in wanted(options.scale)}
     known = networks.networks_of(configs, options.scale, options.seeds)
     seeds = known.seeds
-    tests = measure(options.scale, seeds, pictures.x)
+    every = [(preset, seed) for preset, of in seeds.items() for seed in of]
+    summary_of = partial(summary, options.scale, pictures.x)
+    tests = dict(zip(every, measure_module.over_networks(options, summary_of, every), strict=True))
     trainings = {
         preset: [
             claims_logged.training(network, shipped.log(network, options.scale, seed), tests[preset, seed])
@@ -89,17 +92,10 @@ def wanted(scale: str) -> list[str]:
     return [preset for preset in single if scale != "smoke" or preset in SMOKE_PRESETS]
 
 
-def measure(scale: str, seeds: Mapping[str, Sequence[int]], x: np.ndarray) -> dict[tuple[str, int], dict[str, float]]:
-    """Return `examples.summary` of every network, by preset and seed."""
-    every = [(preset, seed) for preset, of in seeds.items() for seed in of]
-    summaries = {}
-    with measure_module.progress(len(every), "network") as bar:
-        for preset, seed in every:
-            bar.set_description(f"{preset}, seed {seed}")
-            x_hat = figures6and7.reconstructed(find_preset(config, preset), scale, seed, x)
-            summaries[preset, seed] = figures6and7.summary(x, x_hat)
-            bar.update()
-    return summaries
+def summary(scale: str, x: np.ndarray, network: tuple[str, int]) -> dict[str, float]:
+    """Return `figures6and7.summary` of the network of a preset and seed."""
+    preset, seed = network
+    return figures6and7.summary(x, figures6and7.reconstructed(find_preset(config, preset), scale, seed, x))
 
 
 def stand_ins(scale: str) -> str:
