@@ -25,7 +25,8 @@ class Archive:
 class KnownSet:
     """What there is to say about a named set before its use.
 
-    pictures, size: how many pictures and bytes it has on the disk, as it is prepared. parts: its splits. files: the
+    pictures, size: how many pictures and bytes it has on the disk, as it is prepared; the size is rounded, from that of
+    the archive, where files are not recorded here. parts: its splits. files: the
     address below which each of its recorded files lies. archives, members: what it is made from, and a pattern of the
     wanted members' paths, whose groups, joined by `/`, are their paths in the set. asks: it is downloaded only from an
     address that the user gives, as its source states no licence or is not the owner. stands_for: the set whose place it
@@ -198,7 +199,7 @@ SETS: Mapping[str, KnownSet] = MappingProxyType(
             "ImageNet, ILSVRC 2012: validation",
             50_000,
             _IMAGENET,
-            size=6_665_000_000,
+            size=6_700_000_000,
             home="https://image-net.org/challenges/LSVRC/2012/2012-downloads.php",
             archives=(
                 Archive(
@@ -214,7 +215,7 @@ SETS: Mapping[str, KnownSet] = MappingProxyType(
             "ImageNet, ILSVRC 2012: training",
             1_281_167,
             _IMAGENET,
-            size=146_200_000_000,
+            size=147_000_000_000,
             home="https://image-net.org/challenges/LSVRC/2012/2012-downloads.php",
             archives=(
                 Archive(
