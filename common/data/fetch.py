@@ -1,123 +1,69 @@
-"""The data sets known by name, with their terms; and Kodak's pictures, downloaded and verified file by file."""
+"""Data sets downloaded, or made from archives that are here, into the cache: each appears whole and verified."""
 
+import errno
 import fcntl
-import hashlib
-import http.client
 import os
-import queue
-import threading
-import urllib.request
-from collections.abc import Callable, Iterator
+import re
+import shutil
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from common.errors import RelicError
-from common.files import atomic_file
+from common.data import archives, catalogue, downloads, native, recorded
+from common.data.catalogue import Archive, KnownSet
+from common.data.downloads import Expected
+from common.data.places import archive_places, archives_root, cache_root, where
+from common.errors import RelicError, goes_on
+from common.files import expanded
 
-KODAK_URL = "http://r0k.us/graphics/kodak/kodak/"
-
+KODAK_URL = catalogue.SETS["kodak"].files
 # Size in bytes and sha256 of the originals.
-KODAK: dict[str, tuple[int, str]] = {
-    "kodim01.png": (736501, "a56e27cbf5f843c048b6af1d6e090760e9c92fadba88b7dee0205918a37523bd"),
-    "kodim02.png": (617995, "4f4b74a79237e311d72cad958237b5f7088d8bce1c82305ebefe1a70e3022dfd"),
-    "kodim03.png": (502888, "e25ca1ff2f0c0cb5fdfd5f9b0a0bb21ac4c3de3c84a67f35b09a85d3306249db"),
-    "kodim04.png": (637432, "e3b946107c5d3441c022f678d0c3caf1e224d81b1604ba840a4f88e562de61aa"),
-    "kodim05.png": (785610, "10349e963c5c813d327852f82c1795fa4148d69fedffc4c589bee458e3ac3d53"),
-    "kodim06.png": (618959, "363510303b715d4cbc384e1ce227e466b613a09e1b71ae985882bf8e7fbd9b18"),
-    "kodim07.png": (566322, "b77d3f006f42414bb242222e0482e750c0fb9e5ee8d4bed2f6f11c5605fe54a4"),
-    "kodim08.png": (788470, "ba23983c76b4832ee0e8af0592664756841a16779acd69f792e268fb6d13d6e7"),
-    "kodim09.png": (582899, "6a4361c2fc194feb4edaa9f9a4a0620fb9943e460ac7fdf037fb0f6dd6607a7d"),
-    "kodim10.png": (593463, "9dfb70f5867c29ff9ed6313683f19b3d867849e40fbc0c4c54a4a89df341cf23"),
-    "kodim11.png": (621023, "7936814b58b5387fce2e4e2488b4ec830dadd95fa9520f358ddb30990b50f2b6"),
-    "kodim12.png": (531024, "d78c37c2f04f23761ed2367dd77e2db584ddd4c3950833fecf89f199a8126980"),
-    "kodim13.png": (822712, "bc34a3ce58dea09dce1704c997171602de90cb34d0c8503a988b77f473d39b08"),
-    "kodim14.png": (692201, "55a94550ff18f3246c4074fd32b77b0c74447c26b6ad274d564d999c0450ba6e"),
-    "kodim15.png": (612582, "7538cbb80cb9103606c48b806eae57d56c885c7f90b9b3be70a41160f9cbb683"),
-    "kodim16.png": (534247, "a89c7268ccd4718ba424a99fc4643c572cf692ca6eae887185ceb4e9f11d2e54"),
-    "kodim17.png": (602078, "37afcc89fbdcb76d9518e04b2fc011027e2f4cd14b3b2f83cefd721641a47c5b"),
-    "kodim18.png": (780947, "1a9258c365988961d87a0598725b609139c303ad48a5aad6c503c3b1a87849aa"),
-    "kodim19.png": (671476, "b7450b264b1b0a411390d8931b112c27905a992520fc90569dc4b920aa32bbdc"),
-    "kodim20.png": (492462, "3b46c71e3b92a563820ba32936be8330c586c41f938efd94be938386aae4328a"),
-    "kodim21.png": (637051, "ac958597c82073f6bb65129c68f72b651db5b9efd82e11547d07350214bc268b"),
-    "kodim22.png": (701970, "1cee58eb1f2d9c7ebb254d208a03c783ce6cf2c4d8c2cf45e235dd23b4ce1b29"),
-    "kodim23.png": (557596, "e3111a2fd4da24af15d6459ef9eacfe54106b38e27b4a21821b75c3f5d2d5baf"),
-    "kodim24.png": (706397, "1071c68372cc5a01435c2c225a5cf7d4bb803846ec08bb6b3d6721b156d7cb96"),
-}
+KODAK = recorded.files("kodak")
+REPORTED = 25  # files of a set that are named one by one
+GOES_ON = "the same command goes on from here"
 
-TIMEOUT_SECONDS = 30  # without a byte
-DOWNLOAD_SECONDS = 600  # for all bytes of a file
+Report = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class KnownSet:
-    """What there is to say about a named set before its use: what it holds, its terms, and what fetches it."""
+def fetch(name: str, url: str = "", given: Sequence[Path] = (), report: Report = print) -> None:
+    """Put a set known here into the cache: download it, or make it from archives, `given` or found.
 
-    contents: str
-    terms: str
-    fetched: bool = False
-
-
-_RESEARCH = "no licence stated, research use"
-_BSDS = "non-commercial research and education"
-_IMAGENET = "ImageNet's terms: non-commercial research and education"
-_COCO = "photographs under their Flickr licences"
-
-KNOWN: dict[str, KnownSet] = {
-    "sample": KnownSet("3 photographs", "CC0 and public domain, inside scikit-image"),
-    "synthetic": KnownSet("4 drawn pictures for smoke trainings", "made by this program"),
-    "kodak": KnownSet("24 photographs, 768x512", "released by Eastman Kodak for unrestricted use", fetched=True),
-    "set12": KnownSet("12 grey pictures", _RESEARCH),
-    "set14": KnownSet("14 pictures", _RESEARCH),
-    "classic5": KnownSet("5 grey pictures", _RESEARCH),
-    "clic": KnownSet("the validation split of CLIC", "the photographs' own licences (Unsplash)", fetched=True),
-    "bsds500/train": KnownSet("200 photographs, 481x321", _BSDS),
-    "bsds500/val": KnownSet("100 photographs, holds BSD68", _BSDS),
-    "bsds500/test": KnownSet("200 photographs, 481x321", _BSDS),
-    "train400": KnownSet("400 grey crops of BSDS500, 180x180", _BSDS),
-    "imagenet_sample": KnownSet("420 photographs of ImageNet's classes", _IMAGENET),
-    "imagenet2012": KnownSet("1.3 million photographs", _IMAGENET, fetched=True),
-    "tiny_imagenet_val": KnownSet("10,000 pictures, 64x64", _IMAGENET),
-    "coco": KnownSet("164,000 photographs", _COCO, fetched=True),
-    "coco128_train": KnownSet("128 photographs of COCO 2017", _COCO),
-    "coco128_val": KnownSet("128 photographs of COCO 2017", _COCO),
-    "cifar10": KnownSet("60,000 pictures, 32x32", _RESEARCH, fetched=True),
-    "cifar100": KnownSet("60,000 pictures, 32x32", _RESEARCH, fetched=True),
-    "cifar10_subset": KnownSet("6,499 pictures of CIFAR-10", _RESEARCH),
-    "cifar100_subset": KnownSet("2,033 pictures of CIFAR-100", _RESEARCH),
-    "stl10": KnownSet("113,000 pictures, 96x96", _IMAGENET, fetched=True),
-    "stl10_examples": KnownSet("246 pictures of STL-10", _IMAGENET),
-}
-
-
-def how_to_get(name: str) -> str:
-    """Return half a sentence that says how to get a set, and under which terms where they are known."""
-    known = KNOWN.get(name) or KNOWN.get(name.split("/")[0])
-    put = f"put its pictures into $RELIC_DATA/{name}"
-    if known is None:
-        return f"{put}, or run `python -m common.data fetch {name}` if tensorflow-datasets knows it"
-    fetch = f"run `python -m common.data fetch {name.split('/')[0]}`, or " if known.fetched else ""
-    return f"{fetch}{put} (terms: {known.terms})"
-
-
-def fetch_kodak(folder: Path, url: str = KODAK_URL, report: Callable[[str], None] = print) -> None:
-    """Download Kodak's 24 files from below `url` into `folder`, which appears only when all are there and verified.
-
-    Files that an earlier call left are kept where their sha256 is right. Of several processes that fetch into one place
-    the first downloads, the others wait for it. Raises RelicError, and keeps nothing of the file, where one cannot be
-    downloaded or differs from the original.
+    url: where its files or its archive are, in place of the public address. What an earlier call left is gone on with,
+    and of several processes one works while the others wait. Raises RelicError where the set cannot be had; nothing
+    that looks like the set is left then.
     """
-    with _one_at_a_time(folder.parent, report):
-        partial = folder if folder.is_dir() else folder.with_name(f"{folder.name}.partial")
-        for number, name in enumerate(KODAK, start=1):
-            if _fetch_file(partial, name, url):
-                report(f"{number:2}/{len(KODAK)} {name}")
-        if partial != folder:
-            os.replace(partial, folder)
+    key = catalogue.key_of(name)
+    if not key:
+        raise catalogue.refuse_unknown(name)
+    known = catalogue.SETS[key]
+    if key in catalogue.BUILT_IN:
+        report(f"{key} needs no fetching: it is built in")
+        return
+    if not known.files and not known.archives:
+        raise RelicError(f"{key} cannot be fetched, as no public source of it is known: {catalogue.how_to_get(key)}")
+    target = expanded(str(cache_root())) / key
+    place = where(key)
+    # Files in the cache are compared and mended, where they may be downloaded unasked.
+    if place and (place != str(target) or known.asks) and not url and not given:
+        report(f"{key} is there already and nothing is fetched: `python -m common.data verify {key}` checks it")
+        return
+    if known.asks and not url and not given:
+        raise RelicError(
+            f"{key} is not downloaded unasked, as its public source states no licence: if you may use it, add "
+            f"--url {known.files}"
+        )
+    with _one_at_a_time(expanded(str(cache_root())), report), goes_on(GOES_ON), _full_disk_named(key, target):
+        if known.files and not given and not url.endswith(archives.ENDINGS):
+            _fetch_files(key, target, url or known.files, report)
+        elif target.is_dir():
+            report(f"{key} is there already: remove {target} to make it anew")
+        else:
+            _make(key, known, target, _archives(key, known, url, given, report), report)
 
 
 @contextmanager
-def _one_at_a_time(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
+def _one_at_a_time(folder: Path, report: Report) -> Iterator[None]:
     """Hold a folder, which is made where it is missing, and wait where another process does."""
     folder.mkdir(parents=True, exist_ok=True)
     held = os.open(folder, os.O_RDONLY)
@@ -132,47 +78,184 @@ def _one_at_a_time(folder: Path, report: Callable[[str], None]) -> Iterator[None
         os.close(held)
 
 
-def _fetch_file(folder: Path, name: str, url: str) -> bool:
-    """Download one of Kodak's files unless the folder has it; return whether it was downloaded."""
-    path, (size, digest) = folder / name, KODAK[name]
-    if path.is_file() and _is_original(path.read_bytes(), size, digest):
-        return False
-    path.unlink(missing_ok=True)
-    address = f"{url.rstrip('/')}/{name}"
-    data = _download(address, size)
-    if not _is_original(data, size, digest):
-        raise RelicError(f"refused {address}: its sha256 is not the original's; try again or another --url")
-    with atomic_file(path) as file:
-        file.write(data)
-    return True
-
-
-def _is_original(data: bytes, size: int, digest: str) -> bool:
-    return len(data) == size and hashlib.sha256(data).hexdigest() == digest
-
-
-def _download(url: str, size: int) -> bytes:
-    """Return what is at a URL, and never more than one byte beyond the size expected; raise RelicError if it fails."""
-    answers: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
-    # In a thread, as nothing else bounds the time that a server may take which sends a byte now and then.
-    threading.Thread(target=_answer, args=(url, size, answers), daemon=True).start()
+@contextmanager
+def _full_disk_named(key: str, target: Path) -> Iterator[None]:
+    """Say of a disk that becomes full which set it is too small for."""
     try:
-        answer = answers.get(timeout=DOWNLOAD_SECONDS)
-    except queue.Empty:
-        answer = TimeoutError(f"not complete after {DOWNLOAD_SECONDS} s")
-    if isinstance(answer, (OSError, ValueError, http.client.HTTPException)):
-        reason = getattr(answer, "reason", None) or answer
-        put = "put your copy of the set into $RELIC_DATA/kodak"
-        raise RelicError(f"cannot download {url} ({reason}): try again, or {put}") from answer
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = f"no space left on the disk of {target.parent} for all of {key}"
+        raise RelicError(f"{place}: free some, then {GOES_ON}; or set RELIC_CACHE to a folder elsewhere") from error
 
 
-def _answer(url: str, size: int, answers: "queue.SimpleQueue[bytes | Exception]") -> None:
-    """Put what is at a URL into a queue, or why it cannot be had."""
+def _partial(target: Path) -> Path:
+    """Return where a set is made, hidden from those that look for sets."""
+    return target.with_name(f".{target.name}.partial")
+
+
+def in_words(size: int) -> str:
+    """Return a number of bytes as people say it: `15 MB`."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}" if size < 10 * factor else f"{size / factor:.0f} {unit}"
+    return f"{size} B"
+
+
+def _check_room(key: str, folder: Path, size: int) -> None:
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if free < size:
+        held = sum(path.stat().st_size for path in _partial(folder).rglob("*") if path.is_file())
+        if free + held < size:
+            raise RelicError(
+                f"{key} needs {in_words(size)} on the disk of {existing}, which has {in_words(free)} left: free some, "
+                "or set RELIC_CACHE to a folder elsewhere"
+            )
+
+
+# --- sets of files that are downloaded one by one ------------------------------------------------------------------
+
+
+def _fetch_files(key: str, target: Path, url: str, report: Report) -> None:
+    """Download the recorded files of a set from below `url`, those that are here and right excepted."""
+    listed = recorded.files(key)
+    _check_room(key, target, 0 if target.is_dir() else catalogue.SETS[key].size)
+    folder = target if target.is_dir() else _partial(target)
+    remedy = f"put your copy of the set into $RELIC_DATA/{key}"
+    step = 1 if len(listed) <= REPORTED else 50
+    for number, (name, (size, sha256)) in enumerate(listed.items(), start=1):
+        path, expected = folder / name, Expected(size, sha256)
+        if path.is_file() and not downloads.mismatch(path, expected):
+            continue
+        path.unlink(missing_ok=True)
+        downloads.download(f"{url.rstrip('/')}/{urllib.parse.quote(name)}", path, expected, remedy)
+        if number % step == 0 or number == len(listed):
+            report(f"{number:{len(str(len(listed)))}}/{len(listed)} {name}")
+    if folder != target:
+        os.replace(folder, target)
+
+
+# --- sets made from archives ---------------------------------------------------------------------------------------
+
+
+def _archives(key: str, known: KnownSet, url: str, given: Sequence[Path], report: Report) -> list[Path]:
+    """Return the archives that a set is made from: the given ones, those found here, else downloaded; all verified."""
+    if given and len(given) != len(known.archives):
+        names = " and ".join(archive.file for archive in known.archives)
+        raise RelicError(f"{key} is made from {names}: give --archive {len(known.archives)} times")
+    if given:
+        pairs = zip(known.archives, _sorted(known, given), strict=True)
+        return [_checked(path, archive, report) for archive, path in pairs]
+    return [_found_or_downloaded(key, known, archive, url, report) for archive in known.archives]
+
+
+def _sorted(known: KnownSet, given: Sequence[Path]) -> list[Path]:
+    """Return given archives in the order of the known ones, where they have their names, else as they come."""
+    by_name = {path.name: path for path in given}
+    names = [archive.file for archive in known.archives]
+    return [by_name[name] for name in names] if set(by_name) == set(names) else list(given)
+
+
+def _expected(archive: Archive) -> Expected:
+    return Expected(archive.size, archive.sha256, archive.md5)
+
+
+def _checked(path: Path, archive: Archive, report: Report) -> Path:
+    """Return an archive's path; raise RelicError where it is not there or is another one."""
+    if not path.is_file():
+        raise RelicError(f"no such file: {path}")
+    if archive.sha256 or archive.md5:
+        report(f"checking {path}")
+    reason = downloads.mismatch(path, _expected(archive))
+    if reason:
+        raise RelicError(f"{path} is not {archive.file} as published, or not all of it: {reason}")
+    return path
+
+
+def _found_or_downloaded(key: str, known: KnownSet, archive: Archive, url: str, report: Report) -> Path:
+    own = archives_root() / archive.file
+    for path in (*archive_places(archive.file), own):
+        if path.is_file():
+            return _checked(path, archive, report)
+    address = url if url.endswith(archives.ENDINGS) else f"{url.rstrip('/')}/{archive.file}" if url else archive.url
+    if not address:
+        raise RelicError(to_be_given(key, known))
+    partial = own.with_name(f"{own.name}.partial")
+    _check_room(key, own, archive.size + known.size - (partial.stat().st_size if partial.exists() else 0))
+    report(f"downloading {archive.file}{f', {in_words(archive.size)}' if archive.size else ''}, from {address}")
+    downloads.download(address, own, _expected(archive), f"give your copy of it by --archive {archive.file}")
+    return own
+
+
+def to_be_given(key: str, known: KnownSet) -> str:
+    """Return the sentence on an archive that the user has to bring."""
+    archive = known.archives[0]
+    places = " or ".join(str(path.parent) for path in archive_places(archive.file))
+    return (
+        f"{key} is made from {archive.file} ({in_words(archive.size)}, md5 {archive.md5}), which {known.home} gives to "
+        f"those who register: put it into {places} and run this again, or add --archive PATH"
+    )
+
+
+def _make(key: str, known: KnownSet, target: Path, paths: Sequence[Path], report: Report) -> None:
+    """Make a set from its archives, beside its place first; remove those that were downloaded for it."""
+    folder = _partial(target)
+    layout = native.LAYOUTS.get(key)
+    _check_room(key, target, known.size * (2 if layout else 1))
+    wanted = layout.wanted if layout else _wanted(key, known)
+    report(f"unpacking {', '.join(path.name for path in paths)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    downloaded = [path for path in paths if path.parent == archives_root()]
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
-            answers.put(response.read(size + 1))
-    except Exception as error:
-        answers.put(error)
+        unpacked = {name for path in paths for name in archives.unpack(path, wanted, folder)}
+        for path in archives.left_in(folder, unpacked):
+            path.unlink()
+        if layout:
+            _convert(key, layout, folder, unpacked)
+        else:
+            _check_unpacked(key, known, folder, unpacked, paths)
+    except RelicError:
+        shutil.rmtree(folder)
+        _remove(downloaded)
+        raise
+    os.replace(folder, target)
+    _remove(downloaded)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink()
+
+
+def _wanted(key: str, known: KnownSet) -> Callable[[str], str]:
+    """Return what gives the place of an archive's member in a set, empty for one that is none of its pictures."""
+    pattern, listed = re.compile(known.members), recorded.files(key)
+
+    def wanted(path: str) -> str:
+        match = pattern.fullmatch(path)
+        name = "/".join(match.groups()) if match else ""
+        return name if not listed or name in listed else ""
+
+    return wanted
+
+
+def _check_unpacked(key: str, known: KnownSet, folder: Path, unpacked: Set[str], paths: Sequence[Path]) -> None:
+    """Raise RelicError unless all pictures of a set are there, and its recorded files the very ones."""
+    source = " and ".join(str(path) for path in paths)
+    if len(unpacked) != known.pictures:
+        count = f"{len(unpacked):,} of the {known.pictures:,} pictures of {key}"
+        raise RelicError(f"{source} holds {count}: it is another archive, or not all of it")
+    for name, (size, sha256) in recorded.files(key).items():
+        if downloads.mismatch(folder / name, Expected(size, sha256)):
+            raise RelicError(f"{source} holds another {name} than {key}: its sha256 is not the recorded one")
+
+
+def _convert(key: str, layout: native.Layout, folder: Path, unpacked: Set[str]) -> None:
+    missing = [name for names in layout.files.values() for name in names if name not in unpacked]
+    if missing:
+        raise RelicError(f"the archive of {key} lacks {layout.folder}/{missing[0]}: it is another archive")
+    native.write_arrays(layout, folder, folder / f"{key}.npz")
+    for name in unpacked:
+        (folder / name).unlink()

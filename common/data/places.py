@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from common.data.fetch import how_to_get
+from common.data.catalogue import BUILT_IN, how_to_get
 from common.errors import RelicError
 
 
@@ -21,6 +21,28 @@ def cache_root() -> Path:
 def prepared_root() -> Path:
     """Return the folder tensorflow-datasets keeps its prepared sets in: `$TFDS_DATA_DIR` or ~/tensorflow_datasets."""
     return _in_home(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+
+
+def archives_root() -> Path:
+    """Return the folder of the archives that are downloaded to make sets from, beside the cache of sets."""
+    return cache_root().parent / "archives"
+
+
+def archive_places(file: str) -> list[Path]:
+    """Return where an archive that the user has brought is looked for: `$RELIC_DATA`, tensorflow-datasets' place."""
+    own = os.environ.get("RELIC_DATA")
+    return [*([_in_home(own) / file] if own else []), prepared_root() / "downloads" / "manual" / file]
+
+
+def where(key: str) -> str:
+    """Return the place that a set known by name is read from, empty where it is nowhere."""
+    if key in BUILT_IN:
+        return "built in"
+    for root in roots():
+        if (root / key).is_dir():
+            return str(root / key)
+    prepared = prepared_root() / key.split("/")[0]
+    return str(prepared) if prepared.is_dir() else ""
 
 
 def _in_home(path: str) -> Path:

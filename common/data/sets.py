@@ -6,10 +6,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from common.data.fetch import how_to_get
+from common.data.catalogue import how_to_get
 from common.data.places import not_found, prepared_root, roots
 from common.data.prepared import Records
-from common.data.sources import EMBEDDED, Source, StoredPicture, array_source, arrays_of, folder_source, sha256
+from common.data.recorded import set_digest
+from common.data.sources import EMBEDDED, Source, StoredPicture, array_source, arrays_of, folder_source
 from common.errors import RelicError
 from common.files import expanded
 
@@ -75,7 +76,7 @@ def numbers_of(source: Source, stems: Sequence[str], name: str) -> list[int]:
 
 def digest_of(entries: Sequence[StoredPicture]) -> str:
     """Return one sha256 over the sorted sha256 of entries."""
-    return sha256("\n".join(sorted(digest for _, digest, _ in entries)).encode())
+    return set_digest(digest for _, digest, _ in entries)
 
 
 def is_here(name: str) -> bool:

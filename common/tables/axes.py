@@ -42,6 +42,7 @@ RATE = "rate (bits per pixel)"
 SET_NAMES = {
     "cifar10/test, cifar100/test": "CIFAR-10 and CIFAR-100",
     "cifar10_subset/test, cifar100_subset/test": "a part of CIFAR-10 and CIFAR-100",
+    "clic/validation": "CLIC validation",
     "coco128_val": "COCO",
     "kodak": "Kodak",
     "set12": "Set12",
