@@ -6,7 +6,7 @@ python -m common.data fetch kodak           # download into the cache, every fil
 python -m common.data fetch imagenet2012/validation --archive ILSVRC2012_img_val.tar   # make it from an archive
 python -m common.data fetch cifar10 --tfds  # let tensorflow-datasets download and prepare a set
 python -m common.data verify kodak          # compare the files that are here with those of this suite's results
-python -m common.data time imagenet2012/validation  # patches a second for training, and memory
+python -m common.data time coco/train       # patches of it a second for training, and the memory that takes
 """
 
 import argparse
@@ -38,7 +38,7 @@ def fetch(name: str, url: str = "", archives: Sequence[Path] = (), tfds: bool = 
 
 
 def main() -> None:
-    """Run the command line: `list [NAME]`, `fetch`, `verify` or `time NAME`; without a command, show the help."""
+    """Run the command line: `list`, `fetch`, `verify` or `time`; without a command, show the help."""
     parser = Parser(
         prog="python -m common.data",
         description=__doc__,
@@ -62,7 +62,7 @@ def main() -> None:
     checking = commands.add_parser("verify", help="compare a set's files with the recorded ones")
     checking.add_argument("name", help="a set of `list`")
     timing = commands.add_parser("time", help="measure how fast a set gives patches, and the memory that takes")
-    timing.add_argument("name", help="a set to train on, as imagenet2012/validation")
+    timing.add_argument("name", help="a set to train on")
     timing.add_argument("--patch-size", type=int, default=256, help="side of a patch (default %(default)s)")
     timing.add_argument("--seconds", type=float, default=10.0, help="how long to measure (default %(default)s)")
     arguments = parser.parse_args()

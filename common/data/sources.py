@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -248,8 +249,8 @@ class Arrays(Source):
 
     is_encoded = False
 
-    def __init__(self, place: str, paths: Sequence[str], x: Sequence[np.ndarray] | np.ndarray, checksum: str = ""):
-        """Take pictures with their names."""
+    def __init__(self, place: str, paths: Sequence[str], x: Any, checksum: str = ""):
+        """Take pictures with their names; `x[number]` is one, and where all have one shape `x.shape` says it."""
         self.place, self.paths, self._x, self.checksum = place, paths, x, checksum
         self.sizes = np.array([math.prod(self.shape(number)) for number in range(len(paths))], np.int64)
 
@@ -264,11 +265,11 @@ class Arrays(Source):
 
     def decoded(self, number: int, data: bytes | None = None) -> np.ndarray:
         """Return a picture, no copy."""
-        return np.asarray(self._x[number])
+        return self._x[number]
 
     def shape(self, number: int) -> tuple[int, int, int]:
         """Return height, width and channels of a picture."""
-        shape = self._x.shape[1:] if isinstance(self._x, np.ndarray) else self._x[number].shape
+        shape = self._x.shape[1:] if hasattr(self._x, "shape") else self._x[number].shape
         return shape[0], shape[1], 3 if len(shape) == 3 else 1
 
     def place_of(self, number: int) -> str:
@@ -293,14 +294,16 @@ def array_source(path: Path, split: str) -> Source:
     return Arrays(str(path), [f"{split}_{index:06d}" for index in range(len(x))], x, checksum)
 
 
-def _array(path: Path, name: str) -> tuple[np.ndarray, str]:
+def _array(path: Path, name: str) -> tuple[Any, str]:
     """Return an array of an npz file and its checksum; a large one that is stored as it is stays on the disk."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if name in arrays.files:
                 member = arrays.zip.getinfo(f"{name}.npy")
                 if member.compress_type == zipfile.ZIP_STORED and member.file_size > limits.data_memory():
-                    return _mapped(path, member), f"{member.CRC:08x}"
+                    on_disk = _ArrayOnDisk(path, member)
+                    if not on_disk.is_by_columns:
+                        return on_disk, f"{member.CRC:08x}"
                 if member.file_size > MAX_ARRAY_BYTES:
                     raise RelicError(f"cannot read {path}: {name} unpacks to more than {MAX_ARRAY_BYTES >> 30} GiB")
                 return arrays[name], f"{member.CRC:08x}"
@@ -312,16 +315,32 @@ def _array(path: Path, name: str) -> tuple[np.ndarray, str]:
     raise RelicError(f"cannot read {path}: it holds {held}, no {name}")
 
 
-def _mapped(path: Path, member: zipfile.ZipInfo) -> np.ndarray:
-    """Return an array that a member of a zip file holds uncompressed, as a map of the file."""
-    with path.open("rb") as file:
-        file.seek(member.header_offset + 26)  # to the lengths of the name and of what else is before the content
-        lengths = np.frombuffer(file.read(4), "<u2")
-        file.seek(member.header_offset + 30 + int(lengths.sum()))
-        version = np.lib.format.read_magic(file)
+class _ArrayOnDisk:
+    """An array (count, ...) of uint8 that a member of a zip file holds uncompressed, read picture by picture.
+
+    A map of the file would do, but what has been read of it counts as this process's memory.
+    """
+
+    def __init__(self, path: Path, member: zipfile.ZipInfo) -> None:
+        """Read where the array begins, its shape and its type; raise an exception for damage."""
+        self._path, self._file = path, path.open("rb")
+        self._file.seek(member.header_offset + 26)  # to the lengths of the name and of what else is before the content
+        lengths = np.frombuffer(self._file.read(4), "<u2")
+        self._file.seek(member.header_offset + 30 + int(lengths.sum()))
+        version = np.lib.format.read_magic(self._file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, is_fortran, dtype = read_header(file)
-        return np.memmap(file, dtype, "r", file.tell(), shape, "F" if is_fortran else "C")
+        self.shape, self.is_by_columns, self.dtype = read_header(self._file)
+        self.ndim, self._start = len(self.shape), self._file.tell()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        size = math.prod(self.shape[1:])
+        data = os.pread(self._file.fileno(), size, self._start + number * size)
+        if len(data) < size:
+            raise RelicError(f"cannot read {self._path}: truncated")
+        return np.frombuffer(data, np.uint8).reshape(self.shape[1:])
 
 
 def synthetic() -> Source:

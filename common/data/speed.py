@@ -10,7 +10,6 @@ from pathlib import Path
 
 from common.data.patches import TrainingPatches
 from common.data.training_pictures import HeldPictures
-from common.data.workers import shared_workers
 from common.errors import RelicError
 
 BATCH, AHEAD = 16, 4  # patches of a step, and steps that are under way at once, as in training
@@ -43,7 +42,7 @@ def measured(name: str, patch_size: int, seconds: float) -> Speed:
     in_memory = isinstance(patches.pictures, HeldPictures)
     patches.batch(0, BATCH)  # the processes start
     started = time.monotonic()
-    workers = [] if in_memory else [process.pid for process in shared_workers().processes]
+    workers = [process.pid for process in patches.pictures.processes]
     before = _processor_seconds(workers)
     taken = _taken(patches, seconds)
     busy, elapsed = _processor_seconds(workers) - before, time.monotonic() - started
@@ -86,7 +85,8 @@ def _peak_mib(process: int) -> float:
 def report(name: str, patch_size: int, seconds: float) -> None:
     """Print what `measured` returns."""
     found = measured(name, patch_size, seconds)
-    where = "in memory" if found.in_memory else f"decoded in {len(found.mib_of_workers)} processes"
+    decoded = f"decoded in {len(found.mib_of_workers)} processes" if found.mib_of_workers else "read from the disk"
+    where = "in memory" if found.in_memory else decoded
     print(f"{name}: {found.pictures:,} pictures, {where}; started in {found.start_seconds:.1f} s")
     processors = len(os.sched_getaffinity(0))
     print(f"{found.patches_per_second:.0f} patches of {patch_size}x{patch_size} a second on {processors} processors,")

@@ -1,5 +1,6 @@
 """The pictures that training draws from: held in memory, or decoded by processes whenever they are asked for."""
 
+import subprocess
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,10 +21,12 @@ Change = Callable[[np.ndarray], np.ndarray]
 class Pictures(Sequence[np.ndarray]):
     """Pictures by their numbers, uint8 (height, width, 3) or (height, width); by several threads at once.
 
-    Attribute: `sizes`, their heights and widths, int64 (N, 2). Reading one raises RelicError that names it if damaged.
+    Attributes: `sizes`, their heights and widths, int64 (N, 2); `processes`, those that decode them. Reading one raises
+    RelicError that names it if damaged.
     """
 
     sizes: np.ndarray
+    processes: Sequence[subprocess.Popen] = ()
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -78,6 +81,7 @@ class StoredPictures(Pictures):
         """Take the pictures at `places`, int64 (N, 2), which source and which number there, with their sizes (N, 2)."""
         self._sources, self._places, self.sizes = sources, places, sizes
         self._workers = shared_workers() if any(source.is_encoded for source in sources) else None
+        self.processes = self._workers.processes if self._workers else ()
 
     def read(self, numbers: Sequence[int]) -> list[np.ndarray]:
         """Return pictures, decoded by several processes."""
