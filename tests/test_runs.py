@@ -441,9 +441,19 @@ def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goe
     assert int(backend.to_numpy(model.optimizer.iterations)) == step + 2
 
 
+def test_slow_steps_have_shorter_rows_so_that_the_clock_is_read_in_time_and_the_next_row_is_a_whole_one(monkeypatch):
+    monkeypatch.setattr(loop, "CHUNK", 3)
+    monkeypatch.setattr(loop, "ROW_SECONDS", 0.0)
+    model, (finished, _, log) = fit(minutes=1e-9)
+    assert not finished and [row["step"] for row in log] == [1]
+    monkeypatch.setattr(loop, "ROW_SECONDS", 60.0)
+    model, (finished, _, log) = fit(minutes=1e-9, resume=True)
+    assert [row["step"] for row in log] == [1, 3]
+
+
 def test_a_second_ctrl_c_stops_at_once_and_the_handlers_are_put_back():
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), loop._StopOnSignal(None) as stop:
+    with pytest.raises(KeyboardInterrupt), loop._StopOnSignal() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.requested and signal.getsignal(signal.SIGINT) is not before
         signal.raise_signal(signal.SIGINT)

@@ -18,6 +18,7 @@ from common.training.progress import Progress
 from common.training.runs import Run
 
 CHUNK = 50  # steps between log rows, unless told otherwise; also how often the clock is read
+ROW_SECONDS = 60.0  # that those steps may take: slow ones have shorter rows
 SAVE_SECONDS = 120.0
 MOST_SKIPPED = 10  # steps in a row without a finite loss and finite gradients, after which a training stops
 
@@ -25,8 +26,8 @@ MOST_SKIPPED = 10  # steps in a row without a finite loss and finite gradients, 
 class _StopOnSignal:
     """Turn the first Ctrl-C (or a polite kill) into a stop after the current step; the second one interrupts."""
 
-    def __init__(self, model: Any) -> None:
-        self.model, self.requested = model, False
+    def __init__(self) -> None:
+        self.requested = False
 
     def __enter__(self) -> "_StopOnSignal":
         self.previous = {s: signal.signal(s, self._request) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -40,19 +41,6 @@ class _StopOnSignal:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-
-    def callback(self) -> Any:
-        """Return a Keras callback that ends `fit` once a stop is requested."""
-        from common.backend import keras
-
-        stop = self
-
-        class StopCallback(keras.callbacks.Callback):
-            def on_train_batch_end(self, batch, logs=None):
-                if stop.requested:
-                    self.model.stop_training = True
-
-        return StopCallback()
 
 
 def fit(
@@ -68,20 +56,22 @@ def fit(
 
     `batch(step)` gives the inputs of a step, so that a resumed training equals an uninterrupted one bit for bit; it is
     called ahead and from several threads, as `common.training.feed` says. A row of the log has the means of `chunk`
-    steps (CHUNK), and further values by `validate()`; `average` takes in the weights after each row. Rows are in
-    `run.log` as they come. Stops early, with a checkpoint, after `run.minutes`, on Ctrl-C, whose KeyboardInterrupt says
-    where (how to go on is the command line's to say), and where `batch` fails, whose error goes on. Raises RelicError
-    after MOST_SKIPPED steps in a row whose loss or gradients are not finite.
+    steps (of CHUNK or of those of ROW_SECONDS, where it is not given), and further values by `validate()`; `average`
+    takes in the weights after each row. Rows are in `run.log` as they come. Stops early, with a checkpoint, after
+    `run.minutes`, on Ctrl-C, whose KeyboardInterrupt says where (how to go on is the command line's to say), and where
+    `batch` fails, whose error goes on. Raises RelicError after MOST_SKIPPED steps in a row whose loss or gradients are
+    not finite.
     """
     step, before, log = _start_together(model, config, run, average)
     training = _Training(model, config, run, average, log, (step, before))
     is_alone = devices.process().count == 1  # else all processes stop together, at the end of a row
     is_stopped = is_out_of_time = False
-    with _StopOnSignal(model) as stop, Feed(batch, config.steps, lambda: is_alone and stop.requested) as feed:
-        callbacks = _callbacks(run) + ([stop.callback()] if is_alone else [])
+    with _StopOnSignal() as stop, Feed(batch, config.steps, lambda: is_alone and stop.requested) as feed:
+        limit = math.inf if chunk else ROW_SECONDS
+        callbacks = _callbacks(run) + ([_row_end(lambda: stop.requested, limit)] if is_alone else [])
         while step < config.steps and not (is_stopped or is_out_of_time):
             try:
-                inputs = _inputs(feed, step, min(step + (chunk or CHUNK), config.steps))
+                inputs = _inputs(feed, step, min(_next_row(step, chunk or CHUNK), config.steps))
             except Exception:
                 training.save(step)
                 raise
@@ -97,6 +87,26 @@ def fit(
     if is_stopped:
         raise KeyboardInterrupt(f"stopped at step {step} of {config.steps}")
     return step >= config.steps, log[-1]["seconds"] if log else before, log
+
+
+def _next_row(step: int, chunk: int) -> int:
+    """Return the step of the next row of the log: rows are at multiples of `chunk`, but for those that were cut."""
+    return (step // chunk + 1) * chunk
+
+
+def _row_end(is_over: Callable[[], bool], limit: float) -> Any:
+    """Return a Keras callback that ends `fit`, and with it a row of the log, once it is over or has lasted `limit` s."""
+    from common.backend import keras
+
+    class RowEnd(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.began = time.monotonic()
+
+        def on_train_batch_end(self, batch, logs=None):
+            if is_over() or time.monotonic() - self.began >= limit:
+                self.model.stop_training = True
+
+    return RowEnd()
 
 
 class _Training:
