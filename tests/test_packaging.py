@@ -297,7 +297,7 @@ def test_a_half_made_environment_and_an_outdated_one_are_made_anew(tmp_path):
 
 @needs_make
 def test_the_quick_tests_leave_out_the_slow_ones_and_workers_share_them():
-    quick = '-m pytest -n 2 --dist loadfile -m "not slow and not regression and not devices" -x'
+    quick = '-m pytest -n 2 --dist loadfile -m "not slow and not regression and not devices and not cluster" -x'
     assert quick in make("-n", "test-quick", "ARGS=-x").stdout
     assert "-m pytest -n 0" in make("-n", "test", "WORKERS=0").stdout
 

@@ -437,8 +437,9 @@ def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goe
     assert 50 <= step < 1000
     config = ToyConfig(steps=100_000)
     model, (finished, _, log) = fit(config, minutes=1e-9, resume=True)
-    assert not finished and log[-1]["step"] == step + 2
-    assert int(backend.to_numpy(model.optimizer.iterations)) == step + 2
+    next_row = step // 2 * 2 + 2
+    assert not finished and log[-1]["step"] == next_row
+    assert int(backend.to_numpy(model.optimizer.iterations)) == next_row
 
 
 def test_slow_steps_have_shorter_rows_so_that_the_clock_is_read_in_time_and_the_next_row_is_a_whole_one(monkeypatch):
