@@ -445,10 +445,10 @@ def test_ctrl_c_leaves_a_checkpoint_one_line_and_status_130_and_the_training_goe
 def test_slow_steps_have_shorter_rows_so_that_the_clock_is_read_in_time_and_the_next_row_is_a_whole_one(monkeypatch):
     monkeypatch.setattr(loop, "CHUNK", 3)
     monkeypatch.setattr(loop, "ROW_SECONDS", 0.0)
-    model, (finished, _, log) = fit(minutes=1e-9)
+    _, (finished, _, log) = fit(minutes=1e-9)
     assert not finished and [row["step"] for row in log] == [1]
     monkeypatch.setattr(loop, "ROW_SECONDS", 60.0)
-    model, (finished, _, log) = fit(minutes=1e-9, resume=True)
+    _, (finished, _, log) = fit(minutes=1e-9, resume=True)
     assert [row["step"] for row in log] == [1, 3]
 
 

@@ -95,7 +95,7 @@ def _next_row(step: int, chunk: int) -> int:
 
 
 def _row_end(is_over: Callable[[], bool], limit: float) -> Any:
-    """Return a Keras callback that ends `fit`, and with it a row of the log, once it is over or has lasted `limit` s."""
+    """Return a Keras callback that ends `fit`, and so a row of the log, once it is over or has lasted `limit` s."""
     from common.backend import keras
 
     class RowEnd(keras.callbacks.Callback):
