@@ -546,8 +546,7 @@ class TrainedModel(keras.Model):  # type: ignore[name-defined]
         logs, after = super().train_step(state, data)
         # Behind the barrier, for the compiler to make of the step itself what it makes of one that cannot be skipped.
         logs, after = jax.lax.optimization_barrier((logs, after))
-        learnt = [value for value in (*after[0], *after[2]) if "float" in str(value.dtype)]
-        finite = _all_finite([logs["loss"], *learnt])  # Adam's moments are infinite or NaN where the gradients are
+        finite = _all_finite([logs["loss"], *after[0]])  # Adam makes NaN of weights whose gradient is not finite
         trainable, others, optimizer, metrics = (
             [ops.where(finite, new, old) for new, old in zip(*both, strict=True)]
             for both in zip(after, state, strict=True)
