@@ -68,6 +68,10 @@ def assert_same_training(one: dict, other: dict) -> None:
     for name in ("loss", "mean_square"):
         np.testing.assert_allclose([r[name] for r in other["log"]], [r[name] for r in one["log"]], rtol=1e-4)
     assert [(r["step"], r["skipped"]) for r in other["log"]] == [(r["step"], r["skipped"]) for r in one["log"]]
+    assert_same_weights(one, other)
+
+
+def assert_same_weights(one: dict, other: dict) -> None:
     for name, value in one["sums"].items():
         if name != "body/dense/bias":  # without effect before batch normalisation: rounding errors move it
             np.testing.assert_allclose(other["sums"][name], value, rtol=1e-2 if "moving_mean" in name else 1e-4)
@@ -103,7 +107,9 @@ def test_several_stop_at_one_step_though_one_of_them_is_stopped_and_one_device_g
     assert began[0]["written"] == ["checkpoint.npz", "log.csv"]
     resumed = trained(folders[0], "1", "resume")
     assert resumed["ended"] == "finished" and "devices" not in resumed
-    assert_same_training(alone, resumed)
+    assert_same_weights(alone, resumed)
+    if len(began) == 2:  # several stop at the end of a row, one process at any step, which makes other rows
+        assert_same_training(alone, resumed)
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
