@@ -136,7 +136,7 @@ def shared(wanted: str | None, batch_size: int) -> Iterator[dict[str, Any]]:
             stack.pop_all()  # the others are not there to leave together
             why = one_line(error)[:REASON]
             raise RelicError(
-                f"the {own.count} processes do not train together any more: start all again ({why})"
+                f"the {own.count} processes train no longer together: --resume in all of them ({why})"
             ) from None
 
 
