@@ -689,7 +689,8 @@ def test_a_stopped_training_goes_on_to_the_same_weights_and_log(preset, changes,
 def test_the_iterative_training_takes_its_phases_in_turn(quick):
     _, about = train.train(narrow("iterative", phases=((1, 1, 1e-3), (2, 1, 5e-4))), run("iterative"))
     assert [row["iterations"] for row in about["log"]] == [1, 2]
-    assert list(about["log"][0]) == ["step", "loss", "first", "last", "seconds", "iterations"]
+    measures = ["input_wait", "skipped", "seconds"]
+    assert list(about["log"][0]) == ["step", "loss", "first", "last", *measures, "iterations"]
     # A residual counts with the gain by which it enters the next iteration.
     one, two = about["log"]
     assert one["first"] == one["last"] == pytest.approx(one["loss"] / 3.0, rel=1e-5)
