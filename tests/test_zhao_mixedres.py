@@ -222,7 +222,7 @@ def test_ppnn_learns_as_long_where_the_representation_is_not_learned(scale):
 def test_adam_learns_at_the_papers_rates(preset):
     settings = dataclasses.replace(config.at_scale(named(preset), "paper"), num_maps=2)
     optimizer = train.sub_problem(settings, Networks(settings), "ppnn").optimizer
-    assert type(optimizer).__name__ == "Adam" and (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
+    assert isinstance(optimizer, keras.optimizers.Adam) and (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
     said = optimizer.get_config()["learning_rate"]["config"]
     rate = keras.optimizers.schedules.PiecewiseConstantDecay.from_config(said)
     shares = {0.0: 1e-4, 0.59: 1e-4, 0.61: 0.5e-4, 0.79: 0.5e-4, 0.81: 0.25e-4, 1.0: 0.25e-4}
