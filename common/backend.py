@@ -533,7 +533,10 @@ class TrainedModel(keras.Model):  # type: ignore[name-defined]
         self.skipped = _Skipped()
 
     def train_step(self, *arguments):
-        return self._functional_step(*arguments) if BACKEND == "jax" else self._step_in_place(*arguments)
+        if BACKEND == "jax":
+            return self._functional_step(*arguments)
+        is_skipping = isinstance(self.optimizer, _Adam)  # other optimizers take every step
+        return self._step_in_place(*arguments) if is_skipping else super().train_step(*arguments)
 
     def _step_in_place(self, data):
         means = [v for metric in self.metrics if metric is not self.skipped for v in metric.variables]

@@ -647,8 +647,8 @@ def run(preset="as_run", **options):
     return runs.Run("donis_convlstm", preset, "smoke", 0, **options)
 
 
-def without_seconds(log):
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in log]
+def without_times(log):
+    return [{name: value for name, value in row.items() if name not in ("seconds", "input_wait")} for row in log]
 
 
 def trained_in_pieces(settings, preset):
@@ -681,7 +681,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights_and_log(preset, changes,
     assert list(arrays) == list(others)
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, others[name], err_msg=name)
-    assert without_seconds(about["log"]) == without_seconds(other["log"])
+    assert without_times(about["log"]) == without_times(other["log"])
     assert [row["step"] for row in about["log"]] == list(range(1, about["steps"] + 1))
 
 
@@ -702,7 +702,7 @@ def test_the_iterative_training_takes_its_phases_in_turn(quick):
 @pytest.mark.parametrize("preset", ["as_run", "iterative"])
 def test_a_training_that_diverges_stops_with_one_sentence(preset, quick):
     changes = {"phases": ((1, 3, math.inf),)} if preset == "iterative" else {"learning_rate": math.inf, "epochs": 3}
-    with pytest.raises(RelicError, match=f"donis_convlstm/{preset} diverged before step .*lower learning rate"):
+    with pytest.raises(RelicError, match="diverged before step .*lower learning rate"):
         train.train(narrow(preset, **changes), run(preset))
 
 
