@@ -5,6 +5,7 @@ import sys
 from collections.abc import Hashable, Mapping, Sequence
 from importlib import import_module
 
+from common import limits
 from common.config import find_preset
 from common.data import catalogue, is_here
 from common.data.fetch import in_words
@@ -105,7 +106,8 @@ def _measured(left: Sequence[Training], taken: dict[Hashable, Timed], loops: dic
         f"{where}, one training at a time, by steps after the first, with drawn pictures. Compiling, reading "
         f"pictures and validation come on top.{busy}",
         f"Memory: {in_words(timing.peak_memory())}{beside}, measured, the most that this process took to time them; "
-        "beside it the pictures of the data sets, as uint8.",
+        f"beside it the decoded pictures of the data sets, at most {in_words(limits.data_memory())}, or the processes "
+        "that decode those of larger ones.",
         f"Disk: {in_words(sum(checkpoints) + written)} of checkpoints, the largest twice while it is written, and "
         f"{in_words(weights)} of weights, computed from the networks that were timed.",
     ]
