@@ -21,7 +21,9 @@ from typing import Any
 from common.config import is_whole_number
 from common.errors import RelicError, one_line
 from common.files import atomic_file, results_dir
+from common.stack import installed
 
+_INSTALL = "`make setup-cluster` in a checkout, else `pip install relic-compression[cluster]`"
 HELP = "train and measure networks on a Ray cluster: auto, the one that this machine is part of, or HOST:PORT"
 SOURCES = ("common", "papers")
 PLACES = ("RELIC_CACHE", "RELIC_DATA")  # where a node has its own folders
@@ -157,14 +159,13 @@ def connected(address: str | None) -> Iterator[Cluster | None]:
 
 def _ray() -> Any:
     """Return the package, or raise RelicError that says how to install it."""
+    if not installed("ray"):
+        raise RelicError(f"--cluster needs Ray: {_INSTALL}")
     try:
         import_module("pyarrow")  # which Ray takes where it is there, and fails late where it cannot be imported
         return import_module("ray")
     except ImportError as error:
-        raise RelicError(
-            f"--cluster needs Ray ({one_line(error)}): `make setup-cluster` in a checkout, else "
-            "`pip install relic-compression[cluster]`"
-        ) from None
+        raise RelicError(f"--cluster needs Ray, which cannot be imported ({one_line(error)}): {_INSTALL}") from None
 
 
 def _check_reached(address: str) -> None:

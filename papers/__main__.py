@@ -35,8 +35,9 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     command.add_argument("--scale", default="small", help=f"{', '.join(SCALES)} (default: small)")
     command.add_argument("--seed", type=seed, default=0, help="of weights, patches and noise (default: 0)")
     command.add_argument("--minutes", type=minutes, help="stop after so many minutes; --resume goes on")
-    command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    command.add_argument("--restart", action="store_true", help="start anew although there is a checkpoint")
+    start = command.add_mutually_exclusive_group()
+    start.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    start.add_argument("--restart", action="store_true", help="start anew although there is a checkpoint")
     add_options(command)
     command.set_defaults(run=_train)
 

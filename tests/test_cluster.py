@@ -49,7 +49,7 @@ def test_a_task_takes_a_gpu_where_there_is_one_and_the_most_cores_that_leave_roo
 
 def test_without_ray_one_sentence_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    sentence = r"^--cluster needs Ray .*`make setup-cluster`.* `pip install relic-compression\[cluster\]`$"
+    sentence = r"^--cluster needs Ray.*`make setup-cluster`.* `pip install relic-compression\[cluster\]`$"
     with pytest.raises(RelicError, match=sentence), cluster.connected("auto"):
         pass
 

@@ -129,7 +129,7 @@ def test_what_is_left_of_a_training_is_what_its_later_loops_take():
 
 def test_what_is_shipped_is_neither_timed_nor_left(monkeypatch):
     monkeypatch.setattr(timing, "timed", lambda one: pytest.fail("nothing is left"))
-    printed = plan.as_text(campaign.trainings("table1_paka", "paper", (0,)))
+    printed = "\n".join(plan.texts(campaign.trainings("table1_paka", "paper", (0,))))
     assert "All are shipped" in printed and re.search("^  all +0 of 1 left +0 +0", printed, re.M)
 
 
@@ -179,7 +179,7 @@ def test_a_training_that_is_begun_has_the_rest_of_its_steps_left(nowhere, monkey
     training.run.checkpoint.parent.mkdir(parents=True)
     about = {"step": 770, "seconds": 1.0, "config": dataclasses.asdict(training.config), "log": []}
     np.savez(training.run.checkpoint, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
-    (line,) = (line for line in plan.as_text([training, training]).splitlines() if "as_run" in line)
+    (line,) = (line for line in "\n".join(plan.texts([training, training])).splitlines() if "as_run" in line)
     flops = schedule.training_flops(TRAINED["figure6_donis"][0], "small") * 1000 / 1770
     words = ["donis_convlstm/as_run", "small", "0", "step", "770", "of", "1,770", "1,000", f"{flops:.1e}", "1,000"]
     assert line.split()[:10] == words

@@ -142,6 +142,8 @@ def _fetch_files(key: str, target: Path, url: str, report: Report) -> None:
 
 def _archives(key: str, known: KnownSet, url: str, given: Sequence[Path], report: Report) -> list[Path]:
     """Return the archives that a set is made from: the given ones, those found here, else downloaded; all verified."""
+    if given and not known.archives:
+        raise RelicError(f"{key} is made from no archive: leave --archive out")
     if given and len(given) != len(known.archives):
         names = " and ".join(archive.file for archive in known.archives)
         raise RelicError(f"{key} is made from {names}: give --archive {len(known.archives)} times")

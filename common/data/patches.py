@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from common import limits
+from common.data.catalogue import SETS
 from common.data.fetch import KODAK
 from common.data.index import index_of, reason_of_refusal
 from common.data.sets import count_of, digest_of, find, numbers_of
@@ -85,6 +86,7 @@ class TrainingPatches:
         self.skipped = {one.name: int((~fits[set_of == which]).sum()) for which, one in enumerate(sets)}
         self.refused = {one.name: len(one.refused) for one in sets}
         if limit is None:
+            _say_what_is_lacking(sets)
             self._say_what_is_left_out(sets)
         if not fits.any():
             raise RelicError(f"no picture of {', '.join(names)} is at least {patch_size}x{patch_size}")
@@ -161,6 +163,14 @@ class TrainingPatches:
                 crop = cv2.flip(crop, 1)  # OpenCV, as copying a reversed or a broadcast view is several times slower
             patch[...] = crop if crop.ndim == 3 else cv2.cvtColor(crop, cv2.COLOR_GRAY2RGB)
         return patches
+
+
+def _say_what_is_lacking(sets: Sequence[_Chosen]) -> None:
+    """Say on stderr of which sets fewer pictures are here than were published."""
+    for one in sets:
+        known = SETS.get(one.name)
+        if known and not known.parts and len(one.source) < known.pictures:
+            print(f"{one.name}: {len(one.source):,} of its {known.pictures:,} pictures are here", file=sys.stderr)
 
 
 def _digest_of_sizes(chosen: _Chosen) -> str:

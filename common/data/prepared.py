@@ -127,7 +127,7 @@ def prepare(name: str) -> None:
     try:
         builder = tfds.builder(name, data_dir=folder, file_format="array_record")
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        put = f"put its pictures into $RELIC_DATA/{name}"
+        put = f"put its pictures into $RELIC_DATA/{name}, or take one of `python -m common.data list`"
         raise RelicError(f"tensorflow-datasets knows no set {name}, so it cannot be fetched: {put}") from error
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:

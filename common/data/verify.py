@@ -83,7 +83,7 @@ def _counted(key: str, folder: Path, paths: Sequence[Path]) -> Comparison:
     known = catalogue.SETS[key]
     arrays = arrays_of(folder / known.parts[0]) if known.parts else folder
     count = len(paths) or sum(native.counts(arrays).values())
-    told = "no digest of its files is recorded: its archive was verified when the set was made from it"
+    told = "no digest of its files is recorded; `fetch` verifies the archive that it makes the set from"
     return Comparison(
         count == known.pictures, [f"{key} in {folder}: {count:,} of {known.pictures:,} pictures", f"  {told}"]
     )

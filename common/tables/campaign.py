@@ -13,7 +13,7 @@ from common import cluster, files
 from common.command_line import at_least, minutes, parser_of_module
 from common.errors import goes_on, run_main
 from common.tables import files as table_files
-from common.tables.plan import as_text
+from common.tables.plan import texts
 from common.training import cluster as cluster_training
 from common.training import schedule, shipped, side_by_side
 from common.training.locks import one_campaign
@@ -47,7 +47,8 @@ def _main(plan: Sequence[PlanEntry]) -> None:
     arguments = parser.parse_args()
     if arguments.dry_run:
         options = given_options(arguments)
-        print(as_text([training for entry in plan for training in trainings(*entry, **options)]))
+        for text in texts([training for entry in plan for training in trainings(*entry, **options)]):
+            print(text, flush=True)
         return
     if arguments.status:
         print("\n".join(status(plan)))

@@ -72,7 +72,8 @@ def _main(
     scale = arguments.scale or (best_scale(networks) if trained else EXACT_SCALE)
     configs = [*networks.values(), *further.values()]
     if trained and arguments.dry_run:
-        print(plan.as_text(_trainings(configs, scale, arguments)))
+        for text in plan.texts(_trainings(configs, scale, arguments)):
+            print(text, flush=True)
         return
     _check_folder(arguments.data)
     for path in filter(None, (results_dir() / scale / f"{table}.json", arguments.json)):

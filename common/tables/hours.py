@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from common.files import results_dir
 from common.tables.text import Section, plain_text
 from common.training import rates
 from common.training.rates import Rate
@@ -30,7 +31,7 @@ def as_text(experiments: Mapping[str, Sequence[Any]]) -> str:
         "Hours of training, one seed each",
         ["experiment", "trainings", "FLOP", *columns],
         [*rows, _row("all, each training once", list(every), known, columns)],
-        [*_sources(known), *_legend(rows)],
+        [*(_sources(known) or [f"No training has a log below {results_dir()}, so no rate is known."]), *_legend(rows)],
     )
     return plain_text("Training at scale paper", [section])
 
@@ -52,7 +53,8 @@ def _hours(configs: Sequence[Any], known: Known, device: str) -> str:
 def _sources(known: Known) -> list[str]:
     every = sorted((rate for of in known.values() for rate in of.values()), key=lambda rate: (rate.paper, rate.device))
     return [
-        f"{rate.paper} on {rate.device}: {rate.flops:.1e} FLOP/s, from {rate.logs} logs at scale {rate.scale}."
+        f"{rate.paper} on {rate.device}: {rate.flops:.1e} FLOP/s, from {rate.logs} log{'s' * (rate.logs != 1)} "
+        f"at scale {rate.scale}."
         for rate in every
     ]
 

@@ -2,13 +2,14 @@
 
 import os
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from importlib import import_module
 
 from common import limits
 from common.config import find_preset
 from common.data import catalogue, is_here
 from common.data.fetch import in_words
+from common.errors import RelicError
 from common.tables.text import Section, plain_text
 from common.training import data_sets, timing
 from common.training.options import given_options
@@ -19,9 +20,20 @@ TITLE = "The plan: nothing is trained and nothing is written"
 HEADINGS = ["preset", "scale", "seed", "state", "steps left", "FLOP left", "hours left", "seconds a step (steps timed)"]
 
 
-def as_text(wanted: Sequence[Training]) -> str:
-    """Time a few steps of each kind that is left, and return the plan of all trainings."""
+def texts(wanted: Sequence[Training]) -> Iterator[str]:
+    """Yield the plan of all trainings: their data sets at once, then what they take, timed by a few steps of each kind.
+
+    Raises RelicError where they are to share several devices: one is timed.
+    """
     wanted = list(dict.fromkeys(wanted))
+    if any("devices" in given_options(training.run) for training in wanted):
+        raise RelicError("the plan times one device: leave --devices out")
+    yield plain_text(TITLE, [_sets(wanted)])
+    yield plain_text("", [_trainings(wanted)]).removeprefix("\n")
+
+
+def _trainings(wanted: Sequence[Training]) -> Section:
+    """Return the section on what trainings take, after timing a few steps of each kind that is left."""
     left = [training for training in wanted if not training.is_shipped]
     loops = {training: _loops(training) for training in left}
     taken = _timed(loops)
@@ -32,8 +44,7 @@ def as_text(wanted: Sequence[Training]) -> str:
     sums = [f"{steps:,}", f"{flops:.1e}", _number(sum(hours.values())), ""]
     total = ["all", "", "", f"{len(left)} of {len(wanted)} left", *sums]
     measured = _measured(left, taken, loops) if left else ["All are shipped: nothing is left to train."]
-    sections = [Section("Trainings", HEADINGS, [*rows, total], measured), _sets(wanted)]
-    return plain_text(TITLE, sections)
+    return Section("Trainings", HEADINGS, [*rows, total], measured)
 
 
 def _loops(training: Training) -> list[Loop]:
