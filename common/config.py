@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import numbers
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,18 +26,24 @@ def integer(value: Any) -> int | None:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A whole number that a codec takes beside its weights; `CODING` of a config names them."""
+    """A number that a codec takes beside its weights; `CODING` of a config names them.
+
+    Whole, or a multiple of 1 / `parts`.
+    """
 
     default: int
     smallest: int
     largest: int
     help: str
+    parts: int = 1
 
-    def check(self, name: str, value: int) -> int:
-        """Return `value` as an int; raise RelicError that names the setting and its range for anything but such one."""
-        number = integer(value)
-        if number is None or not self.smallest <= number <= self.largest:
-            raise RelicError(f"{name} {value} is not from {self.smallest} to {self.largest}, a whole number")
+    def check(self, name: str, value: float) -> int:
+        """Return `value` as a number of parts; RelicError that names the setting and its range for anything else."""
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+        number = integer(value) if self.parts == 1 or not is_number else round(value * self.parts)
+        if number is None or number / self.parts != value or not self.smallest <= value <= self.largest:
+            kind = "a whole number" if self.parts == 1 else f"a multiple of 1/{self.parts}"
+            raise RelicError(f"{name} {value} is not from {self.smallest} to {self.largest}, {kind}")
         return number
 
 

@@ -188,7 +188,7 @@ def test_each_refusal_says_what_to_do():
     for changed, message in (
         (b"", "not a RELIC file: give a file"),
         (b"\x89PNG\r\n", "not a RELIC file: give a file"),
-        (data[:4] + b"\x03" + data[5:], "format version 3, newer than 2: update RELIC"),
+        (data[:4] + b"\x04" + data[5:], "format version 4, newer than 3: update RELIC"),
         (data[:30], "header of the file is damaged or cut: copy the file again"),
         (data[:-1], "1 bytes are missing: copy it again"),
         (data[:-1] + b"!", "section 4 of the file is damaged: copy it again"),

@@ -2,11 +2,12 @@
 
     bytes    field
     4        magic "RLIC"
-    1        format version: 1, or 2 where the picture has a colour profile
+    1        format version: 1; 2 where the picture has a colour profile; 3 where its latents have a step of their own
     1 + n    model id: its length, then ASCII such as cheng_resnet/resnet4_subpixel
     8        first bytes of the sha256 of the weights
     varint   height, width, channels, number of sections, length of each section
-    varint n in version 2 alone: length of the profile, and the profile (ICC) compressed by zlib
+    varint   in version 3 alone: the step, in sixteenths of a scale, as 2s where it is not negative, else as -2s - 1
+    varint n in versions 2 and 3: length of the profile, and the profile (ICC) compressed by zlib; 0 only in version 3
     4        CRC-32 of everything above
     then for each section its bytes and
     4        CRC-32 of the header and all sections up to here, their CRCs aside
@@ -26,8 +27,10 @@ from common import limits
 from common.errors import RelicError
 
 MAGIC = b"RLIC"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+VERSION_WITHOUT_STEP = 2
 VERSION_WITHOUT_PROFILE = 1
+MAX_STEP = 2**10  # either way, in sixteenths: as many scales as there are
 MAX_SIDE = 65535
 MAX_PIXELS = 2**28
 MAX_SECTIONS = 4096
@@ -48,7 +51,8 @@ class Header:
     """What a decoder needs besides the sections.
 
     model: id of the preset; weights_digest: first 8 bytes of the weights' sha256; height, width: of the unpadded
-    picture, 1 to 65535 each and 2**28 pixels in all; channels: 1 or 3. Raises ContainerError for anything else.
+    picture, 1 to 65535 each and 2**28 pixels in all; channels: 1 or 3; step: what the latents are quantised with, as in
+    `common.coding.quantisation`, 0 for whole numbers. Raises ContainerError for anything else.
     """
 
     model: str
@@ -56,6 +60,7 @@ class Header:
     height: int
     width: int
     channels: int
+    step: int = 0
 
     def __post_init__(self) -> None:
         if len(self.model) > _MODEL_ID_LENGTH or not _MODEL_ID.fullmatch(self.model):
@@ -70,9 +75,16 @@ class Header:
             raise ContainerError(f"{size} exceeds {MAX_PIXELS} pixels: cut it in parts")
         if self.channels not in (1, 3):
             raise ContainerError(f"a picture must have 1 or 3 channels, not {self.channels}")
+        if abs(self.step) > MAX_STEP:
+            raise ContainerError(f"a step lies between -{MAX_STEP} and {MAX_STEP} sixteenths, not at {self.step}")
 
-    def check_weights(self, model: str, weights_digest: bytes) -> None:
-        """Raise ContainerError unless a file with this header was coded by these weights of this model."""
+    def check_weights(self, model: str, weights_digest: bytes, has_steps: bool = False) -> None:
+        """Raise ContainerError unless a file with this header was coded by these weights of this model.
+
+        A codec that `has_steps` decodes files with one, others refuse them.
+        """
+        if self.step and not has_steps:
+            raise ContainerError(f"this is no file of {model}, which has no steps: compress the picture again")
         if (self.model, self.weights_digest) != (model, weights_digest):
             raise ContainerError(f"this file was coded by {self.model} with other weights: load those to decode it")
 
@@ -93,12 +105,14 @@ def pack(header: Header, sections: Sequence[bytes], profile: bytes | None = None
     if profile and len(profile) > MAX_PROFILE_LENGTH:
         raise ContainerError(f"a colour profile holds at most {MAX_PROFILE_LENGTH} bytes, not {len(profile)}")
     model = header.model.encode("ascii")
-    version = FORMAT_VERSION if profile else VERSION_WITHOUT_PROFILE
+    version = FORMAT_VERSION if header.step else VERSION_WITHOUT_STEP if profile else VERSION_WITHOUT_PROFILE
     numbers = (header.height, header.width, header.channels, len(sections), *lengths)
     start = MAGIC + bytes([version, len(model)]) + model + bytes(header.weights_digest)
     start += b"".join(_varint(int(number)) for number in numbers)
-    if profile:
-        compressed = zlib.compress(profile, level=9)
+    if header.step:
+        start += _varint(2 * header.step if header.step > 0 else -2 * header.step - 1)
+    if version > VERSION_WITHOUT_PROFILE:
+        compressed = zlib.compress(profile, level=9) if profile else b""
         start += _varint(len(compressed)) + compressed
     crc = zlib.crc32(start)
     parts = [start, _crc_bytes(crc)]
@@ -180,12 +194,17 @@ def _read_header(data: bytes) -> tuple[Header, list[int], bytes | None, int]:
     if num_sections > MAX_SECTIONS:
         raise _damaged_header()
     lengths = [reader.varint() for _ in range(num_sections)]
-    profile = reader.take(reader.varint()) if data[4] == FORMAT_VERSION else None
+    folded = reader.varint() if data[4] > VERSION_WITHOUT_STEP else 0
+    profile = reader.take(reader.varint()) if data[4] > VERSION_WITHOUT_PROFILE else None
     crc = zlib.crc32(data[: reader.position])
     if reader.take(_CRC_LENGTH) != _crc_bytes(crc) or not data[4]:
         raise _damaged_header()
-    header = Header(model.decode("ascii", "replace"), digest, height, width, channels)
-    return header, lengths, profile, reader.position
+    step = -(folded + 1) // 2 if folded % 2 else folded // 2
+    # One form for each file: a step of 0 is version 1 or 2.
+    if data[4] > VERSION_WITHOUT_STEP and not step:
+        raise _damaged_header()
+    header = Header(model.decode("ascii", "replace"), digest, height, width, channels, step)
+    return header, lengths, profile if step == 0 else profile or None, reader.position
 
 
 class _Reader:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.coding.quantisation import STEPS_PER_SCALE
 from common.coding.range_coder import LOG_SCALE_MIN, LOG_SCALE_STEP, NUM_SCALES
 from common.errors import RelicError
 
@@ -181,14 +182,18 @@ def layers_of(keras_layers: Iterable[Any]) -> list[Layer]:
     return layers
 
 
-def scale_indexes(log_scale: np.ndarray) -> np.ndarray:
+def scale_indexes(log_scale: np.ndarray, step: int = 0) -> np.ndarray:
     """Return int32 indexes of the scale levels nearest to log sigma, given as integers in units of 1 / `output_scale`.
 
-    Integer arithmetic throughout: a comparison of floating-point logarithms may go either way on another machine.
+    step: of the quantisation, as in `common.coding.quantisation`. Symbols are that many sixteenths of a level less
+    spread, so the indexes of whole levels are shifted by exactly so many, within the levels that there are. Integer
+    arithmetic throughout: a comparison of floating-point logarithms may go either way on another machine.
     """
-    lowest, step = (round(value * 2**_LOG_SCALE_POINT) for value in (LOG_SCALE_MIN, LOG_SCALE_STEP))
+    lowest, level = (round(value * 2**_LOG_SCALE_POINT) for value in (LOG_SCALE_MIN, LOG_SCALE_STEP))
     fine = np.asarray(log_scale).astype(np.int64) << (_LOG_SCALE_POINT - OUTPUT_POINT)
-    return np.clip((fine - lowest + step // 2) // step, 0, NUM_SCALES - 1).astype(np.int32)
+    # The model's sigma ends at the levels' ends, whatever the step.
+    fine = np.clip(fine - lowest, 0, (NUM_SCALES - 1) * level) - step * level // STEPS_PER_SCALE
+    return np.clip((fine + level // 2) // level, 0, NUM_SCALES - 1).astype(np.int32)
 
 
 def _negative_slope(layer: Any) -> float:

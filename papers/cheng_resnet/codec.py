@@ -4,25 +4,37 @@ The hyper decoder, which both sides must run alike, computes in integers; the tr
 the last bit only changes the picture by rounding, never what is decoded from the bytes.
 """
 
+import copy
 import math
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from common import backend
-from common.coding import container, entropy, range_coder
+from common.coding import container, entropy, quantisation, range_coder
 from common.coding.container import ContainerError
 from common.coding.integer_network import IntegerNetwork, layers_of, scale_indexes
 from common.coding.range_coder import FrequencyTables, channel_indexes
 from common.config import restored
 from common.data.pictures import mean_of_channels, padded, to_uint8
+from common.errors import RelicError
 from common.training import checkpoints, shipped, weights
 from papers.cheng_resnet import config
 from papers.cheng_resnet.config import Config
 from papers.cheng_resnet.model import Model
 
 STRIDE = 64  # of the side information: pictures are padded to multiples of it
+
+
+class Latents(NamedTuple):
+    """What a picture is to a network, whatever step it is then coded with: computed once for several codings."""
+
+    residuals: np.ndarray  # float32 (h, w, M): y without its mean
+    z_hat: np.ndarray | None  # int32 (h/4, w/4, M), None without side information
+    log_sigma: np.ndarray | None  # int64 (h, w, M) in units of the hyper decoder, None without side information
+    height: int  # of the picture
+    width: int
+    channels: int
 
 
 class Codec:
@@ -39,29 +51,53 @@ class Codec:
             self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"), range_coder.NUM_SCALES)
             hyper_decoder = _integer_layers(self.model)
             self.hyper_decoder = IntegerNetwork.from_arrays(stored.part("hyper_decoder"), hyper_decoder)
+        self.step = 0
+        # x, float32 (1, H, W, 3) -> y and z, and y_hat -> x_hat: shared by copies with other steps, so compiled once.
+        self._analyse = backend.compiled(_analysis(self.model))
+        self._synthesise = backend.compiled(lambda y_hat: self.model.synthesis_transform(y_hat, training=False))
 
-    def with_settings(self) -> "Codec":
-        """Return this codec: the paper has no setting beside the weights."""
-        return self
+    def with_settings(self, step: float = 0) -> "Codec":
+        """Return this network with another step of its quantiser, a multiple of 1/16; nothing is compiled again.
+
+        Raises RelicError for steps that there are not, and for any of a network without side information.
+        """
+        other = copy.copy(self)
+        other.step = quantisation.SETTING.check("step", step)
+        if other.step and not self.config.has_hyperprior:
+            raise RelicError(f"{self.model_id} has no scales of its latents for a step to change: leave step out")
+        return other
 
     def compress(self, image: np.ndarray) -> bytes:
         """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
-        symbols, indexes = self._symbols(image)
+        return self.compress_latents(self.latents(image))
+
+    def latents(self, image: np.ndarray) -> Latents:
+        """Return what `compress` codes of a picture, the same at every step."""
+        y, z = (latent[0] for latent in self._analyse(_padded(image)))
+        size = (image.shape[0], image.shape[1], 3 if image.ndim == 3 else 1)
+        if not self.config.has_hyperprior:
+            return Latents(y, None, None, *size)
+        z_hat = np.rint(z).astype(np.int32)
+        mu, log_sigma = self._mean_and_scale(z_hat)
+        return Latents(y - mu, z_hat, log_sigma, *size)
+
+    def compress_latents(self, latents: Latents) -> bytes:
+        """Return the bytes of a picture whose latents are known, the same as `compress`."""
+        symbols, indexes = self._symbols(latents)
         sections = [
             range_coder.encode(s, i, tables) for s, i, tables in zip(symbols, indexes, self._tables, strict=True)
         ]
-        channels = 3 if image.ndim == 3 else 1
-        header = container.Header(self.model_id, self.digest, image.shape[0], image.shape[1], channels)
-        return container.pack(header, sections)
+        size = (latents.height, latents.width, latents.channels)
+        return container.pack(container.Header(self.model_id, self.digest, *size, step=self.step), sections)
 
     def decompress(self, data: bytes) -> np.ndarray:
-        """Return the uint8 picture of `compress`; raises ContainerError for anything else."""
+        """Return the uint8 picture of `compress`, whatever its step; raises ContainerError for anything else."""
         header, sections = container.unpack(data)
-        header.check_weights(self.model_id, self.digest)
+        header.check_weights(self.model_id, self.digest, self.config.has_hyperprior)
         if len(sections) != len(self._tables):
             raise ContainerError(f"a file of {self.model_id} has {len(self._tables)} sections, not {len(sections)}")
         height, width = (side + -side % STRIDE for side in (header.height, header.width))
-        y_hat = self._latent(sections, height, width)
+        y_hat = self._latent(sections, height, width, header.step)
         x_hat = self._synthesise(y_hat[None])[0, : header.height, : header.width]
         image = to_uint8(x_hat)
         return image if header.channels == 3 else mean_of_channels(image)
@@ -77,17 +113,15 @@ class Codec:
         """The tables of the sections: side information first, for it tells how to read the rest."""
         return [self.prior_tables, self.gaussian_tables] if self.config.has_hyperprior else [self.prior_tables]
 
-    def _symbols(self, image: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _symbols(self, latents: Latents) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return the integers of every section and the index of each one's table."""
-        y, z = (latent[0] for latent in self._analyse(_padded(image)))
-        if not self.config.has_hyperprior:
-            y_hat = np.rint(y).astype(np.int32)
-            return [y_hat], [channel_indexes(y_hat.shape)]
-        z_hat = np.rint(z).astype(np.int32)
-        mu, indexes = self._mean_and_index(z_hat)
-        return [z_hat, np.rint(y - mu).astype(np.int32)], [channel_indexes(z_hat.shape), indexes]
+        symbols = quantisation.quantised(latents.residuals, self.step)
+        if latents.z_hat is None or latents.log_sigma is None:
+            return [symbols], [channel_indexes(symbols.shape)]
+        indexes = scale_indexes(latents.log_sigma, self.step)
+        return [latents.z_hat, symbols], [channel_indexes(latents.z_hat.shape), indexes]
 
-    def _latent(self, sections: list[bytes], height: int, width: int) -> np.ndarray:
+    def _latent(self, sections: list[bytes], height: int, width: int, step: int) -> np.ndarray:
         """Return y_hat, float32 (height/16, width/16, M), of the sections."""
         shape = (height // 16, width // 16, self.config.bottleneck)
         if not self.config.has_hyperprior:
@@ -96,44 +130,45 @@ class Codec:
         range_coder.check_length(sections[1], math.prod(shape), self.gaussian_tables)
         z_shape = (height // STRIDE, width // STRIDE, self.config.bottleneck)
         z_hat = range_coder.decode(sections[0], channel_indexes(z_shape), self.prior_tables)
-        mu, indexes = self._mean_and_index(z_hat)
-        return range_coder.decode(sections[1], indexes, self.gaussian_tables).astype(np.float32) + mu
+        mu, log_sigma = self._mean_and_scale(z_hat)
+        symbols = range_coder.decode(sections[1], scale_indexes(log_sigma, step), self.gaussian_tables)
+        return quantisation.restored(symbols, step) + mu
 
-    def _mean_and_index(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return mu, float32, and the index of sigma's table, both exact functions of the integers z_hat."""
+    def _mean_and_scale(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mu, float32, and log sigma in the hyper decoder's units, both exact functions of the integers."""
         mu, log_sigma = np.split(self.hyper_decoder(z_hat), 2, axis=-1)
-        return (mu / self.hyper_decoder.output_scale).astype(np.float32), scale_indexes(log_sigma)
-
-    @cached_property
-    def _analyse(self) -> Any:
-        """x, float32 (1, H, W, 3), -> y and z (a network without side information repeats y)."""
-        model = self.model
-
-        def analyse(x):
-            y = model.analysis_transform(x, training=False)
-            return y, model.hyper_analysis_transform(y, training=False) if model.hyper_analysis_transform else y
-
-        return backend.compiled(analyse)
-
-    @cached_property
-    def _synthesise(self) -> Any:
-        """y_hat, float32 (1, h, w, M), -> x_hat."""
-        transform = self.model.synthesis_transform
-        return backend.compiled(lambda y_hat: transform(y_hat, training=False))
+        return (mu / self.hyper_decoder.output_scale).astype(np.float32), log_sigma
 
     def _estimate(self, y: np.ndarray, z: np.ndarray) -> Any:
-        """Return the bits of the rounded latents by their likelihoods."""
+        """Return the bits of the quantised latents by their likelihoods."""
         if not self.config.has_hyperprior:
             return backend.to_numpy(entropy.rate(self.model.prior(np.rint(y)), 1.0))
         z_hat = np.rint(z)
-        mu, log_sigma = np.split(backend.to_numpy(self.model.hyper_synthesis_transform(z_hat)), 2, axis=-1)
-        likelihood = entropy.gaussian_likelihood(np.rint(y - mu) + mu, mu, entropy.bounded_log_scale(log_sigma))
+        mu, raw = np.split(backend.to_numpy(self.model.hyper_synthesis_transform(z_hat)), 2, axis=-1)
+        log_delta = np.float32(math.log(quantisation.delta(self.step)))
+        log_sigma = entropy.bounded_log_scale(backend.to_numpy(entropy.bounded_log_scale(raw)) - log_delta)
+        symbols = quantisation.quantised(y - mu, self.step).astype(np.float32)
+        likelihood = entropy.gaussian_likelihood(symbols, np.zeros_like(symbols), log_sigma)
         return backend.to_numpy(entropy.rate(likelihood, 1.0) + entropy.rate(self.model.prior(z_hat), 1.0))
 
 
-def load(preset: str, scale: str | None = None, seed: int | None = None) -> Codec:
-    """Return the codec of a preset with its shipped weights, as `common.training.shipped.of_preset` chooses them."""
-    return Codec(shipped.of_preset(config, preset, scale, seed))
+def load(preset: str, scale: str | None = None, seed: int | None = None, **coding: float) -> Codec:
+    """Return the codec of a preset with its shipped weights, as `common.training.shipped.of_preset` chooses them.
+
+    coding: as `Codec.with_settings`.
+    """
+    codec = Codec(shipped.of_preset(config, preset, scale, seed))
+    return codec.with_settings(**coding) if coding else codec
+
+
+def _analysis(model: Model) -> Any:
+    """Return x -> y and z; a network without side information repeats y."""
+
+    def analyse(x: Any) -> tuple[Any, Any]:
+        y = model.analysis_transform(x, training=False)
+        return y, model.hyper_analysis_transform(y, training=False) if model.hyper_analysis_transform else y
+
+    return analyse
 
 
 def integers(model: Model, calibration: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -206,14 +206,15 @@ def _identity_unit(filters: int, size: int) -> int:
 
 def _analysis(config: Config) -> Iterator[int]:
     inputs, filters, size = 3, config.num_filters, PICTURE_SIZE
-    is_residual, has_four = config.architecture.startswith("resnet"), config.architecture == "resnet4"
-    kernel = 3 if is_residual else config.kernel_size
+    kernel = 3 if config.is_residual else config.kernel_size
     for _ in range(3):
         size //= 2
         yield _conv(kernel, inputs, filters, size)
-        if has_four:
-            yield _conv(3, filters, filters, size) + _conv(1, inputs, filters, size)
-        if is_residual:
+        if config.convolutions_a_stage == 4:
+            yield _conv(3, filters, filters, size)
+        if config.has_projections:
+            yield _conv(1, inputs, filters, size)
+        if config.is_residual:
             yield _identity_unit(filters, size)
         inputs = filters
     yield _conv(kernel, filters, config.bottleneck, size // 2, bias=False)
@@ -221,22 +222,23 @@ def _analysis(config: Config) -> Iterator[int]:
 
 def _synthesis(config: Config) -> Iterator[int]:
     inputs, filters, size = config.bottleneck, config.num_filters, PICTURE_SIZE // 16
-    is_residual, has_four = config.architecture.startswith("resnet"), config.architecture == "resnet4"
-    kernel = 3 if is_residual else config.kernel_size
+    kernel = 3 if config.is_residual else config.kernel_size
 
     def up(kernel: int, inputs: int, outputs: int) -> int:
         return (
             _conv(kernel, inputs, 4 * outputs, size // 2) if config.sub_pixel else _tconv(kernel, inputs, outputs, size)
         )
 
-    if is_residual:
+    if config.is_residual:
         yield _identity_unit(inputs, size)
     for _ in range(3):
         size *= 2
         yield up(kernel, inputs, filters)
-        if has_four:
-            yield _conv(3, filters, filters, size) + up(1, inputs, filters)
-        if is_residual:
+        if config.convolutions_a_stage == 4:
+            yield _conv(3, filters, filters, size)
+        if config.has_projections:
+            yield up(1, inputs, filters)
+        if config.is_residual:
             yield _identity_unit(filters, size)
         inputs = filters
     size *= 2
@@ -245,8 +247,7 @@ def _synthesis(config: Config) -> Iterator[int]:
 
 def _hyper_analysis(config: Config) -> Iterator[int]:
     width, kernel, size = config.bottleneck, config.aux_kernel_size, PICTURE_SIZE // 16
-    is_residual = config.architecture.startswith("resnet")
-    stack = [(3, 1), (3, 1), (3, 2), (3, 1), (3, 2)] if is_residual else [(3, 1), (kernel, 2), (kernel, 2)]
+    stack = [(3, 1), (3, 1), (3, 2), (3, 1), (3, 2)] if config.is_residual else [(3, 1), (kernel, 2), (kernel, 2)]
     for own, stride in stack:
         size //= stride
         yield _conv(own, width, width, size)
@@ -256,7 +257,7 @@ def _hyper_synthesis(config: Config) -> Iterator[int]:
     width, filters, kernel, size = config.bottleneck, config.num_filters, config.aux_kernel_size, PICTURE_SIZE // 64
     wide, inputs = width * 3 // 2, width
     stack = [(width, kernel, 2), (wide, kernel, 2), (2 * width, 3, 1)]
-    if config.architecture.startswith("resnet"):
+    if config.is_residual:
         stack = [(width, 3, 1), (width, 3, 2), (wide, 3, 1), (wide, 3, 2), (2 * width, 3, 1)]
     for outputs, own, stride in stack:
         size *= stride

@@ -6,14 +6,15 @@ A preset is a constant's lower-cased name: `RESNET4_SUBPIXEL` is `cheng_resnet/r
 from dataclasses import dataclass, replace
 from typing import Any
 
-from common.config import PlannedCurve, assumed, check_scale, sourced
+from common.coding.quantisation import SETTING as STEP
+from common.config import PlannedCurve, assumed, check_scale, preset_of, sourced
 
 
 @dataclass(frozen=True)
 class Config:
     """One network and its training. Widths are in channels, the rate in bits per pixel."""
 
-    architecture: str = sourced("resnet4", "Figs. 1 and 2: baseline, hyperprior, resnet3 or resnet4")
+    architecture: str = sourced("resnet4", "Figs. 1 and 2: baseline, hyperprior, joint, plain4, resnet3 or resnet4")
     kernel_size: int = sourced(3, "Tables 1 and 2: of the main autoencoder, 3, 5 or 9; 3 in the residual networks")
     aux_kernel_size: int = assumed(5, "Table 3: Aux-9 widens the two pairs of 5x5 of the auxiliary autoencoder")
     sub_pixel: bool = sourced(False, "Section 2.3: sub-pixel instead of transposed convolutions in the main decoder")
@@ -53,12 +54,35 @@ class Config:
     training_sets: tuple = sourced(
         ("imagenet2012/validation",), "Section 3: crops of the ILSVRC validation set", recipe=True
     )
+    starts_from: str = assumed(
+        "", "preset of another lambda whose weights a short training starts from; empty: none is named", recipe=True
+    )
     pilot: str = assumed("", "a recipe of RECIPES that is tried in about half the steps; empty: the one in use")
 
     @property
     def bottleneck(self) -> int:
         """Channels M of the latent y."""
         return round(self.num_filters * self.bottleneck_ratio)
+
+    @property
+    def is_residual(self) -> bool:
+        """Return whether the networks are Fig. 2's stacks of 3x3 convolutions, those of plain4 among them."""
+        return self.architecture in ("plain4", "resnet3", "resnet4")
+
+    @property
+    def convolutions_a_stage(self) -> int:
+        """Convolutions between two changes of the size."""
+        return {"resnet3": 3, "resnet4": 4, "plain4": 4}.get(self.architecture, 1)
+
+    @property
+    def has_shortcuts(self) -> bool:
+        """Return whether there are shortcuts round two 3x3 convolutions that keep the size (Fig. 2, solid lines)."""
+        return self.architecture in ("resnet3", "resnet4")
+
+    @property
+    def has_projections(self) -> bool:
+        """Return whether there are shortcuts where the size changes (Fig. 3)."""
+        return self.architecture == "resnet4"
 
     @property
     def has_hyperprior(self) -> bool:
@@ -76,10 +100,18 @@ HYPERPRIOR_5 = replace(_MSE, architecture="hyperprior", kernel_size=5)
 HYPERPRIOR_9 = replace(_MSE, architecture="hyperprior", kernel_size=9)
 HYPERPRIOR_9_MSSSIM = Config(architecture="hyperprior", kernel_size=9)
 HYPERPRIOR_9_AUX9_MSSSIM = replace(HYPERPRIOR_9_MSSSIM, aux_kernel_size=9)
+JOINT_5 = replace(_MSE, architecture="joint", kernel_size=5)
+PLAIN4 = Config(architecture="plain4")
 RESNET3 = Config(architecture="resnet3")
 RESNET4 = Config()
 RESNET4_SUBPIXEL = Config(sub_pixel=True)
 RESNET4_SUBPIXEL_BOTTLENECK192 = replace(RESNET4_SUBPIXEL, bottleneck_ratio=1.5)
+
+# The second network of the rate control. Table 6 says lambda = 10, the text of Section 3 says 8.
+HYPERPRIOR_9_MSSSIM_LAMBDA10 = replace(HYPERPRIOR_9_MSSSIM, lmbda=10.0)
+RESNET4_LAMBDA10 = replace(RESNET4, lmbda=10.0)
+RESNET4_SUBPIXEL_LAMBDA10 = replace(RESNET4_SUBPIXEL, lmbda=10.0)
+RESNET4_SUBPIXEL_BOTTLENECK192_LAMBDA10 = replace(RESNET4_SUBPIXEL_BOTTLENECK192, lmbda=10.0)
 
 PILOT_DROPS = replace(RESNET4_SUBPIXEL, pilot="drops")
 PILOT_DECAY = replace(RESNET4_SUBPIXEL, pilot="decay")
@@ -90,6 +122,15 @@ PILOT_ROUNDED = replace(RESNET4_SUBPIXEL, pilot="rounded")
 PILOT_COLOURS = replace(RESNET4_SUBPIXEL, pilot="colours")
 PILOT_HYPERPRIOR_9_DROPS = replace(HYPERPRIOR_9_MSSSIM, pilot="drops")
 PILOT_HYPERPRIOR_9_COLOURS = replace(HYPERPRIOR_9_MSSSIM, pilot="colours")
+
+CODING = {"step": STEP}
+
+_SAME_BUT_LAMBDA = {
+    HYPERPRIOR_9_MSSSIM_LAMBDA10: HYPERPRIOR_9_MSSSIM,
+    RESNET4_LAMBDA10: RESNET4,
+    RESNET4_SUBPIXEL_LAMBDA10: RESNET4_SUBPIXEL,
+    RESNET4_SUBPIXEL_BOTTLENECK192_LAMBDA10: RESNET4_SUBPIXEL_BOTTLENECK192,
+}
 
 # The paper trains each network for one rate, so that every curve is one point. Trained for MSE where it says so.
 CURVES = tuple(
@@ -134,6 +175,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 RECIPE = "colours"  # the one in use
 
+# A network of another lambda needs few steps from a trained one: its transforms are nearly those that it starts from.
+_RATE_FROM_TRAINED = 0.5  # of the learning rate of a training from scratch
+_SHARE_FROM_TRAINED = 0.35  # of the steps of a training from scratch
+
 _PILOT_STEPS = 1200
 _TRAINING_SETS = ("imagenet_sample", "bsds500/train", "bsds500/test")
 _SCALES: dict[str, dict[str, Any]] = {
@@ -148,7 +193,14 @@ def at_scale(config: Config, scale: str) -> Config:
     if check_scale(scale) == "paper":
         return config
     short = replace(config, **RECIPES[config.pilot or RECIPE], **_SCALES[scale])
-    return replace(short, steps=min(_PILOT_STEPS, short.steps)) if config.pilot else short
+    if config.pilot:
+        return replace(short, steps=min(_PILOT_STEPS, short.steps))
+    trained = _SAME_BUT_LAMBDA.get(config)
+    if scale == "smoke" or trained is None:
+        return short
+    steps = round(_SHARE_FROM_TRAINED * short.steps)
+    rate = _RATE_FROM_TRAINED * short.learning_rate
+    return replace(short, warmup_share=0.0, learning_rate=rate, steps=steps, starts_from=preset_of(trained)[1])
 
 
 def total_steps(config: Config) -> int:

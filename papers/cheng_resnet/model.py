@@ -46,20 +46,25 @@ def _up(x, filters, kernel, name, config, activate=False):
 
 
 def _identity_unit(x, config, name):
-    """Two 3x3 convolutions with leaky ReLU and a shortcut without change of size (Fig. 2, solid line)."""
+    """Two 3x3 convolutions with leaky ReLU and a shortcut without change of size (Fig. 2, solid line).
+
+    Without the shortcut in `plain4`, the stack of 3x3 kernels of which Section 2.2 says that it cannot converge.
+    """
     filters = x.shape[-1]
     h = _leaky(_conv(x, filters, 3, f"{name}_conv_a"), config, f"{name}_conv_a")
     h = _leaky(_conv(h, filters, 3, f"{name}_conv_b"), config, f"{name}_conv_b")
-    return layers.Add(name=f"{name}_add")([x, h])
+    return layers.Add(name=f"{name}_add")([x, h]) if config.has_shortcuts else h
 
 
 def _down_unit(x, config, name):
     """Halve the size: with four 3x3 a residual unit with projection (Fig. 3), with three a convolution and GDN."""
     filters = config.num_filters
-    if config.architecture == "resnet3":
+    if config.convolutions_a_stage == 3:
         return GDN(name=f"{name}_gdn")(_conv(x, filters, 3, f"{name}_conv", stride=2))
     h = _leaky(_conv(x, filters, 3, f"{name}_conv_a", stride=2), config, f"{name}_conv_a")
     h = GDN(name=f"{name}_gdn")(_conv(h, filters, 3, f"{name}_conv_b"))
+    if not config.has_projections:
+        return h
     shortcut = _conv(Decimate(name=f"{name}_decimate")(x), filters, 1, f"{name}_shortcut")
     return layers.Add(name=f"{name}_add")([h, shortcut])
 
@@ -67,27 +72,25 @@ def _down_unit(x, config, name):
 def _up_unit(x, config, name):
     """Double the size: the mirror of `_down_unit` with IGDN."""
     filters = config.num_filters
-    if config.architecture == "resnet3":
+    if config.convolutions_a_stage == 3:
         return GDN(inverse=True, name=f"{name}_igdn")(_up(x, filters, 3, f"{name}_up", config))
     h = _up(x, filters, 3, f"{name}_up", config, activate=True)
     h = GDN(inverse=True, name=f"{name}_igdn")(_conv(h, filters, 3, f"{name}_conv_b"))
+    if not config.has_projections:
+        return h
     shortcut = _up(x, filters, 1, f"{name}_shortcut", config)
     return layers.Add(name=f"{name}_add")([h, shortcut])
-
-
-def _is_residual(config: Config) -> bool:
-    return config.architecture.startswith("resnet")
 
 
 def analysis_transform(config: Config) -> Any:
     """Return x, float (B, H, W, 3) in [0, 1], -> y, (B, H/16, W/16, M); H and W multiples of 16."""
     x = h = keras.Input((None, None, 3), name="x")
     for i in (1, 2, 3):
-        if _is_residual(config):
+        if config.is_residual:
             h = _identity_unit(_down_unit(h, config, f"E{i}"), config, f"E{i}_id")
         else:
             h = GDN(name=f"gdn{i}")(_conv(h, config.num_filters, config.kernel_size, f"conv{i}", stride=2))
-    kernel, name = (3, "E4_conv4") if _is_residual(config) else (config.kernel_size, "conv4")
+    kernel, name = (3, "E4_conv4") if config.is_residual else (config.kernel_size, "conv4")
     y = _conv(h, config.bottleneck, kernel, name, stride=2, bias=False)
     return keras.Model(x, _float32(y, "y"), name="analysis_transform")
 
@@ -95,7 +98,7 @@ def analysis_transform(config: Config) -> Any:
 def synthesis_transform(config: Config) -> Any:
     """Return y_hat, float (B, H/16, W/16, M), -> x_hat, float32 (B, H, W, 3), about [0, 1] and not clipped."""
     y_hat = h = keras.Input((None, None, config.bottleneck), name="y_hat")
-    if _is_residual(config):
+    if config.is_residual:
         h = _identity_unit(h, config, "D0_id")
         for i in (1, 2, 3):
             h = _identity_unit(_up_unit(h, config, f"D{i}"), config, f"D{i}_id")
@@ -111,7 +114,7 @@ def synthesis_transform(config: Config) -> Any:
 def hyper_analysis_transform(config: Config) -> Any:
     """Return y -> z, float32 (B, H/64, W/64, M): the side information before rounding."""
     width, k = config.bottleneck, config.aux_kernel_size
-    kernels_strides = [(3, 1), (3, 1), (3, 2), (3, 1), (3, 2)] if _is_residual(config) else [(3, 1), (k, 2), (k, 2)]
+    kernels_strides = [(3, 1), (3, 1), (3, 2), (3, 1), (3, 2)] if config.is_residual else [(3, 1), (k, 2), (k, 2)]
     y = h = keras.Input((None, None, width), name="y")
     for i, (kernel, stride) in enumerate(kernels_strides, 1):
         h = _conv(h, width, kernel, f"Hconv{i}", stride=stride)
@@ -125,7 +128,7 @@ def hyper_synthesis_transform(config: Config) -> Any:
     The transposed stack, then the 1x1 layers that Section 2.1 keeps from the joint model without its context.
     """
     width, n, k = config.bottleneck, config.num_filters, config.aux_kernel_size
-    if _is_residual(config):
+    if config.is_residual:
         stack = [(width, 3, 1), (width, 3, 2), (width * 3 // 2, 3, 1), (width * 3 // 2, 3, 2), (width * 2, 3, 1)]
     else:
         stack = [(width, k, 2), (width * 3 // 2, k, 2), (width * 2, 3, 1)]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from common.data import TrainingPatches
-from common.training import checkpoints, presets, runs, timing, weights
+from common.training import checkpoints, presets, runs, shipped, timing, weights
 from common.training import ship as ship_module
 from papers.cheng_resnet import codec
 from papers.cheng_resnet import config as config_module
@@ -20,9 +20,16 @@ def build(config: Config, seed: int, precision: str | None = None) -> Model:
 
 
 def train(config: Config, run: runs.Run) -> tuple[Model, dict[str, Any]] | None:
-    """Train one network; return it with what run.json says of its training, or None when time ran out first."""
+    """Train one network; return it with what run.json says of its training, or None when time ran out first.
+
+    Raises RelicError where the weights that it starts from are not there.
+    """
     patches = TrainingPatches(config.training_sets, config.patch_size, run.seed, augment=config.flips)
-    return presets.fit(build(config, run.seed, run.precision), config, patches, run)
+    model = build(config, run.seed, run.precision)
+    if config.starts_from:
+        trained = shipped.of_preset(config_module, config.starts_from, run.scale, run.seed)
+        checkpoints.set_model_arrays(model, trained.arrays, str(trained.path))
+    return presets.fit(model, config, patches, run)
 
 
 def train_preset(preset: str, scale: str, seed: int = 0, **options: Any) -> bool:
