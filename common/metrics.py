@@ -29,6 +29,7 @@ BLOCK = 16
 # What comparing two curves needs: points of each, and the shared part of the narrower one's range.
 BD_POINTS = 4
 BD_OVERLAP = 0.5
+PCHIP_POINTS = 3  # of a curve that is interpolated
 
 # Colour differences of BT.601 from R, G, B, without the offset that makes neutral 128.
 _CB = np.array([-0.168736, -0.331264, 0.5])
@@ -163,19 +164,43 @@ def _mean_difference(reference: np.ndarray, ours: np.ndarray, what: str) -> floa
     return (_integral(ours, low, high) - _integral(reference, low, high)) / (high - low)
 
 
-def _integral(curve: np.ndarray, low: float, high: float) -> float:
-    """Return the integral from low to high of the pchip interpolant of a rising curve, y over x as (2, points).
+def interpolated(x: Sequence[float], y: Sequence[float], at: float) -> float | None:
+    """Return y at `at` of a rising curve by piecewise cubic Hermite polynomials (pchip), None outside its points.
+
+    x and y: rising strictly, at least PCHIP_POINTS. It is the interpolant of `bd_rate` and `bd_psnr`. Raises ValueError
+    for other curves.
+    """
+    points = np.array([x, y], np.float64)
+    if points.shape[1] < PCHIP_POINTS or (np.diff(points) <= 0).any():
+        raise ValueError(f"a curve to interpolate rises strictly and has at least {PCHIP_POINTS} points")
+    xs, ys = points
+    if not xs[0] <= at <= xs[-1]:
+        return None
+    i = min(int(np.searchsorted(xs, at, side="right")) - 1, len(xs) - 2)
+    step, slope = xs[i + 1] - xs[i], _slopes(xs, ys)
+    t = (at - xs[i]) / step
+    ends = ys[i] * (1 - 3 * t**2 + 2 * t**3) + ys[i + 1] * (3 * t**2 - 2 * t**3)
+    return float(ends + step * (slope[i] * (t - 2 * t**2 + t**3) + slope[i + 1] * (t**3 - t**2)))
+
+
+def _slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the slopes of the pchip interpolant at the points of a rising curve.
 
     Source: Fritsch and Butland 1984, with one-sided three-point slopes at both ends.
     """
-    x, y = curve
     step = np.diff(x)
     rise = np.diff(y) / step
     before, after = 2 * step[1:] + step[:-1], step[1:] + 2 * step[:-1]
     inner = (before + after) / (before / rise[:-1] + after / rise[1:])
     first = ((2 * step[0] + step[1]) * rise[0] - step[0] * rise[1]) / (step[0] + step[1])
     last = ((2 * step[-1] + step[-2]) * rise[-1] - step[-1] * rise[-2]) / (step[-1] + step[-2])
-    slope = np.array([max(first, 0.0), *inner, max(last, 0.0)])
+    return np.array([max(first, 0.0), *inner, max(last, 0.0)])
+
+
+def _integral(curve: np.ndarray, low: float, high: float) -> float:
+    """Return the integral from low to high of the pchip interpolant of a rising curve, y over x as (2, points)."""
+    x, y = curve
+    step, slope = np.diff(x), _slopes(x, y)
 
     def primitive(t: np.ndarray) -> np.ndarray:
         """Integrate each piece from its left end to the fraction t of its length."""

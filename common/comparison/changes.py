@@ -14,6 +14,7 @@ from common import metrics
 from common.classical.codecs import JPEG, JPEG_OPTIMISED
 from common.errors import RelicError
 from common.tables import intervals, numbers
+from common.tables.equal_rate import in_db, rising
 
 ANCHOR = JPEG
 ANCHORS = (JPEG_OPTIMISED, JPEG)  # the stronger first
@@ -100,7 +101,7 @@ def rate_at_equal_quality(anchor: Mapping[str, Any], entry: Mapping[str, Any], m
     The logarithm of the anchor's rate is linear in the quality between its points. None where it has no such quality.
     """
     bpp, quality = rising(anchor, measure)
-    reached = _quality(entry[measure][i], measure)
+    reached = in_db(entry[measure][i], measure)
     if reached is None or len(bpp) < 2 or not quality[0] <= reached <= quality[-1]:
         return None
     return 100 * (entry["bpp"][i] / math.exp(np.interp(reached, quality, np.log(bpp))) - 1)
@@ -112,35 +113,13 @@ def quality_at_equal_rate(anchor: Mapping[str, Any], entry: Mapping[str, Any], m
     The anchor's quality is linear in the logarithm of the rate between its points. None where it has no such rate.
     """
     bpp, quality = rising(anchor, measure)
-    reached, rate = _quality(entry[measure][i], measure), entry["bpp"][i]
+    reached, rate = in_db(entry[measure][i], measure), entry["bpp"][i]
     if reached is None or len(bpp) < 2 or not bpp[0] <= rate <= bpp[-1]:
         return None
     return reached - float(np.interp(math.log(rate), np.log(bpp), quality))
 
 
 AT_POINT = (rate_at_equal_quality, quality_at_equal_rate)
-
-
-def rising(entry: Mapping[str, Any], measure: str) -> tuple[list[float], list[float]]:
-    """Return one picture's rates and qualities (dB), both strictly rising.
-
-    A point that is no better than one with at most as many bytes is left out, and so is one without a finite quality.
-    """
-    measured = zip(entry["bpp"], (_quality(value, measure) for value in entry[measure]), strict=True)
-    points = sorted((bpp, -quality) for bpp, quality in measured if quality is not None)
-    kept: list[tuple[float, float]] = []
-    for bpp, negative in points:
-        if not kept or -negative > kept[-1][1]:
-            kept.append((bpp, -negative))
-    return [bpp for bpp, _ in kept], [quality for _, quality in kept]
-
-
-def _quality(value: float | None, measure: str) -> float | None:
-    """Return a measured value in dB, None where it is unknown or infinite."""
-    if value is None:
-        return None
-    quality = metrics.ms_ssim_db(value) if measure == "ms_ssim" else value
-    return quality if math.isfinite(quality) else None
 
 
 def _times(codec: str, pairs: Sequence[Any]) -> dict[str, Any]:

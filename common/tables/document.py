@@ -2,6 +2,7 @@
 
 A document is plain data (json): `table`, `scale`, `reference`, `cells`, `differences`, `gate`, `claims`, `further`,
 `missing`, `notes`, `pictures`, `provenance` and, where something is drawn, `figures`: the names of the files beside it.
+Where rows were measured along steps of their quantiser, differences have `equal_rate`, and `curves` are BD-rates.
 Everything judged in it follows from its pictures (or counted values), its provenance and the published file, so
 `recompute(document) == document` for every committed one. Where the published file has no rows (a figure, claims, an
 audit) there are no cells, and any rows may be measured.
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from common.tables import intervals, numbers, published, verdicts
+from common.tables import equal_rate, intervals, numbers, published, verdicts
 from common.tables.published import Published
 
 Document = dict
@@ -94,6 +95,8 @@ def join(table: str, scale: str, reference: str | None, reproduction: Reproducti
         "pictures": reproduction.pictures,
         "provenance": reproduction.provenance,
     }
+    if reference and has_curves(reproduction):
+        document["curves"] = _whole_curves(paper, reference, reproduction)
     if reproduction.figures:
         document["figures"] = [figure_name(table, suffix) for suffix in reproduction.figures]
     return document
@@ -244,7 +247,7 @@ def _difference(
     verdict = verdicts.of_difference(target, reproduced, sure)
     if scale == "smoke" and reproduced is not None:
         verdict = verdicts.NOT_COMPARABLE
-    return {
+    judged = {
         "row": row,
         "reference": reference,
         "column": column,
@@ -255,6 +258,60 @@ def _difference(
         "pictures": ours[0].shape[1] if measured else 0,
         "verdict": verdict,
     }
+    if has_curves(reproduction):
+        judged["equal_rate"] = _at_equal(paper, scale, reproduction, judged)
+    return judged
+
+
+def has_curves(reproduction: Reproduction) -> bool:
+    """Return whether any row was measured along the steps of its quantiser."""
+    return any("curve" in picture for picture in reproduction.pictures)
+
+
+def _at_equal(
+    paper: Published, scale: str, reproduction: Reproduction, plain: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return a difference at the reference's rate; of rates that at its MS-SSIM, in percent, which has no verdict.
+
+    None where the row has no curves or the column is of something else. `detectable` is the effect that could have been
+    detected where the interval covers 0.
+    """
+    row, reference, measure = plain["row"], plain["reference"], paper.measured_as.get(plain["column"])
+    if measure in equal_rate.MEASURES:
+        found = equal_rate.difference(reproduction.pictures, row, reference, measure)
+    elif measure == equal_rate.RATE:
+        found = equal_rate.rate_difference(reproduction.pictures, row, reference)
+    else:
+        return None
+    if found is None:
+        return None
+    sure = found["interval"] if min(found["seeds"]) > 1 else None
+    found = {**found, "reproduced": _rounded(found["reproduced"]), "interval": _rounded_interval(found["interval"])}
+    if measure == equal_rate.RATE:
+        return {**found, "verdict": "", "detectable": None}
+    verdict = verdicts.of_difference(plain["published"], found["reproduced"], sure)
+    if found["reproduced"] is None:
+        verdict = verdicts.UNDECIDED  # it was run, but no picture has the rate
+    elif scale == "smoke":
+        verdict = verdicts.NOT_COMPARABLE
+    undetected = sure is not None and sure[0] <= 0 <= sure[1]
+    return {
+        **found,
+        "verdict": verdict,
+        "detectable": _rounded(intervals.half_width(found["interval"])) if undetected else None,
+    }
+
+
+def _whole_curves(paper: Published, reference: str, reproduction: Reproduction) -> list[dict[str, Any]]:
+    """Return BD-rate and BD-PSNR, or BD-MS-SSIM, of every row's curves against the reference's."""
+    curves = []
+    for row in (row for row in paper.rows if row != reference):
+        for measure in equal_rate.MEASURES:
+            found = equal_rate.bd(reproduction.pictures, row, reference, measure)
+            if found:
+                rounded = {"rate": _rounded(found["rate"]), "quality": _rounded(found["quality"])}
+                curves.append({"row": row, "measure": measure, **rounded, "pictures": found["pictures"]})
+    return curves
 
 
 def _given_difference(reproduction: Reproduction, row: str, reference: str, column: str) -> float | None:

@@ -7,6 +7,8 @@ three seeds the interval is still optimistic; with one it speaks of pictures alo
 there are no pictures to resample, and the interval is that of Student's t over trainings.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 RESAMPLES = 10_000
@@ -48,6 +50,11 @@ def interval_over_trainings(values: np.ndarray, reference: np.ndarray | None = N
     half = student(fewest - 1) * error
     middle = rows[0].mean() - sum(row.mean() for row in rows[1:])
     return float(middle - half), float(middle + half)
+
+
+def half_width(interval: Sequence[float] | None) -> float | None:
+    """Return half the width of an interval: an effect smaller than it could not have been detected; None as of it."""
+    return None if interval is None else (interval[1] - interval[0]) / 2
 
 
 def student(degrees: int) -> float:

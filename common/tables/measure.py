@@ -6,16 +6,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from common import metrics
 from common.data import Picture
-from common.tables import networks, published
+from common.errors import RelicError
+from common.tables import equal_rate, networks, published
 from common.tables.command import Options
 from common.tables.document import Reproduction
 from common.tables.numbers import DIGITS, mean_of_known, plain
 from common.tables.test_pictures import pictures_of
 
+NO_STEPS = "has no curve: its codec has no steps of the quantiser, so nothing of it is compared at equal rate."
+FIGURE_NOTE = (
+    f"Points are means over pictures and seeds at steps {', '.join(map(str, equal_rate.STEPS))} of the quantiser; "
+    "the middle one is the table's."
+)
 CHROMA_NOTE = "Chroma slope: how much of Cb and Cr is left, 1 all, 0 none (a grey or sepia picture)."
 CHROMA = {"chroma slope": "chroma_slope", "PSNR of Cb and Cr (dB)": "chroma_psnr"}
+CURVE = (equal_rate.RATE, *equal_rate.MEASURES)
+ESTIMATE_NOTE = (
+    "Rate estimate: what the model's likelihoods say of the same latents, without a file, its headers included."
+)
+ESTIMATE = {"rate estimate (bpp)": "rate_estimate"}
 
 
 def rate_distortion(options: Options) -> Reproduction:
@@ -27,10 +40,41 @@ def rate_distortion(options: Options) -> Reproduction:
     measure = partial(_measurements, options.rows, options.scale, pictures)
     every = [(row, seed) for row, seeds in known.seeds.items() for seed in seeds]
     reproduction.pictures = [entry for entries in options.over_networks(measure, every) for entry in entries]
-    reproduction.further = chroma(reproduction.pictures)
-    reproduction.notes += [CHROMA_NOTE] if reproduction.further else []
+    add_columns(reproduction)
     reproduction.provenance = {"test_set": test_set, "networks": known.made_by}
+    reproduction.figures = curves_figure(options, reproduction)
     return reproduction
+
+
+def add_columns(reproduction: Reproduction) -> None:
+    """Add to a reproduction of measured pictures the columns that the paper lacks, and what is to be said of them."""
+    of_chroma = chroma(reproduction.pictures)
+    of_estimate = {column: of for column, f in ESTIMATE.items() if (of := means(reproduction.pictures, f))}
+    reproduction.further = {**of_chroma, **of_estimate}
+    reproduction.notes += [CHROMA_NOTE] if of_chroma else []
+    reproduction.notes += [ESTIMATE_NOTE] if of_estimate else []
+    rows = dict.fromkeys(entry["row"] for entry in reproduction.pictures)
+    lacking = equal_rate.without_curves(reproduction.pictures)
+    for row in lacking if len(lacking) < len(rows) or of_estimate else ():
+        reproduction.notes.append(f"{row} {NO_STEPS}")
+
+
+def curves_figure(options: Options, reproduction: Reproduction) -> dict[str, Any]:
+    """Return the figure of the rows' curves and of their points without a step, {} where no row has a curve."""
+    curves = equal_rate.mean_curves(reproduction.pictures)
+    if not curves:
+        return {}
+    from common.tables import figures
+
+    panels: dict[str, list[Any]] = {"PSNR (dB)": [], "MS-SSIM (dB)": []}
+    for lines, field in zip(panels.values(), equal_rate.MEASURES, strict=True):
+        for row, curve in curves.items():
+            if field in curve:
+                lines.append(figures.Line(row, curve["bpp"], [equal_rate.in_db(q, field) for q in curve[field]]))
+    basis = figures.basis_of(options.scale, reproduction.provenance["test_set"])
+    title = published.load(options.table).texts["title"]
+    drawn = {label: lines for label, lines in panels.items() if lines}
+    return {"": figures.rate_distortion(drawn, title, basis, note=FIGURE_NOTE)}
 
 
 def over_networks(options: Options, function: Callable[[Any], Any], every: Sequence[Any]) -> Iterator[Any]:
@@ -65,18 +109,49 @@ def _measurements(
 
 
 def _measurement(codec: Any, row: str, seed: int, picture: Picture, bar: Any) -> dict[str, Any]:
-    """Return the measurement of one picture as plain data, its chroma's and JPEG's at equal counted bpp beside it."""
+    """Return the measurement of one picture as plain data, its chroma's, JPEG's at equal counted bpp, and its curve."""
     from common import evaluate
     from common.classical import operating_points
 
     name, image = picture
-    measured, decoded = evaluate.round_trip(codec, image, name)
+    stepped = _codecs_by_step(codec)
+    measured, decoded = evaluate.round_trip(stepped.get(0, codec), image, name)
     values = {**fields(measured), **operating_points.jpegs_at_bpp(image, measured.bpp)}
     if image.ndim == 3:
         values.update(chroma_psnr=metrics.chroma_psnr(image, decoded))
         values.update(chroma_slope=metrics.chroma_slope(image, decoded))
+    if hasattr(codec, "rate_estimate"):
+        values.update(rate_estimate=codec.rate_estimate(image))
+    entry = {"row": row, "seed": seed, "picture": name, **{key: plain(value) for key, value in values.items()}}
+    if stepped:
+        points = [measured if step == 0 else evaluate.measure(stepped[step], image, name) for step in stepped]
+        entry["curve"] = {"step": list(stepped)} | {f: [plain(getattr(p, f)) for p in points] for f in CURVE}
     bar.update()
-    return {"row": row, "seed": seed, "picture": name, **{key: plain(value) for key, value in values.items()}}
+    return entry
+
+
+class _Coder:
+    """A codec at one step, which shares the latents of its one picture with those at other steps."""
+
+    def __init__(self, codec: Any, known: dict[str, Any]) -> None:
+        self.codec, self.known = codec, known
+        self.decompress = codec.decompress
+
+    def compress(self, image: np.ndarray) -> bytes:
+        if "latents" not in self.known:
+            self.known["latents"] = self.codec.latents(image)
+        return self.codec.compress_latents(self.known["latents"])
+
+
+def _codecs_by_step(codec: Any) -> dict[int, _Coder]:
+    """Return for one picture a codec of each step of the curve, {} where the codec has no steps."""
+    if not all(hasattr(codec, name) for name in ("latents", "compress_latents", "with_settings")):
+        return {}
+    known: dict[str, Any] = {}
+    try:
+        return {step: _Coder(codec.with_settings(step=step), known) for step in equal_rate.STEPS}
+    except (RelicError, TypeError):  # a network without scales of its latents, a codec with other settings
+        return {}
 
 
 def chroma(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

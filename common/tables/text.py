@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
 
-from common.tables import published, verdicts
+from common.tables import equal_rate, published, verdicts
 from common.tables.document import ANCHORS
 from common.tables.published import PICTURE, Published
 
@@ -32,6 +32,7 @@ def sections(document: Mapping[str, Any]) -> list[Section]:
     parts = [
         _cells(paper, document),
         _differences(paper, document),
+        _whole_curves(document),
         _gate(document),
         _further(document),
         _not_run(document),
@@ -196,6 +197,8 @@ def _differences(paper: Published, document: Mapping[str, Any]) -> Section:
         printed = paper.cells[d["row"], d["column"]]
         signed = [like(printed, d["published"], True), like(printed, d["reproduced"], True)]
         section.rows.append([d["row"], d["column"], *signed, _interval(printed, d["interval"]), d["verdict"]])
+    if any("equal_rate" in d for d in document["differences"]):
+        _add_equal_rate(paper, document, section)
     measured = [d for d in document["differences"] if d["interval"]]
     if measured:
         seeds = sorted({n for d in measured for n in d["seeds"]})
@@ -204,7 +207,7 @@ def _differences(paper: Published, document: Mapping[str, Any]) -> Section:
         if measured[0]["pictures"] == 1:
             over = "seeds alone, by Student's t"
         counted = f"{' to '.join(map(str, seeds[:: max(1, len(seeds) - 1)]))} seed{'s' if seeds[-1] > 1 else ''} a row"
-        section.sentences = [f"Intervals over {over}, {counted}."]
+        section.sentences.insert(0, f"Intervals over {over}, {counted}.")
         if seeds[0] == 1:
             section.sentences.append(
                 "With one seed the interval leaves out what another training would change, so no sign is decided."
@@ -212,6 +215,51 @@ def _differences(paper: Published, document: Mapping[str, Any]) -> Section:
         elif seeds[0] < 4:
             section.sentences.append("So few seeds show only roughly what another training would change.")
     return section
+
+
+def _add_equal_rate(paper: Published, document: Mapping[str, Any], section: Section) -> None:
+    """Set beside each difference that at the reference's rate, and say how it is found and what is left out."""
+    reference = document["reference"]
+    section.header += ["ours at equal rate", "its 95 % interval", "its verdict", "detectable"]
+    for line, d in zip(section.rows, document["differences"], strict=True):
+        line += _equal_rate(paper.cells[d["row"], d["column"]], d["equal_rate"])
+    section.sentences = [
+        f"At equal rate: {equal_rate.HOW}. The reference is {reference}.",
+        f"Rate: how much more of it a row takes at the MS-SSIM that {reference} has, found likewise.",
+        "The published differences are of rows at their own, nearly equal rates: they stand beside both of ours.",
+    ]
+    if any(d["equal_rate"] and d["equal_rate"]["detectable"] for d in document["differences"]):
+        section.sentences.append("Detectable: half the interval, the effect that could have been decided.")
+    short = [d for d in document["differences"] if d["equal_rate"] and d["equal_rate"]["left_out"]]
+    for d in short:
+        left, of = d["equal_rate"]["left_out"], d["equal_rate"]["pictures"] + d["equal_rate"]["left_out"]
+        section.sentences.append(
+            f"{d['row']}, {d['column']}: {left} of {of} pictures are left out, where a curve does not reach the other."
+        )
+
+
+def _equal_rate(printed: str, found: Mapping[str, Any] | None) -> list[str]:
+    if found is None or found["reproduced"] is None:
+        return ["-", "-", found["verdict"] if found else "-", "-"]
+    if not found["verdict"]:  # a rate at equal quality, in percent
+        interval = _interval("0.0", found["interval"])
+        return [f"{like('0.0', found['reproduced'], True)} %", interval + " %" * (interval != "-"), "-", "-"]
+    detectable = "-" if found["detectable"] is None else like(printed, found["detectable"])
+    values = like(printed, found["reproduced"], True), _interval(printed, found["interval"])
+    return [*values, found["verdict"], detectable]
+
+
+def _whole_curves(document: Mapping[str, Any]) -> Section:
+    """Set BD-rate and BD-PSNR of the rows' curves side by side."""
+    header = ["row", "measure", "BD-rate", "BD-PSNR or BD-MS-SSIM", "pictures"]
+    names = {"psnr": "PSNR", "ms_ssim": "MS-SSIM"}
+    rows = [
+        [c["row"], names[c["measure"]], f"{c['rate']:+.1f} %", f"{c['quality']:+.3f} dB", str(c["pictures"])]
+        for c in document.get("curves", ())
+    ]
+    section = Section(f"Whole curves against {document['reference']}'s", header, rows)
+    section.sentences = ["Over the steps of the quantiser, per picture, by pchip; without an interval or a verdict."]
+    return section if rows else Section("")
 
 
 def _gate(document: Mapping[str, Any]) -> Section:
