@@ -34,8 +34,8 @@ def difference(entries: Entries, row: str, reference: str, field: str = "psnr") 
     field: `psnr` (dB) or `ms_ssim` (0 to 1). The rate is each picture's mean over the reference's seeds; every training
     of either row is taken there along its own curve, a reference without curves as it was measured. Returns
     `reproduced`, `interval` (95 %, over pictures and seeds, as common.tables.intervals; of one training it leaves out
-    what another would change), `seeds` (of row and reference), `pictures`, and how many are `left_out` because a curve does not reach
-    the rate; `reproduced` is None where all are. None where a row has no entries, or `row` no curves.
+    what another would change), `seeds` (of row and reference), `pictures`, and how many are `left_out` because a curve
+    does not reach the rate; `reproduced` is None where all are. None where a row has no entries, or `row` no curves.
     """
     return _compared(entries, row, reference, RATE, field)
 
