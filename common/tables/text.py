@@ -264,7 +264,7 @@ def _whole_curves(document: Mapping[str, Any]) -> Section:
         rows.append([c["row"], names[c["measure"]], *rates, *qualities])
     section = Section(f"Whole curves against {document['reference']}'s", header, rows)
     section.sentences = [
-        "Over the steps of the quantiser, per picture, by pchip, where two curves share enough; no interval, no verdict."
+        "Over the steps of the quantiser, per picture, by pchip, where curves share enough; no interval, no verdict."
     ]
     return section if rows else Section("")
 
