@@ -310,7 +310,7 @@ def _whole_curves(paper: Published, reference: str, reproduction: Reproduction) 
             found = equal_rate.bd(reproduction.pictures, row, reference, measure)
             if found:
                 rounded = {"rate": _rounded(found["rate"]), "quality": _rounded(found["quality"])}
-                curves.append({"row": row, "measure": measure, **rounded, "pictures": found["pictures"]})
+                curves.append({"row": row, "measure": measure, **found, **rounded})
     return curves
 
 

@@ -34,8 +34,8 @@ def difference(entries: Entries, row: str, reference: str, field: str = "psnr") 
     field: `psnr` (dB) or `ms_ssim` (0 to 1). The rate is each picture's mean over the reference's seeds; every training
     of either row is taken there along its own curve, a reference without curves as it was measured. Returns
     `reproduced`, `interval` (95 %, over pictures and seeds, as common.tables.intervals; of one training it leaves out
-    what another would change), `seeds` of both, `pictures`, and how many are `left_out` because a curve does not reach
-    the rate; `reproduced` is None where all are. None where a row has no entries, or `row` no curves.
+    what another would change), `seeds` (of row and reference), `pictures`, and how many are `left_out` because a curve
+    does not reach the rate; `reproduced` is None where all are. None where a row has no entries, or `row` no curves.
     """
     return _compared(entries, row, reference, RATE, field)
 
@@ -56,21 +56,21 @@ def rate_difference(entries: Entries, row: str, reference: str, field: str = "ms
 def bd(entries: Entries, row: str, reference: str, field: str = "psnr") -> dict[str, Any] | None:
     """Return `rate` (BD-rate, percent) and `quality` (BD-PSNR or BD-MS-SSIM, dB) of two rows' whole curves.
 
-    Means over `pictures`, on each over all pairs of the rows' trainings; pictures whose curves share too little are
-    left out. None where there are none.
+    Means over `pictures` and `quality_pictures`, on each over all pairs of the rows' trainings; a picture whose curves
+    share too few qualities has no rate, one whose curves share too few rates no quality. None where none has either.
     """
     ours, theirs = (_by_picture(entries, label) for label in (row, reference))
-    rates, qualities = [], []
+    values: dict[Any, list[float]] = {metrics.bd_rate: [], metrics.bd_psnr: []}
     for picture in (picture for picture in theirs if picture in ours):
-        pairs = [(a, b) for b in ours[picture].values() for a in theirs[picture].values()]
-        each = [_bd(a.get("curve"), b.get("curve"), field) for a, b in pairs]
-        known = [pair for pair in each if pair is not None]
-        if known and len(known) == len(each):
-            rates.append(numbers.mean(rate for rate, _ in known))
-            qualities.append(numbers.mean(quality for _, quality in known))
-    if not rates:
+        pairs = [(a.get("curve"), b.get("curve")) for b in ours[picture].values() for a in theirs[picture].values()]
+        for of_curves, found in values.items():
+            each = [_bd(of_curves, a, b, field) for a, b in pairs]
+            found += [numbers.mean(value for value in each if value is not None)] if None not in each else []
+    rates, qualities = values.values()
+    if not rates and not qualities:
         return None
-    return {"rate": numbers.mean(rates), "quality": numbers.mean(qualities), "pictures": len(rates)}
+    of = {"rate": numbers.mean_of_known(rates), "quality": numbers.mean_of_known(qualities)}
+    return {**of, "pictures": len(rates), "quality_pictures": len(qualities)}
 
 
 def without_curves(entries: Entries) -> list[str]:
@@ -182,12 +182,13 @@ def _along(
     return 1 - 10 ** (-quality / 10) if quality is not None and wanted == "ms_ssim" else quality
 
 
-def _bd(reference: Mapping[str, Any] | None, curve: Mapping[str, Any] | None, field: str) -> tuple[float, float] | None:
+def _bd(
+    of_curves: Any, reference: Mapping[str, Any] | None, curve: Mapping[str, Any] | None, field: str
+) -> float | None:
     if reference is None or curve is None:
         return None
     try:
-        both = *rising(reference, field), *rising(curve, field)
-        return metrics.bd_rate(*both), metrics.bd_psnr(*both)
+        return of_curves(*rising(reference, field), *rising(curve, field))
     except RelicError:
         return None
 

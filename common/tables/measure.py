@@ -25,9 +25,7 @@ FIGURE_NOTE = (
 CHROMA_NOTE = "Chroma slope: how much of Cb and Cr is left, 1 all, 0 none (a grey or sepia picture)."
 CHROMA = {"chroma slope": "chroma_slope", "PSNR of Cb and Cr (dB)": "chroma_psnr"}
 CURVE = (equal_rate.RATE, *equal_rate.MEASURES)
-ESTIMATE_NOTE = (
-    "Rate estimate: what the model's likelihoods say of the same latents, without a file, its headers included."
-)
+ESTIMATE_NOTE = "Rate estimate: what the model's likelihoods give for the latents; files also have headers."
 ESTIMATE = {"rate estimate (bpp)": "rate_estimate"}
 
 

@@ -249,16 +249,23 @@ def _equal_rate(printed: str, found: Mapping[str, Any] | None) -> list[str]:
     return [*values, found["verdict"], detectable]
 
 
+def _bd(value: float | None, pictures: int, digits: str, unit: str) -> list[str]:
+    return ["-" if value is None else f"{value:+{digits}} {unit}", str(pictures)]
+
+
 def _whole_curves(document: Mapping[str, Any]) -> Section:
     """Set BD-rate and BD-PSNR of the rows' curves side by side."""
-    header = ["row", "measure", "BD-rate", "BD-PSNR or BD-MS-SSIM", "pictures"]
+    header = ["row", "measure", "BD-rate", "pictures", "BD-PSNR or BD-MS-SSIM", "pictures"]
     names = {"psnr": "PSNR", "ms_ssim": "MS-SSIM"}
-    rows = [
-        [c["row"], names[c["measure"]], f"{c['rate']:+.1f} %", f"{c['quality']:+.3f} dB", str(c["pictures"])]
-        for c in document.get("curves", ())
-    ]
+    rows = []
+    for c in document.get("curves", ()):
+        rates = _bd(c["rate"], c["pictures"], ".1f", "%")
+        qualities = _bd(c["quality"], c["quality_pictures"], ".3f", "dB")
+        rows.append([c["row"], names[c["measure"]], *rates, *qualities])
     section = Section(f"Whole curves against {document['reference']}'s", header, rows)
-    section.sentences = ["Over the steps of the quantiser, per picture, by pchip; without an interval or a verdict."]
+    section.sentences = [
+        "Over the steps of the quantiser, per picture, by pchip, where curves share enough; no interval, no verdict."
+    ]
     return section if rows else Section("")
 
 
