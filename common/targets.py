@@ -106,7 +106,7 @@ def find(
 def search(
     value: Callable[[int], float], wanted: float, lowest: int, highest: int, start: int, slope: float
 ) -> dict[int, float]:
-    """Return the values of at most `MOST_CODINGS` positions from `lowest` to `highest`, of a value that rises with them.
+    """Return the values of at most `MOST_CODINGS` positions from `lowest` to `highest`, of one that rises with them.
 
     Unless they run out, two neighbours are among them, one below `wanted` and one not; or an end, where all positions
     lie on one side. slope: how much a value rises for one position, roughly.

@@ -64,7 +64,7 @@ def load(model: str, scale: str | None = None, seed: int | None = None, **coding
     """Return the codec of a preset, e.g. `load("cheng_resnet/resnet4_subpixel")`.
 
     Its weights are those of the best scale and lowest seed that are here unless given; `coding` are settings of its
-    paper, e.g. `load("paka_autoencoder/autoencoder", bits=4)` or, of Cheng's, `step=1.25`, which only coding needs: they
+    paper, e.g. `load("paka_autoencoder/autoencoder", bits=4)` or `step=1.25` of Cheng's, which only coding needs: they
     stand in the file. Raises RelicError for an unknown preset or setting, a setting out of range, and where there are
     no such weights.
     """

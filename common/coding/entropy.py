@@ -127,7 +127,7 @@ def prior_tables(prior: FactorizedPrior) -> FrequencyTables:
 
 
 def straight_cumulative(prior: FactorizedPrior, values: np.ndarray) -> np.ndarray:
-    """Return the cumulative at float `values` (..., C, n), float64, straight from half-way between whole numbers to half-way.
+    """Return the cumulative at float `values` (..., C, n), float64, straight between n + 1/2 and n + 3/2.
 
     Whole numbers' tables know it there alone: what `common.coding.quantisation.tables_at` derives from them costs so.
     """

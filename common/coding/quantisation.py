@@ -90,14 +90,14 @@ def _derived(counts: np.ndarray, first: int, width: int) -> tuple[int, np.ndarra
     """
     edges = np.cumsum(np.concatenate([[0], counts[:-1]]))
     unit = 1 << _DELTA_POINT
-    # Twice the edges of the table, -1/2 and +1/2 of its first and last number, and the symbols whose intervals have them.
+    # Twice the edges of the table, half below its first number and half above its last, and the symbols that lie there.
     low, high = (2 * first - 1) * unit, (2 * (first + len(counts) - 1) - 1) * unit
     middle = (first + int(np.searchsorted(edges, edges[-1] // 2))) * unit // width
     start = max(_nearest(low, width), middle - MAX_SYMBOLS // 2)
     stop = min(_nearest(high - 1, width), middle + MAX_SYMBOLS // 2 - 1)
     bounds = (2 * np.arange(start, stop + 2, dtype=np.int64) - 1) * width
     bins, rest = np.divmod(np.clip(bounds, low, high) - low, 2 * unit)
-    inside = np.append(counts[:-1], 0)[bins] * (rest >> _DELTA_POINT + 1 - _MASS_POINT)
+    inside = np.append(counts[:-1], 0)[bins] * rest >> _DELTA_POINT + 1 - _MASS_POINT
     masses = (edges[bins] << _MASS_POINT) + inside
     # Every symbol has 1, and the others are shared out by rounding down the cumulative: the escape symbol has the rest.
     shared = masses * (TOTAL - (stop - start + 2)) >> 16 + _MASS_POINT
