@@ -32,7 +32,7 @@ def test_neighbours_on_both_sides_of_a_value_are_found_among_a_thousand(shape):
     value = SHAPES[shape]
     for wanted in np.linspace(value(-640), value(384), 40)[1:-1]:
         asked = []
-        known = search(lambda p: asked.append(p) or value(p), wanted, -640, 384, 0, 6 / 1024)
+        known = search(lambda p, asked=asked: asked.append(p) or value(p), wanted, -640, 384, 0, 6 / 1024)
         assert len(asked) == len(set(asked)) == len(known) <= MOST_CODINGS
         if shape in ("straight", "steep at one end"):
             assert any(p + 1 in known and known[p] < wanted <= known[p + 1] for p in known)
