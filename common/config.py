@@ -28,7 +28,9 @@ def integer(value: Any) -> int | None:
 class Setting:
     """A number that a codec takes beside its weights; `CODING` of a config names them.
 
-    Whole, or a multiple of 1 / `parts`.
+    Whole, or a multiple of 1 / `parts`. rate: 1 where files grow with the number, -1 where they shrink, 0 where it does
+    not order them: `relic compress` looks for a rate or a quality by a setting that does. of_preset: whether each
+    preset has a default of its own, and not this one.
     """
 
     default: int
@@ -36,6 +38,17 @@ class Setting:
     largest: int
     help: str
     parts: int = 1
+    rate: int = 0
+    of_preset: bool = False
+
+    @property
+    def default_text(self) -> str:
+        """What a codec takes that is given nothing."""
+        return "the preset's" if self.of_preset else str(self.default)
+
+    def of_parts(self, number: int) -> float:
+        """Return the value that so many parts are: an int where it is whole, or one part is."""
+        return number if self.parts == 1 else number // self.parts if number % self.parts == 0 else number / self.parts
 
     def check(self, name: str, value: float) -> int:
         """Return `value` as a number of parts; RelicError that names the setting and its range for anything else."""

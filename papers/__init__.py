@@ -49,12 +49,24 @@ def coding_settings(model: str) -> dict[str, Setting]:
     return dict(getattr(config_of(split_id(model)[0]), "CODING", {}))
 
 
-def load(model: str, scale: str | None = None, seed: int | None = None, **coding: int) -> Any:
+def rate_setting(model: str) -> tuple[str, Setting]:
+    """Return the name of the coding setting that orders a preset's files by their size, and the setting.
+
+    Raises RelicError where its paper has none.
+    """
+    for name, setting in coding_settings(model).items():
+        if setting.rate:
+            return name, setting
+    raise RelicError(f"the codec of {model} has no setting that its rate rises or falls with: leave the target out")
+
+
+def load(model: str, scale: str | None = None, seed: int | None = None, **coding: float) -> Any:
     """Return the codec of a preset, e.g. `load("cheng_resnet/resnet4_subpixel")`.
 
     Its weights are those of the best scale and lowest seed that are here unless given; `coding` are settings of its
-    paper, e.g. `load("paka_autoencoder/autoencoder", bits=4)`, which only coding needs: they stand in the file. Raises
-    RelicError for an unknown preset or setting, a setting out of range, and where there are no such weights.
+    paper, e.g. `load("paka_autoencoder/autoencoder", bits=4)` or `step=1.25` of Cheng's, which only coding needs: they
+    stand in the file. Raises RelicError for an unknown preset or setting, a setting out of range, and where there are
+    no such weights.
     """
     paper, preset = split_id(model)
     known = coding_settings(model)
@@ -62,7 +74,7 @@ def load(model: str, scale: str | None = None, seed: int | None = None, **coding
         if name not in known:
             there = f"it has {', '.join(known)}" if known else "it has none"
             raise RelicError(f"{paper} has no coding setting {name}: {there}")
-        coding[name] = known[name].check(name, value)
+        coding[name] = known[name].of_parts(known[name].check(name, value))
     return _codec_module(paper).load(preset, scale, seed, **coding)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import papers
 from common import limits
-from common.command_line import Parser, minutes, seed
+from common.command_line import Parser, at_least, minutes, seed
 from common.config import SCALES, Setting, check_scale
 from common.errors import RelicError, run_main
 from common.training.options import add_options, given_options
@@ -46,6 +46,7 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     command.add_argument("-m", "--model", required=True, help="paper/preset")
     _output_options(command, "the picture's name with .rlic, if there is none")
     _weights_options(command)
+    _target_options(command)
     _coding_options(command, coding)
     command.set_defaults(run=_compress)
 
@@ -75,13 +76,28 @@ def _weights_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=seed, help="of the weights (default: the lowest that is here)")
 
 
+def _target_options(command: argparse.ArgumentParser) -> None:
+    shows = "instead of a setting: the codec's own that its rate depends on is searched, in at most 8 codings"
+    group = command.add_argument_group("targets", shows).add_mutually_exclusive_group()
+    group.add_argument("--bpp", type=float, metavar="B", help="bits per pixel of the whole file: the nearest there is")
+    group.add_argument("--bytes", type=at_least(1), metavar="N", help="the largest file of at most so many bytes")
+    group.add_argument("--psnr", type=float, metavar="DB", help="the smallest file of at least so many dB")
+    group.add_argument("--ms-ssim", type=float, metavar="Q", help="the smallest file of at least so much, below 1")
+
+
 def _coding_options(command: argparse.ArgumentParser, coding: Mapping[str, Setting]) -> None:
     if not coding:
         return
     group = command.add_argument_group("coding settings")
     for name, setting in coding.items():
-        shows = f"{setting.help}: {setting.smallest} to {setting.largest} (default: {setting.default})"
-        group.add_argument(_option(name), dest=name, type=int, metavar="N", help=shows.replace("%", "%%"))
+        shows = f"{setting.help}: {_allowed(setting)} (default: {setting.default_text})".replace("%", "%%")
+        number = int if setting.parts == 1 else float
+        group.add_argument(_option(name), dest=name, type=number, metavar="N", help=shows)
+
+
+def _allowed(setting: Setting) -> str:
+    parts = "" if setting.parts == 1 else f", multiples of 1/{setting.parts}"
+    return f"{setting.smallest} to {setting.largest}{parts}"
 
 
 def _option(name: str) -> str:
@@ -104,8 +120,7 @@ def _list(arguments: argparse.Namespace) -> None:
         for field in config.describe(config.find_preset(papers.config_of(paper), preset)):
             print(f"{field['name']:22} {field['value']!s:40} {field['status']}: {field['source']}")
         for name, setting in papers.coding_settings(arguments.settings).items():
-            allowed = f"{setting.smallest} to {setting.largest}"
-            print(f"{_option(name):22} {setting.default!s:40} coding: {allowed}, {setting.help}")
+            print(f"{_option(name):22} {setting.default_text:40} coding: {_allowed(setting)}, {setting.help}")
         return
     for model in papers.all_presets():
         paper, preset = model.split("/")
@@ -131,26 +146,56 @@ def _train(arguments: argparse.Namespace) -> None:
         print("out of time: go on with --resume")
 
 
-def _codec(arguments: argparse.Namespace) -> Any:
+def _coding(arguments: argparse.Namespace) -> dict[str, float]:
+    """Return the coding settings that were given."""
     given = {name: getattr(arguments, name) for name in papers.coding_settings(arguments.model)}
-    coding = {name: value for name, value in given.items() if value is not None}
-    return papers.load(arguments.model, arguments.scale, arguments.seed, **coding)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _codec(arguments: argparse.Namespace) -> Any:
+    return papers.load(arguments.model, arguments.scale, arguments.seed, **_coding(arguments))
 
 
 def _compress(arguments: argparse.Namespace) -> None:
+    from common import targets
     from common.coding import container
     from common.data.pictures import decode_image, read_file
     from common.data.profiles import profile_to_keep
     from common.metrics import bits_per_pixel
 
+    target = _target(arguments)
     output = _output(arguments, arguments.picture, ".rlic")
     source = read_file(arguments.picture)
     image = decode_image(source, str(arguments.picture))
-    data, kept = _codec(arguments).compress(image), ""
-    if profile := profile_to_keep(source, image):
-        coded, data = len(data), container.with_profile(data, profile)
-        kept = f", with its colour profile: {len(data) - coded} bytes"
-    _write(output, data, f"{len(data)} bytes, {bits_per_pixel(len(data), *image.shape[:2]):.4f} bpp{kept}")
+    profile, codec = profile_to_keep(source, image), _codec(arguments)
+
+    def finished(data: bytes) -> bytes:
+        return container.with_profile(data, profile) if profile else data
+
+    if target is None:
+        data, reached = finished(codec.compress(image)), ""
+    else:
+        searched = papers.rate_setting(arguments.model)
+        found = targets.find(codec, image, target, searched, _coding(arguments), finished)
+        data, reached = found.file.data, f"; {found.about}"
+    of_profile = len(data) - len(container.pack(*container.unpack(data))) if profile else 0
+    kept = f", with its colour profile: {of_profile} bytes" if profile else ""
+    _write(output, data, f"{len(data)} bytes, {bits_per_pixel(len(data), *image.shape[:2]):.4f} bpp{kept}{reached}")
+
+
+def _target(arguments: argparse.Namespace) -> Any:
+    """Return the size or quality that a command line asks for, None where it asks for none."""
+    from common.targets import KINDS, Target
+
+    for kind in KINDS:
+        wanted = getattr(arguments, kind)
+        if wanted is None:
+            continue
+        name = papers.rate_setting(arguments.model)[0]
+        if getattr(arguments, name) is not None:
+            raise RelicError(f"{_option(kind)} looks for {name} itself: leave {_option(name)} out")
+        return Target(kind, wanted)
+    return None
 
 
 def _decompress(arguments: argparse.Namespace) -> None:

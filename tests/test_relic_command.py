@@ -313,12 +313,34 @@ def test_a_coding_setting_that_does_not_exist_or_is_out_of_range_is_refused(name
     assert loaded == []
 
 
-def test_a_paper_without_coding_settings_takes_none(here):
+def test_a_paper_without_coding_settings_takes_none(here, monkeypatch):
+    monkeypatch.setattr(papers.config_of("cheng_resnet"), "CODING", {})
     assert_refused(["compress", "picture.png", "-m", MODEL, "--bits", "4"], "--bits 4", f"settings of {MODEL}: none")
     assert_refused(["evaluate", ".", "-m", "resnet4", "--bits", "4"], "'resnet4' is not a preset")
     assert_refused(["train", MODEL, "--bits", "4"], "unrecognized arguments: --bits 4")
     with pytest.raises(RelicError, match="cheng_resnet has no coding setting bits: it has none"):
         papers.load(MODEL, bits=4)
+
+
+def test_a_target_and_the_setting_that_is_searched_for_it_exclude_each_other(here):
+    assert_refused(["compress", "picture.png", "-m", MODEL, "--bpp", "1", "--step", "2"], "leave --step out")
+    assert_refused(["compress", "picture.png", "-m", MODEL, "--bpp", "1", "--psnr", "30"], "not allowed with argument")
+    assert_refused(["compress", "picture.png", "-m", MODEL, "--ms-ssim", "1"], "--ms-ssim 1 is not above 0 and below 1")
+    assert_refused(["compress", "picture.png", "-m", MODEL, "--bytes", "0"], "'0' is not a whole number of at least 1")
+    assert_refused(["compress", "picture.png", "-m", "deshmukh_irm/rgb", "--bpp", "1"], "no setting that its rate")
+    assert_refused(["compress", "picture.png", "-m", MODEL, "--step", "0.1"], "step 0.1", "a multiple of 1/16")
+
+
+@pytest.mark.stack
+def test_compress_finds_a_number_of_bytes_and_says_how(with_weights, capsys):
+    assert relic("compress", "picture.png", "-m", MODEL) is None
+    size = (with_weights / "picture.rlic").stat().st_size
+    capsys.readouterr()
+    assert relic("compress", "picture.png", "-m", MODEL, "--bytes", size, "-o", "same.rlic") is None
+    said = capsys.readouterr().out
+    assert "; step " in said and f"{size} bytes in " in said and "coding" in said
+    assert (with_weights / "same.rlic").stat().st_size <= size
+    assert_refused(["compress", "picture.png", "-m", MODEL, "--bytes", "9", "--force"], "9 bytes is out of reach of")
 
 
 def test_loading_refuses_the_same_settings_as_the_command(loaded):

@@ -126,6 +126,17 @@ def prior_tables(prior: FactorizedPrior) -> FrequencyTables:
     return FrequencyTables.from_pmfs(pmfs, tails, first.tolist())
 
 
+def straight_cumulative(prior: FactorizedPrior, values: np.ndarray) -> np.ndarray:
+    """Return the cumulative at float `values` (..., C, n), float64, straight between n + 1/2 and n + 3/2.
+
+    Whole numbers' tables know it there alone: what `common.coding.quantisation.tables_at` derives from them costs so.
+    """
+    halves = np.arange(np.floor(values.min()) - 0.5, np.ceil(values.max()) + 1.0)
+    known = prior.cumulative(np.tile(halves, (prior.channels, 1)))
+    channels = [np.interp(values[..., c, :], halves, known[c]) for c in range(prior.channels)]
+    return np.stack(channels, axis=-2)
+
+
 def _quantile(prior: FactorizedPrior, share: float) -> np.ndarray:
     """Return where each channel's cumulative reaches `share`, by bisection, within the range of 16-bit symbols."""
     low, high = np.full(prior.channels, -(2.0**15)), np.full(prior.channels, 2.0**15)

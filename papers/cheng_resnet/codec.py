@@ -59,12 +59,12 @@ class Codec:
     def with_settings(self, step: float = 0) -> "Codec":
         """Return this network with another step of its quantiser, a multiple of 1/16; nothing is compiled again.
 
-        Raises RelicError for steps that there are not, and for any of a network without side information.
+        Raises RelicError for steps that there are not, and for any of a network that has none.
         """
         other = copy.copy(self)
         other.step = quantisation.SETTING.check("step", step)
-        if other.step and not self.config.has_hyperprior:
-            raise RelicError(f"{self.model_id} has no scales of its latents for a step to change: leave step out")
+        if other.step and not self.config.has_steps:
+            raise RelicError(f"{self.model_id} has no steps: leave step out")
         return other
 
     def compress(self, image: np.ndarray) -> bytes:
@@ -85,7 +85,8 @@ class Codec:
         """Return the bytes of a picture whose latents are known, the same as `compress`."""
         symbols, indexes = self._symbols(latents)
         sections = [
-            range_coder.encode(s, i, tables) for s, i, tables in zip(symbols, indexes, self._tables, strict=True)
+            range_coder.encode(s, i, tables)
+            for s, i, tables in zip(symbols, indexes, self._tables(self.step), strict=True)
         ]
         size = (latents.height, latents.width, latents.channels)
         return container.pack(container.Header(self.model_id, self.digest, *size, step=self.step), sections)
@@ -93,9 +94,11 @@ class Codec:
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its step; raises ContainerError for anything else."""
         header, sections = container.unpack(data)
-        header.check_weights(self.model_id, self.digest, self.config.has_hyperprior)
-        if len(sections) != len(self._tables):
-            raise ContainerError(f"a file of {self.model_id} has {len(self._tables)} sections, not {len(sections)}")
+        header.check_weights(self.model_id, self.digest, self.config.has_steps)
+        quantisation.check_of_file(header.step)
+        count = 2 if self.config.has_hyperprior else 1
+        if len(sections) != count:
+            raise ContainerError(f"a file of {self.model_id} has {count} sections, not {len(sections)}")
         height, width = (side + -side % STRIDE for side in (header.height, header.width))
         y_hat = self._latent(sections, height, width, header.step)
         x_hat = self._synthesise(y_hat[None])[0, : header.height, : header.width]
@@ -108,10 +111,11 @@ class Codec:
         num_pixels = image.shape[0] * image.shape[1]
         return float(self._estimate(y, z)) / num_pixels
 
-    @property
-    def _tables(self) -> list[FrequencyTables]:
-        """The tables of the sections: side information first, for it tells how to read the rest."""
-        return [self.prior_tables, self.gaussian_tables] if self.config.has_hyperprior else [self.prior_tables]
+    def _tables(self, step: int) -> list[FrequencyTables]:
+        """Return the tables of the sections: side information first, for it tells how to read the rest."""
+        if self.config.has_hyperprior:
+            return [self.prior_tables, self.gaussian_tables]  # of side information whole numbers are coded at any step
+        return [quantisation.tables_at(self.prior_tables, step)]
 
     def _symbols(self, latents: Latents) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return the integers of every section and the index of each one's table."""
@@ -125,7 +129,8 @@ class Codec:
         """Return y_hat, float32 (height/16, width/16, M), of the sections."""
         shape = (height // 16, width // 16, self.config.bottleneck)
         if not self.config.has_hyperprior:
-            return range_coder.decode(sections[0], channel_indexes(shape), self.prior_tables).astype(np.float32)
+            symbols = range_coder.decode(sections[0], channel_indexes(shape), self._tables(step)[0])
+            return quantisation.restored(symbols, step)
         # Before the hyper decoder takes memory for as many means and scales.
         range_coder.check_length(sections[1], math.prod(shape), self.gaussian_tables)
         z_shape = (height // STRIDE, width // STRIDE, self.config.bottleneck)
@@ -142,7 +147,11 @@ class Codec:
     def _estimate(self, y: np.ndarray, z: np.ndarray) -> Any:
         """Return the bits of the quantised latents by their likelihoods."""
         if not self.config.has_hyperprior:
-            return backend.to_numpy(entropy.rate(self.model.prior(np.rint(y)), 1.0))
+            if self.step == 0:
+                return backend.to_numpy(entropy.rate(self.model.prior(np.rint(y)), 1.0))
+            edges = quantisation.quantised(y, self.step)[..., None] + np.array([-0.5, 0.5])
+            likelihood = np.diff(entropy.straight_cumulative(self.model.prior, edges * quantisation.delta(self.step)))
+            return backend.to_numpy(entropy.rate(likelihood.astype(np.float32), 1.0))
         z_hat = np.rint(z)
         mu, raw = np.split(backend.to_numpy(self.model.hyper_synthesis_transform(z_hat)), 2, axis=-1)
         log_delta = np.float32(math.log(quantisation.delta(self.step)))

@@ -89,6 +89,11 @@ class Config:
         """Return whether the latent's distribution is conditioned on side information."""
         return self.architecture != "baseline"
 
+    @property
+    def has_steps(self) -> bool:
+        """Return whether its codec can take another step than 1: not yet beside a context model."""
+        return self.architecture != "joint"
+
 
 _MSE = Config(distortion="mse", lmbda=0.015)
 

@@ -10,7 +10,7 @@ import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,15 @@ from papers.donis_convlstm.model import STRIDE, binarized
 ITERATIONS = CODING["iterations"].default
 TILE_SIDE = 96  # positions of the code: a tile of the iterative codec takes about 3 GB of memory at most
 BATCH = 128  # tiles of 32x32 that pass a network of one iteration at once
+
+
+class Latents(NamedTuple):
+    """A picture's sections, as many as it may have: a file of fewer iterations has the first of them."""
+
+    sections: list[bytes]
+    height: int  # of the picture
+    width: int
+    channels: int
 
 
 class Codec:
@@ -59,10 +68,20 @@ class Codec:
 
     def compress(self, image: np.ndarray) -> bytes:
         """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
-        sections = self.code.sections(padded(image, self.code.multiple), self.iterations)
-        channels = 3 if image.ndim == 3 else 1
-        header = container.Header(self.model_id, self.digest, image.shape[0], image.shape[1], channels)
-        return container.pack(header, sections)
+        return self.compress_latents(self._latents(image, self.iterations))
+
+    def latents(self, image: np.ndarray) -> Latents:
+        """Return what `compress` codes of a picture, the same for any number of iterations."""
+        return self._latents(image, MAX_ITERATIONS)
+
+    def compress_latents(self, latents: Latents) -> bytes:
+        """Return the bytes of a picture whose latents are known, the same as `compress`."""
+        sections, *size = latents
+        return container.pack(container.Header(self.model_id, self.digest, *size), sections[: self.iterations])
+
+    def _latents(self, image: np.ndarray, iterations: int) -> Latents:
+        sections = self.code.sections(padded(image, self.code.multiple), iterations)
+        return Latents(sections, image.shape[0], image.shape[1], 3 if image.ndim == 3 else 1)
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its iterations; raises ContainerError for anything else.

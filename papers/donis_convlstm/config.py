@@ -111,7 +111,7 @@ ITERATIVE = Iterative()
 ITERATIVE_ONE_SHOT = replace(ITERATIVE, reconstruction="one_shot")
 
 MAX_ITERATIONS = 16
-CODING = {"iterations": Setting(8, 1, MAX_ITERATIONS, "iterations of 0.125 bpp each of the iterative codec")}
+CODING = {"iterations": Setting(8, 1, MAX_ITERATIONS, "iterations of 0.125 bpp each of the iterative codec", rate=1)}
 CURVES = (PlannedCurve("Donis, iterative", tuple(("iterative", {"iterations": i}) for i in (1, 2, 4, 8))),)
 
 _SMOKE: dict[str, Any] = dict(encoder_filters=(4, 8, 8, 8), decoder_filters=(8, 8, 16, 16, 8), batch_size=2)

@@ -5,7 +5,7 @@ The paper neither quantises nor codes. Two sections: one byte with the bits (0 f
 
 import copy
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import constriction
 import numpy as np
@@ -27,6 +27,15 @@ from papers.paka_autoencoder.quantiser import Quantiser
 
 STRIP_PIXELS = 2**20  # a picture is transformed in strips of about so many pixels, for memory's sake
 HALO = 2  # rows of the code that a strip needs around it: all 3x3 convolutions of a transform reach less than that
+
+
+class Latents(NamedTuple):
+    """What a picture is to a network, however many bits its values then have."""
+
+    y: np.ndarray  # float32 (H / stride, W / stride, C)
+    height: int  # of the picture
+    width: int
+    channels: int
 
 
 class Codec:
@@ -64,11 +73,18 @@ class Codec:
 
     def compress(self, image: np.ndarray) -> bytes:
         """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1."""
+        return self.compress_latents(self.latents(image))
+
+    def latents(self, image: np.ndarray) -> Latents:
+        """Return what `compress` codes of a picture, the same whatever the bits."""
         y = self._analyse(image)
+        return Latents(y, image.shape[0], image.shape[1], 3 if image.ndim == 3 else 1)
+
+    def compress_latents(self, latents: Latents) -> bytes:
+        """Return the bytes of a picture whose latents are known, the same as `compress`."""
+        y, *size = latents
         payload = range_coder.encode(self._symbols(y), channel_indexes(y.shape), self._tables(self.bits))
-        channels = 3 if image.ndim == 3 else 1
-        header = container.Header(self.model_id, self.digest, image.shape[0], image.shape[1], channels)
-        return container.pack(header, [bytes([self.bits]), payload])
+        return container.pack(container.Header(self.model_id, self.digest, *size), [bytes([self.bits]), payload])
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its bits; raises ContainerError for anything else."""

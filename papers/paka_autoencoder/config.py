@@ -96,7 +96,8 @@ BOTTLENECK_LAMBDA0_012 = Bottleneck(lmbda=0.012)
 BOTTLENECK_LAMBDA0_040 = Bottleneck(lmbda=0.040, code_channels=128)
 BOTTLENECK_LAMBDA0_120 = Bottleneck(lmbda=0.120, code_channels=128)
 
-CODING = {"bits": Setting(8, 1, 8, "bits of one value of the autoencoder's code; a bottleneck has none to choose")}
+_BITS = "bits of one value of the autoencoder's code; a bottleneck has none to choose"
+CODING = {"bits": Setting(8, 1, 8, _BITS, rate=1)}
 BOTTLENECKS = ("bottleneck_lambda0_004", "bottleneck_lambda0_012", "bottleneck_lambda0_040", "bottleneck_lambda0_120")
 CURVES = (
     PlannedCurve("Paka, bottleneck", tuple((name, {}) for name in BOTTLENECKS)),

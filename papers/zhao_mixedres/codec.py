@@ -7,7 +7,7 @@ the representation as JPEG's 4:2:0 does. Sections of a file: the representation,
 
 import contextlib
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,6 +29,14 @@ from papers.zhao_mixedres.standard_codec import shortest_file, standard_codec
 
 STRIP_PIXELS = 2**19  # a picture goes through a network in strips of about so many pixels, for memory's sake
 HALO = 16  # rows of the representation around a strip: the layers of a network see 14 of them at most
+
+
+class Latents(NamedTuple):
+    """What a picture is to the standard codec, whatever its quality."""
+
+    planes: list[np.ndarray]  # uint8: the representation, then the chroma of a colour picture
+    height: int  # of the picture
+    width: int
 
 
 class Codec:
@@ -53,20 +61,28 @@ class Codec:
 
     def compress(self, image: np.ndarray) -> bytes:
         """Return the bytes of a uint8 picture, H x W x 3 or H x W, of any size from 1x1 that JPEG takes."""
+        return self.compress_latents(self.latents(image))
+
+    def latents(self, image: np.ndarray) -> Latents:
+        """Return what `compress` codes of a picture, the same at every quality."""
         check_picture(image)
         height, width = image.shape[:2]
         if image.ndim == 2:
-            return self.compress_representation(self.representation(image), height, width)
+            return Latents([self.representation(image)], height, width)
         luma, *chroma = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb))
         sides = self._chroma_sides(height, width)
         small = [cv2.resize(plane, sides[::-1], interpolation=cv2.INTER_AREA) for plane in chroma]
-        coded = [self.standard.compress(plane) for plane in (self.representation(luma), np.concatenate(small))]
-        return container.pack(container.Header(self.model_id, self.digest, height, width, 3), coded)
+        return Latents([self.representation(luma), np.concatenate(small)], height, width)
+
+    def compress_latents(self, latents: Latents) -> bytes:
+        """Return the bytes of a picture whose latents are known, the same as `compress`."""
+        channels = 1 if len(latents.planes) == 1 else 3
+        header = container.Header(self.model_id, self.digest, latents.height, latents.width, channels)
+        return container.pack(header, [self.standard.compress(plane) for plane in latents.planes])
 
     def compress_representation(self, y: np.ndarray, height: int, width: int) -> bytes:
         """Return the bytes of a grey picture height x width whose representation is known, the same as `compress`."""
-        header = container.Header(self.model_id, self.digest, height, width, 1)
-        return container.pack(header, [self.standard.compress(y)])
+        return self.compress_latents(Latents([y], height, width))
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its setting; raises ContainerError for anything else."""
@@ -121,6 +137,10 @@ class Codec:
         return picture
 
 
-def load(preset: str, scale: str | None = None, seed: int | None = None) -> Codec:
-    """Return the codec of a preset with its shipped weights, as `common.training.shipped.of_preset` chooses them."""
-    return Codec(shipped.of_preset(config, preset, scale, seed))
+def load(preset: str, scale: str | None = None, seed: int | None = None, **coding: int) -> Codec:
+    """Return the codec of a preset with its shipped weights, as `common.training.shipped.of_preset` chooses them.
+
+    coding: as `Codec.with_settings`.
+    """
+    codec = Codec(shipped.of_preset(config, preset, scale, seed))
+    return codec.with_settings(**coding) if coding else codec

@@ -7,7 +7,7 @@ of the representation that JPEG codes, `QF` JPEG's quality factor.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from common.config import PlannedCurve, assumed, check_scale, sourced
+from common.config import PlannedCurve, Setting, assumed, check_scale, sourced
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ HALF_WEBP = replace(HALF, standard_codec="WebP", quality=10)
 
 LOW = ("low_qf5", "low_qf10", "low_qf20")
 FULL = ("full_qf10", "full_qf20", "full_qf30", "full_qf40")
+_QUALITY = "quality of the standard codec between the networks, whichever they were trained for"
+CODING = {"quality": Setting(10, 1, 100, _QUALITY, rate=1, of_preset=True)}
 CURVES = (
     PlannedCurve("Zhao, low resolution", tuple((name, {}) for name in LOW)),
     PlannedCurve("Zhao, full resolution", tuple((name, {}) for name in FULL)),
