@@ -106,7 +106,7 @@ class Codec:
         return math.ceil(_sum_over_channels(self._symbols(self._analyse(image)), lengths) / 8)
 
     def _decoded(self, data: bytes) -> tuple[container.Header, int, np.ndarray]:
-        """Return a file's header, its bits and its integers; raises ContainerError for what is no file of this codec."""
+        """Return a file's header, bits and integers; raises ContainerError for what is no file of this codec."""
         header, sections = container.unpack(data)
         header.check_weights(self.model_id, self.digest)
         bits = self._bits_of(sections)
