@@ -97,7 +97,6 @@ def test_escapes_of_every_length_are_read_in_the_order_of_their_tables():
     assert plain_decoder.symbols(section, indexes.tolist(), lists(tables.to_arrays())) == values.tolist()
 
 
-@pytest.mark.stack
 @pytest.mark.parametrize("key", of_paper("cheng_resnet"))
 def test_cheng_s_latents_are_decoded_without_the_project_hyper_decoder_included(key):
     header, stored = read(FILES[key])
@@ -132,7 +131,6 @@ def hyper_layers(stored):
     return found
 
 
-@pytest.mark.stack
 @pytest.mark.parametrize("key", [*of_paper("paka_autoencoder"), *of_paper("deshmukh_irm/grey")])
 def test_paka_s_integers_and_deshmukh_s_range_coded_code_are_decoded_by_the_document(key):
     header, stored = read(FILES[key])
@@ -150,7 +148,6 @@ def test_paka_s_integers_and_deshmukh_s_range_coded_code_are_decoded_by_the_docu
     assert planes == [plane.tolist() for plane in expected]
 
 
-@pytest.mark.stack
 @pytest.mark.parametrize("key", of_paper("donis_convlstm/iterative"))
 def test_donis_s_bits_are_decoded_by_the_document(key):
     header, stored = read(FILES[key])
