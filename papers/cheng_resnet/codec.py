@@ -93,17 +93,14 @@ class Codec:
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its step; raises ContainerError for anything else."""
-        header, sections = container.unpack(data)
-        header.check_weights(self.model_id, self.digest, self.config.has_steps)
-        quantisation.check_of_file(header.step)
-        count = 2 if self.config.has_hyperprior else 1
-        if len(sections) != count:
-            raise ContainerError(f"a file of {self.model_id} has {count} sections, not {len(sections)}")
-        height, width = (side + -side % STRIDE for side in (header.height, header.width))
-        y_hat = self._latent(sections, height, width, header.step)
+        header, y_hat = self._decoded(data)
         x_hat = self._synthesise(y_hat[None])[0, : header.height, : header.width]
         image = to_uint8(x_hat)
         return image if header.channels == 3 else mean_of_channels(image)
+
+    def latents_of(self, data: bytes) -> np.ndarray:
+        """Return what a file's bytes decode to before any float network: y_hat, float32 (h, w, M), edges included."""
+        return self._decoded(data)[1]
 
     def rate_estimate(self, image: np.ndarray) -> float:
         """Return bits per pixel of a uint8 picture by the model's float likelihoods of the rounded latents."""
@@ -116,6 +113,17 @@ class Codec:
         if self.config.has_hyperprior:
             return [self.prior_tables, self.gaussian_tables]  # of side information whole numbers are coded at any step
         return [quantisation.tables_at(self.prior_tables, step)]
+
+    def _decoded(self, data: bytes) -> tuple[container.Header, np.ndarray]:
+        """Return a file's header and y_hat; raises ContainerError for what is no file of this network."""
+        header, sections = container.unpack(data)
+        header.check_weights(self.model_id, self.digest, self.config.has_steps)
+        quantisation.check_of_file(header.step)
+        count = 2 if self.config.has_hyperprior else 1
+        if len(sections) != count:
+            raise ContainerError(f"a file of {self.model_id} has {count} sections, not {len(sections)}")
+        height, width = (side + -side % STRIDE for side in (header.height, header.width))
+        return header, self._latent(sections, height, width, header.step)
 
     def _symbols(self, latents: Latents) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return the integers of every section and the index of each one's table."""

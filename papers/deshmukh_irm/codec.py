@@ -85,6 +85,15 @@ class Codec:
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its settings; raises ContainerError for anything else."""
+        image, code, digest = self._decoded(data)
+        return self.restored(code, image, self._srgan(digest))
+
+    def latents_of(self, data: bytes) -> np.ndarray:
+        """Return what a file's bytes decode to before any float network: the code, uint8 (h, w, c)."""
+        return self._decoded(data)[1]
+
+    def _decoded(self, data: bytes) -> tuple[np.ndarray, np.ndarray, bytes]:
+        """Return a picture of a file's size, its code and the SRGAN's digest; raises ContainerError for other files."""
         header, sections = container.unpack(data)
         header.check_weights(self.model_id, self.digest)
         # Only its shape counts, and takes no memory: the code may be too short for it.
@@ -93,9 +102,9 @@ class Codec:
         settings = sections[0] if len(sections) == 1 + shape[2] else b""
         if settings[:1] not in (b"\0", b"\1", b"\2", b"\3") or len(settings) != (9 if settings[0] >= SRGAN_FLAG else 1):
             raise ContainerError(f"this is no file of {self.model_id}, or a newer one's: compress the picture again")
-        coder, srgan = settings[0] % SRGAN_FLAG, self._srgan(settings[1:])
+        coder = settings[0] % SRGAN_FLAG
         planes = [entropy_coders.decode(coder, s, shape[:2], self.tables, i) for i, s in enumerate(sections[1:])]
-        return self.restored(np.stack(planes, axis=-1), image, srgan)
+        return image, np.stack(planes, axis=-1), settings[1:]
 
     def _srgan(self, digest: bytes) -> "Codec | None":
         """Return the SRGAN that a file was made for; raises RelicError where its weights are not here."""

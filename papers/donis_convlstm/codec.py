@@ -96,6 +96,14 @@ class Codec:
         header, sections = self._unpacked(data)
         return self._pictures(header, sections, len(sections))
 
+    def latents_of(self, data: bytes) -> np.ndarray:
+        """Return what a file's bytes decode to before any float network: the code of every iteration.
+
+        Bits, uint8 (iterations, h, w, C), of the iterative codec; else float32 (h, w, C), bits being -1 and 1.
+        """
+        header, sections = self._unpacked(data)
+        return self.code.of_sections(sections, self._code_shape(header))
+
     def reconstructed(self, pictures: np.ndarray) -> np.ndarray:
         """Return what one iteration gives back of pictures, uint8 (N, 32, 32, 3), without any bytes.
 
@@ -120,11 +128,14 @@ class Codec:
 
     def _pictures(self, header: container.Header, sections: Sequence[bytes], last: int) -> list[np.ndarray]:
         """Return the pictures after the last so many iterations."""
-        multiple = self.code.multiple
-        height, width = (side + -side % multiple for side in (header.height, header.width))
-        pictures = self.code.pictures(sections, (height // STRIDE, width // STRIDE, self.config.code_channels), last)
+        pictures = self.code.pictures(sections, self._code_shape(header), last)
         cut = [picture[: header.height, : header.width] for picture in pictures]
         return cut if header.channels == 3 else [mean_of_channels(picture) for picture in cut]
+
+    def _code_shape(self, header: container.Header) -> tuple[int, int, int]:
+        multiple = self.code.multiple
+        height, width = (side + -side % multiple for side in (header.height, header.width))
+        return height // STRIDE, width // STRIDE, self.config.code_channels
 
 
 class IterativeCode:
@@ -145,13 +156,17 @@ class IterativeCode:
 
     def pictures(self, sections: Sequence[bytes], shape: tuple[int, int, int], last: int) -> np.ndarray:
         """Return the uint8 pictures (last, H, W, 3) after the last iterations of a code of some shape (h, w, C)."""
-        maps = bit_planes.decode(sections, shape)
+        maps = self.of_sections(sections, shape)
         pictures = np.empty((last, shape[0] * STRIDE, shape[1] * STRIDE, 3), np.uint8)
         for rows, columns in tiles(*shape[:2]):
             for i, x_hat in enumerate(self._decoded(maps[:, rows, columns]), last - len(maps)):
                 if i >= 0:
                     pictures[i, pixels(rows), pixels(columns)] = _picture(x_hat)
         return pictures
+
+    def of_sections(self, sections: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
+        """Return the bits of sections, uint8 (iterations, h, w, C); raises ContainerError for damaged ones."""
+        return bit_planes.decode(sections, shape)
 
     def _encoded(self, tile: np.ndarray, iterations: int) -> np.ndarray:
         """Return the bits (iterations, h, w, C) of a uint8 tile (H, W, 3)."""
@@ -216,11 +231,11 @@ class TiledCode:
 
     def pictures(self, sections: Sequence[bytes], shape: tuple[int, int, int], last: int = 1) -> np.ndarray:
         """Return the uint8 picture, as (1, H, W, 3), of a code of some shape (h, w, C)."""
-        code = self._code(sections, shape)
+        code = self.of_sections(sections, shape)
         side = self.multiple // STRIDE
         return joined(self.decoded(cut(code, side)), shape[1] // side)[None]
 
-    def _code(self, sections: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
+    def of_sections(self, sections: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
         """Return the code of sections, float32 (h, w, C); raises ContainerError for damaged ones."""
         if self.is_binary:
             return 2.0 * bit_planes.decode(sections, shape)[0].astype(np.float32) - 1.0

@@ -88,14 +88,13 @@ class Codec:
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its bits; raises ContainerError for anything else."""
-        header, sections = container.unpack(data)
-        header.check_weights(self.model_id, self.digest)
-        bits = self._bits_of(sections)
-        stride = self.config.stride
-        shape = (-(-header.height // stride), -(-header.width // stride), self.config.code_channels)
-        symbols = range_coder.decode(sections[1], channel_indexes(shape), self._tables(bits))
+        header, bits, symbols = self._decoded(data)
         y_hat = self.quantisers[bits].values(symbols) if bits else symbols.astype(np.float32)
         return self._picture(y_hat, header.height, header.width, header.channels)
+
+    def latents_of(self, data: bytes) -> np.ndarray:
+        """Return what a file's bytes decode to before any float network: integers, int32 (h, w, C)."""
+        return self._decoded(data)[2]
 
     def reconstruct(self, image: np.ndarray) -> np.ndarray:
         """Return what the network gives back of a uint8 picture without any coding, as the paper measures it."""
@@ -121,6 +120,15 @@ class Codec:
             raise RelicError(f"{self.model_id} has no Huffman code: its integers have no bounds")
         lengths = huffman_lengths(self._tables(self.bits), 2**self.bits)
         return math.ceil(_sum_over_channels(self._symbols(self._analyse(image)), lengths) / 8)
+
+    def _decoded(self, data: bytes) -> tuple[container.Header, int, np.ndarray]:
+        """Return a file's header, bits and integers; raises ContainerError for what is no file of this codec."""
+        header, sections = container.unpack(data)
+        header.check_weights(self.model_id, self.digest)
+        bits = self._bits_of(sections)
+        stride = self.config.stride
+        shape = (-(-header.height // stride), -(-header.width // stride), self.config.code_channels)
+        return header, bits, range_coder.decode(sections[1], channel_indexes(shape), self._tables(bits))
 
     def _tables(self, bits: int) -> FrequencyTables:
         return self.quantisers[bits].tables if bits else self.prior_tables

@@ -86,19 +86,19 @@ class Codec:
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its setting; raises ContainerError for anything else."""
-        header, sections = container.unpack(data)
-        header.check_weights(self.model_id, self.digest)
-        if len(sections) != (1 if header.channels == 1 else 2):
-            raise ContainerError(f"this is no file of {self.model_id}, or a newer one's: compress the picture again")
-        stride, height, width = self.config.stride, header.height, header.width
-        z = self._decoded(sections[0], (-(-height // stride), -(-width // stride)))
+        header, z, *chroma = self._planes(data)
+        height, width = header.height, header.width
         luma = self.restored(z)[:height, :width]
-        if header.channels == 1:
+        if not chroma:
             return luma
-        rows, columns = self._chroma_sides(height, width)
-        small = np.split(self._decoded(sections[1], (2 * rows, columns)), 2)
+        small = np.split(chroma[0], 2)
         chroma = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC) for plane in small]
         return cv2.cvtColor(cv2.merge([luma, *chroma]), cv2.COLOR_YCrCb2RGB)
+
+    def latents_of(self, data: bytes) -> np.ndarray:
+        """Return what a file's bytes decode to before any float network: the samples of its planes, uint8, flat."""
+        _, *planes = self._planes(data)
+        return np.concatenate([plane.ravel() for plane in planes])
 
     def representation(self, x: np.ndarray) -> np.ndarray:
         """Return y, uint8 (H / stride, W / stride), of a grey uint8 picture, edges repeated to whole strides."""
@@ -119,6 +119,22 @@ class Codec:
         values = np.pad(picture, taken, mode="edge")[..., None] / np.float32(255)
         size = STRIP_PIXELS // (values.shape[1] * strides[1] ** 2 * strides[0])
         return to_uint8(apply_by_strips(network, values, strides, size, HALO)[given:-given, given:-given, 0])
+
+    def _planes(self, data: bytes) -> tuple[Any, ...]:
+        """Return a file's header, its representation and, of a colour picture, its chroma, all uint8 (H, W).
+
+        Raises ContainerError for what is no file of this codec.
+        """
+        header, sections = container.unpack(data)
+        header.check_weights(self.model_id, self.digest)
+        if len(sections) != (1 if header.channels == 1 else 2):
+            raise ContainerError(f"this is no file of {self.model_id}, or a newer one's: compress the picture again")
+        stride, height, width = self.config.stride, header.height, header.width
+        z = self._decoded(sections[0], (-(-height // stride), -(-width // stride)))
+        if header.channels == 1:
+            return header, z
+        rows, columns = self._chroma_sides(height, width)
+        return header, z, self._decoded(sections[1], (2 * rows, columns))
 
     def _chroma_sides(self, height: int, width: int) -> tuple[int, int]:
         divisor = 2 * self.config.stride
