@@ -21,6 +21,7 @@ from common.errors import RelicError
 from common.training import checkpoints, shipped, weights
 from papers.cheng_resnet import config
 from papers.cheng_resnet.config import Config
+from papers.cheng_resnet.joint import ContextModel
 from papers.cheng_resnet.model import Model
 
 STRIDE = 64  # of the side information: pictures are padded to multiples of it
@@ -51,6 +52,7 @@ class Codec:
             self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"), range_coder.NUM_SCALES)
             hyper_decoder = _integer_layers(self.model)
             self.hyper_decoder = IntegerNetwork.from_arrays(stored.part("hyper_decoder"), hyper_decoder)
+        self.context = ContextModel.from_parts(stored.part, self.model) if self.config.has_context else None
         self.step = 0
         # x, float32 (1, H, W, 3) -> y and z, and y_hat -> x_hat: shared by copies with other steps, so compiled once.
         self._analyse = backend.compiled(_analysis(self.model))
@@ -179,8 +181,12 @@ def integers(model: Model, calibration: list[np.ndarray]) -> dict[str, np.ndarra
     """
     parts: dict[str, Any] = {"prior": entropy.prior_tables(model.prior)}
     if model.config.has_hyperprior:
-        z_hats = [backend.to_numpy(model.hyper_analysis_transform(model.analysis_transform(x)))[0] for x in calibration]
-        parts["hyper_decoder"] = IntegerNetwork.quantise(_integer_layers(model), [np.rint(z) for z in z_hats])
+        ys = [model.analysis_transform(x) for x in calibration]
+        z_hats = [np.rint(backend.to_numpy(model.hyper_analysis_transform(y)))[0] for y in ys]
+        parts["hyper_decoder"] = IntegerNetwork.quantise(_integer_layers(model), z_hats)
+        if model.config.has_context:
+            latents = [(backend.to_numpy(y)[0], z.astype(np.int32)) for y, z in zip(ys, z_hats, strict=True)]
+            parts.update(ContextModel.quantise(model, parts["hyper_decoder"], latents).parts())
         parts["gaussian"] = range_coder.gaussian_tables(range_coder.SCALE_LEVELS)
     return {f"{part}/{name}": array for part, owner in parts.items() for name, array in owner.to_arrays().items()}
 

@@ -89,6 +89,11 @@ class Config:
         """Return whether the latent's distribution is conditioned on side information."""
         return self.architecture != "baseline"
 
+    @property
+    def has_context(self) -> bool:
+        """Return whether it is also conditioned on the latents that are decoded already (Minnen et al. 2018)."""
+        return self.architecture == "joint"
+
 
 _MSE = Config(distortion="mse", lmbda=0.015)
 
