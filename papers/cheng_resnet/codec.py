@@ -19,7 +19,7 @@ from common.config import restored
 from common.data.pictures import mean_of_channels, padded, to_uint8
 from common.errors import RelicError
 from common.training import checkpoints, shipped, weights
-from papers.cheng_resnet import config
+from papers.cheng_resnet import config, joint
 from papers.cheng_resnet.config import Config
 from papers.cheng_resnet.joint import ContextModel
 from papers.cheng_resnet.model import Model
@@ -67,6 +67,8 @@ class Codec:
         other.step = quantisation.SETTING.check("step", step)
         if other.step and not self.config.has_hyperprior:
             raise RelicError(f"{self.model_id} has no scales of its latents for a step to change: leave step out")
+        if other.step and self.context:
+            raise RelicError(f"{self.model_id} predicts latents from decoded ones of its own step: leave step out")
         return other
 
     def compress(self, image: np.ndarray) -> bytes:
@@ -80,22 +82,25 @@ class Codec:
         if not self.config.has_hyperprior:
             return Latents(y, None, None, *size)
         z_hat = np.rint(z).astype(np.int32)
+        if self.context:
+            residuals, log_sigma, _ = self.context.predicted(y, self.hyper_decoder(z_hat))
+            return Latents(residuals, z_hat, log_sigma, *size)
         mu, log_sigma = self._mean_and_scale(z_hat)
         return Latents(y - mu, z_hat, log_sigma, *size)
 
     def compress_latents(self, latents: Latents) -> bytes:
         """Return the bytes of a picture whose latents are known, the same as `compress`."""
         symbols, indexes = self._symbols(latents)
-        sections = [
-            range_coder.encode(s, i, tables) for s, i, tables in zip(symbols, indexes, self._tables, strict=True)
-        ]
+        coders = [range_coder.encode, joint.encode if self.context else range_coder.encode]
+        parts = zip(coders[: len(symbols)], symbols, indexes, self._tables, strict=True)
+        sections = [encode(s, i, tables) for encode, s, i, tables in parts]
         size = (latents.height, latents.width, latents.channels)
         return container.pack(container.Header(self.model_id, self.digest, *size, step=self.step), sections)
 
     def decompress(self, data: bytes) -> np.ndarray:
         """Return the uint8 picture of `compress`, whatever its step; raises ContainerError for anything else."""
         header, sections = container.unpack(data)
-        header.check_weights(self.model_id, self.digest, self.config.has_hyperprior)
+        header.check_weights(self.model_id, self.digest, self.config.has_hyperprior and not self.config.has_context)
         if len(sections) != len(self._tables):
             raise ContainerError(f"a file of {self.model_id} has {len(self._tables)} sections, not {len(sections)}")
         height, width = (side + -side % STRIDE for side in (header.height, header.width))
@@ -132,6 +137,8 @@ class Codec:
         range_coder.check_length(sections[1], math.prod(shape), self.gaussian_tables)
         z_shape = (height // STRIDE, width // STRIDE, self.config.bottleneck)
         z_hat = range_coder.decode(sections[0], channel_indexes(z_shape), self.prior_tables)
+        if self.context:
+            return joint.floats(self.context.decode(sections[1], self.hyper_decoder(z_hat), self.gaussian_tables))
         mu, log_sigma = self._mean_and_scale(z_hat)
         symbols = range_coder.decode(sections[1], scale_indexes(log_sigma, step), self.gaussian_tables)
         return quantisation.restored(symbols, step) + mu
@@ -145,8 +152,10 @@ class Codec:
         """Return the bits of the quantised latents by their likelihoods."""
         if not self.config.has_hyperprior:
             return backend.to_numpy(entropy.rate(self.model.prior(np.rint(y)), 1.0))
-        z_hat = np.rint(z)
-        mu, raw = np.split(backend.to_numpy(self.model.hyper_synthesis_transform(z_hat)), 2, axis=-1)
+        z_hat, y_hat = np.rint(z), y
+        if self.context:
+            y_hat = joint.floats(self.context.predicted(y[0], self.hyper_decoder(z_hat[0].astype(np.int32)))[2])[None]
+        mu, raw = np.split(backend.to_numpy(self.model.mean_and_scale(y_hat, z_hat)), 2, axis=-1)
         log_delta = np.float32(math.log(quantisation.delta(self.step)))
         log_sigma = entropy.bounded_log_scale(backend.to_numpy(entropy.bounded_log_scale(raw)) - log_delta)
         symbols = quantisation.quantised(y - mu, self.step).astype(np.float32)

@@ -2,8 +2,8 @@
 
 Eq. 2: Para = (h * w * C_in + 1) * C_out, without the 1 where there is no bias; FLOPs = Para * H' * W', with H' x W' the
 size of the layer's output for a 256x256 picture. So "FLOPs" are multiply-accumulates, a bias counts as one, and a
-transposed convolution counts at its larger, up-sampled size. Section 4 leaves out GDN, IGDN and the factorized prior. Of
-Joint's masked convolution all 25 taps count, as they are stored and, in training, multiplied; the codec uses 12.
+transposed convolution counts at its larger, up-sampled size. Section 4 leaves out GDN, IGDN and the factorized prior.
+Of Joint's masked convolution all 25 taps count, as they are stored and, in training, multiplied; the codec uses 12.
 """
 
 from collections.abc import Iterator, Sequence

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from common.coding.integer_network import IntegerNetwork, Layer, layers_of
+from common.coding.integer_network import IntegerNetwork, Layer, layers_of, scale_indexes
+from common.coding.quantisation import quantised
+from common.coding.range_coder import FrequencyTables, PartsDecoder, PartsEncoder
 from papers.cheng_resnet.context import REACH, mask
 
 UNITS = IntegerNetwork.output_scale  # of y_hat, means and features: 1024 to one
@@ -20,6 +22,7 @@ LATENT_POINT, FEATURE_POINT = 6, 8
 _LAYERS = ("layer1", "layer1_act", "layer2", "layer2_act", "layer3")
 
 Front = tuple[np.ndarray, np.ndarray]  # rows and columns of positions that are coded together
+Order = Callable[[int, int], Iterator[Front]]  # of a height and a width
 
 
 class ContextModel:
@@ -61,7 +64,7 @@ class ContextModel:
         self,
         hyper: np.ndarray,
         symbols_of: Callable[[Front, np.ndarray, np.ndarray], np.ndarray],
-        order: Callable[[int, int], Iterator[Front]] | None = None,
+        order: Order | None = None,
     ) -> np.ndarray:
         """Return y_hat, int64 (h, w, M) in UNITS, made of the symbols of one front of positions after the other.
 
@@ -76,12 +79,58 @@ class ContextModel:
             padded[rows + REACH, columns + REACH] = symbols.astype(np.int64) * UNITS + mu
         return padded[REACH:, REACH:-REACH]
 
+    def predicted(
+        self, y: np.ndarray, hyper: np.ndarray, order: Order | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return of y, float32 (h, w, M), what is left without its means, float32, log sigma and y_hat, in UNITS."""
+        residuals, log_sigmas = np.empty_like(y), np.empty(y.shape, np.int64)
+
+        def symbols_of(front: Front, mu: np.ndarray, log_sigma: np.ndarray) -> np.ndarray:
+            residuals[front], log_sigmas[front] = y[front] - floats(mu), log_sigma
+            return quantised(residuals[front], 0)
+
+        return residuals, log_sigmas, self.sequence(hyper, symbols_of, order)
+
+    def decode(
+        self,
+        data: bytes,
+        hyper: np.ndarray,
+        tables: FrequencyTables,
+        order: Order | None = None,
+    ) -> np.ndarray:
+        """Return y_hat, int64 (h, w, M) in UNITS, of what `encode` coded in this order.
+
+        Raises RangeCoderError as `range_coder.decode`.
+        """
+        decoder = PartsDecoder(data, hyper.size // 2, tables)
+        y_hat = self.sequence(hyper, lambda _, mu, log_sigma: decoder.take(scale_indexes(log_sigma)), order)
+        decoder.finish()
+        return y_hat
+
     def _parameters(self, taps: np.ndarray, hyper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mu and log sigma, int64 (n, M), of n positions' neighbours, (n, 12 M), and hyper part, (n, 2M)."""
         found = self._context(_at_point(taps, LATENT_POINT)[:, None])
         features = np.concatenate([found, hyper[:, None]], axis=-1)
         mu, log_sigma = np.split(self._entropy_parameters(_at_point(features, FEATURE_POINT))[:, 0], 2, axis=-1)
         return mu, log_sigma
+
+
+def encode(
+    symbols: np.ndarray,
+    indexes: np.ndarray,
+    tables: FrequencyTables,
+    order: Order | None = None,
+) -> bytes:
+    """Code int32 symbols (h, w, M) with the tables that indexes name, one front after the other."""
+    encoder = PartsEncoder(tables)
+    for front in (order or fronts)(*symbols.shape[:2]):
+        encoder.add(symbols[front], indexes[front])
+    return encoder.data()
+
+
+def floats(units: np.ndarray) -> np.ndarray:
+    """Return integers in UNITS as float32 numbers."""
+    return (units / UNITS).astype(np.float32)
 
 
 def fronts(height: int, width: int) -> Iterator[Front]:
