@@ -23,6 +23,7 @@ PLAN = (
     ("table4_cheng", "small", (2,)),
     ("table1_cheng", "small", (0,)),
     ("table2_cheng", "small", (0,)),
+    ("joint_cheng", "small", (0,)),
     ("table3_cheng", "small", (0,)),
     ("table5_cheng", "small", (0,)),
     ("table1_cheng", "small", (1, 2)),

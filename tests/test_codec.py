@@ -44,9 +44,9 @@ def test_the_decoder_finds_the_latents_that_the_encoder_rounded(preset, codec):
     _, sections = container.unpack(file)
     assert len(sections) == (1 if preset == "baseline_3" else 2)
     y, z = (latent[0] for latent in coder._analyse(_padded(image)))
-    mu = coder._mean_and_index(np.rint(z).astype(np.int32))[0] if coder.config.has_hyperprior else 0
+    mu = coder._mean_and_scale(np.rint(z).astype(np.int32))[0] if coder.config.has_hyperprior else 0
     y_hat = np.rint(y - mu) + mu
-    np.testing.assert_array_equal(coder._latent(sections, 128, 192), y_hat.astype(np.float32))
+    np.testing.assert_array_equal(coder._latent(sections, 128, 192, 0), y_hat.astype(np.float32))
     assert np.abs(y - y_hat).max() <= 0.5 + 1e-4 and np.unique(y_hat).size > 20
     x_hat = coder._synthesise(y_hat.astype(np.float32)[None])[0, :100, :130]
     expected = np.clip(np.rint(255 * x_hat), 0, 255)

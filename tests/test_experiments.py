@@ -107,7 +107,7 @@ def test_the_list_of_experiments_is_json_of_all_of_them():
     assert [one["name"] for one in listed] == NAMES and seconds < 1
     for one in listed:
         assert one["shows"].endswith(".") and one["minutes"] > 0
-        assert one["table"].startswith(f"{one['paper']}/") or one["name"] in SUITE and one["paper"] == "suite"
+        assert one["table"].startswith(f"{one['paper']}/") or (one["name"] in SUITE and one["paper"] == "suite")
         assert one["scales"] == list(one["verdicts"])
 
 

@@ -66,11 +66,14 @@ class _Stage(NamedTuple):
 
 
 class IntegerNetwork:
-    """A stack of convolutions that maps integer z_hat to fixed-point outputs with `output_scale` steps to the unit."""
+    """A stack of convolutions that maps integers to fixed-point outputs with `output_scale` steps to the unit.
+
+    The integers are z_hat, or have `input_point` fraction bits.
+    """
 
     output_scale = 2**OUTPUT_POINT
 
-    def __init__(self, layers: Sequence[Layer], points: Sequence[int]) -> None:
+    def __init__(self, layers: Sequence[Layer], points: Sequence[int], input_point: int = 0) -> None:
         """Take the layers and the binary point (number of fraction bits, may be negative) of each one's output.
 
         Weights and biases are rounded to float16 first, so that float32 weights and the float16 ones in a weights file
@@ -81,8 +84,9 @@ class IntegerNetwork:
         if max(map(abs, points)) > WEIGHT_POINT:
             raise RelicError(f"binary points lie between -{WEIGHT_POINT} and {WEIGHT_POINT}: quantise again")
         self.points = np.array(points, np.int32)
+        self._input_point = input_point
         self._stages: list[_Stage] = []
-        point = 0  # z_hat has no fraction
+        point = input_point
         for stage, next_point in zip(map(_float16_stage, layers), self.points.tolist(), strict=True):
             self._stages.append(_integer_stage(stage, point))
             point = next_point
@@ -92,7 +96,9 @@ class IntegerNetwork:
             raise RelicError(f"sums up to {size} are not exact: lower ACTIVATION_LIMIT or train with weight decay")
 
     @classmethod
-    def quantise(cls, layers: Sequence[Layer], calibration: Iterable[np.ndarray]) -> "IntegerNetwork":
+    def quantise(
+        cls, layers: Sequence[Layer], calibration: Iterable[np.ndarray], input_point: int = 0
+    ) -> "IntegerNetwork":
         """Choose each layer's binary point from typical z_hat, float or integer (h, w, c), and return the network.
 
         The largest activation seen keeps 3 bits of margin. The last layer's point is fixed by `output_scale`.
@@ -106,7 +112,7 @@ class IntegerNetwork:
             raise RelicError("calibrating the integer network needs at least one z_hat, and only finite numbers")
         bits = ACTIVATION_LIMIT.bit_length() - _MARGIN_BITS
         points = [int(np.clip(bits - np.frexp(value)[1], -WEIGHT_POINT, WEIGHT_POINT)) for value in largest]
-        return cls(layers, points[:-1] + [OUTPUT_POINT])
+        return cls(layers, points[:-1] + [OUTPUT_POINT], input_point)
 
     def __call__(self, z_hat: np.ndarray) -> np.ndarray:
         """Return the int64 (H, W, cout) outputs, in units of 1 / `output_scale`, for integer z_hat (h, w, cin).
@@ -118,7 +124,7 @@ class IntegerNetwork:
         if z_hat.ndim != 3 or z_hat.shape[2] != channels or z_hat.dtype.kind not in "iu":
             raise RelicError(f"z_hat must be integer (h, w, {channels}), not {z_hat.dtype} {z_hat.shape}")
         x = np.clip(z_hat.astype(np.int64), -ACTIVATION_LIMIT, ACTIVATION_LIMIT).astype(np.float64)
-        point = 0
+        point = self._input_point
         for stage, next_point in zip(self._stages, self.points.tolist(), strict=True):
             x = _convolve(stage, x)
             x *= 2.0 ** (next_point - point - WEIGHT_POINT)
@@ -139,11 +145,13 @@ class IntegerNetwork:
         return {"points": self.points.copy(), "checksum": np.array([self._checksum()], np.int64)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], layers: Sequence[Layer]) -> "IntegerNetwork":
+    def from_arrays(
+        cls, arrays: dict[str, np.ndarray], layers: Sequence[Layer], input_point: int = 0
+    ) -> "IntegerNetwork":
         """Return the network that `to_arrays` stored, given its layers; raise RelicError if they are not the same."""
         if not {"points", "checksum"} <= set(arrays) or np.size(arrays["checksum"]) != 1:
             raise RelicError("the integers of the hyper decoder are missing: restore the weights file")
-        network = cls(layers, np.asarray(arrays["points"]).ravel().tolist())
+        network = cls(layers, np.asarray(arrays["points"]).ravel().tolist(), input_point)
         if network._checksum() != int(np.ravel(arrays["checksum"])[0]):
             raise RelicError("the hyper decoder was quantised from other weights than these: restore the weights file")
         return network

@@ -180,21 +180,9 @@ def encode(symbols: np.ndarray, indexes: np.ndarray, tables: FrequencyTables) ->
     Symbols outside their table are coded too. Raises ValueError for other shapes or types, symbols beyond 32 bits,
     and indexes of no table.
     """
-    symbols, indexes = np.asarray(symbols), _checked_indexes(indexes, tables)
-    if not _are_int32(symbols):
-        raise ValueError(f"symbols must be integers that fit 32 bits, not {symbols.dtype}")
-    if symbols.shape != indexes.shape:
-        raise ValueError(f"symbols {symbols.shape} and indexes {indexes.shape} must have one shape")
-    order, groups = _grouped(indexes)
-    values = symbols.ravel()[order].astype(np.int32, copy=False)
-    encoder, excesses = RangeEncoder(), []
-    for table, start, stop in groups:
-        coded, excess = _split_escapes(values[start:stop], tables, table)
-        encoder.encode(coded, tables.model(table))
-        excesses.append(excess)
-    if any(map(len, excesses)):
-        _encode_excess(encoder, np.concatenate(excesses))
-    return shortest_bytes(encoder)
+    encoder = PartsEncoder(tables)
+    encoder.add(symbols, indexes)
+    return encoder.data()
 
 
 def decode(data: bytes, indexes: np.ndarray, tables: FrequencyTables) -> np.ndarray:
@@ -205,27 +193,81 @@ def decode(data: bytes, indexes: np.ndarray, tables: FrequencyTables) -> np.ndar
     continuations, but other damage mostly gives other symbols, which only a checksum of `data` can show. Raises
     ValueError for indexes of no table.
     """
-    check_length(data, np.size(indexes), tables)
-    data, indexes = bytes(data), _checked_indexes(indexes, tables)
-    # No symbol takes more than 64 bits: 16 each for the escape and the bit length, 32 for the bits.
-    if len(data) > 16 * indexes.size:
-        raise _damaged()
-    order, groups = _grouped(indexes)
-    decoder = range_decoder(data)
-    values = np.empty(indexes.size, np.int32)
-    try:
-        for table, start, stop in groups:
-            values[start:stop] = decoder.decode(tables.model(table), stop - start)
-        _restore_values(decoder, values, groups, tables)
-    except AssertionError as error:  # how the decoder reports bits that no encoder emits
-        raise _damaged() from error
-    flat = np.empty_like(values)
-    flat[order] = values
-    symbols: np.ndarray = flat.reshape(indexes.shape)
-    # The decoder invents what a short stream lacks and leaves what a long one has: encoding again shows both.
-    if encode(symbols, indexes, tables) != data:
-        raise _damaged()
+    indexes = _checked_indexes(indexes, tables)
+    decoder = PartsDecoder(data, indexes.size, tables)
+    symbols = decoder.take(indexes)
+    decoder.finish()
     return symbols
+
+
+class PartsEncoder:
+    """Codes symbols in parts, of which each one may decide the tables of the next: one stream for all of them."""
+
+    def __init__(self, tables: FrequencyTables) -> None:
+        self._encoder, self._tables = RangeEncoder(), tables
+
+    def add(self, symbols: np.ndarray, indexes: np.ndarray) -> None:
+        """Code a part; symbols, tables and errors as `encode`, whose bytes are those of one part."""
+        _encode(self._encoder, np.asarray(symbols), _checked_indexes(indexes, self._tables), self._tables)
+
+    def data(self) -> bytes:
+        """Return the bytes of all parts."""
+        return shortest_bytes(self._encoder)
+
+
+class PartsDecoder:
+    """Decodes what a `PartsEncoder` coded, part by part, and encodes it again, to be compared in the end."""
+
+    def __init__(self, data: bytes, count: int, tables: FrequencyTables) -> None:
+        """Take the bytes of `count` symbols in all; raises RangeCoderError where they cannot be as many or as few."""
+        check_length(data, count, tables)
+        self._data, self._tables = bytes(data), tables
+        # No symbol takes more than 64 bits: 16 each for the escape and the bit length, 32 for the bits.
+        if len(self._data) > 16 * count:
+            raise _damaged()
+        self._decoder, self._encoder = range_decoder(self._data), RangeEncoder()
+
+    def take(self, indexes: np.ndarray) -> np.ndarray:
+        """Return the int32 symbols of the next part, of the shape of `indexes`; errors as `decode`."""
+        indexes = _checked_indexes(indexes, self._tables)
+        order, groups = _grouped(indexes)
+        values = np.empty(indexes.size, np.int32)
+        try:
+            for table, start, stop in groups:
+                values[start:stop] = self._decoder.decode(self._tables.model(table), stop - start)
+            _restore_values(self._decoder, values, groups, self._tables)
+        except AssertionError as error:  # how the decoder reports bits that no encoder emits
+            raise _damaged() from error
+        flat = np.empty_like(values)
+        flat[order] = values
+        symbols: np.ndarray = flat.reshape(indexes.shape)
+        _encode(self._encoder, symbols, indexes, self._tables)
+        return symbols
+
+    def finish(self) -> None:
+        """Raise RangeCoderError unless the symbols taken encode to the data.
+
+        The decoder invents what a short stream lacks and leaves what a long one has: encoding again shows both.
+        """
+        if shortest_bytes(self._encoder) != self._data:
+            raise _damaged()
+
+
+def _encode(encoder: Any, symbols: np.ndarray, indexes: np.ndarray, tables: FrequencyTables) -> None:
+    """Code symbols in the order of their tables, then by how much those that are outside exceed them."""
+    if not _are_int32(symbols):
+        raise ValueError(f"symbols must be integers that fit 32 bits, not {symbols.dtype}")
+    if symbols.shape != indexes.shape:
+        raise ValueError(f"symbols {symbols.shape} and indexes {indexes.shape} must have one shape")
+    order, groups = _grouped(indexes)
+    values = symbols.ravel()[order].astype(np.int32, copy=False)
+    excesses = []
+    for table, start, stop in groups:
+        coded, excess = _split_escapes(values[start:stop], tables, table)
+        encoder.encode(coded, tables.model(table))
+        excesses.append(excess)
+    if any(map(len, excesses)):
+        _encode_excess(encoder, np.concatenate(excesses))
 
 
 def check_length(data: bytes, count: int, tables: FrequencyTables) -> None:

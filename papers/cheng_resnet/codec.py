@@ -19,8 +19,9 @@ from common.config import restored
 from common.data.pictures import mean_of_channels, padded, to_uint8
 from common.errors import RelicError
 from common.training import checkpoints, shipped, weights
-from papers.cheng_resnet import config
+from papers.cheng_resnet import config, joint
 from papers.cheng_resnet.config import Config
+from papers.cheng_resnet.joint import ContextModel
 from papers.cheng_resnet.model import Model
 
 STRIDE = 64  # of the side information: pictures are padded to multiples of it
@@ -51,6 +52,7 @@ class Codec:
             self.gaussian_tables = FrequencyTables.from_arrays(stored.part("gaussian"), range_coder.NUM_SCALES)
             hyper_decoder = _integer_layers(self.model)
             self.hyper_decoder = IntegerNetwork.from_arrays(stored.part("hyper_decoder"), hyper_decoder)
+        self.context = ContextModel.from_parts(stored.part, self.model) if self.config.has_context else None
         self.step = 0
         # x, float32 (1, H, W, 3) -> y and z, and y_hat -> x_hat: shared by copies with other steps, so compiled once.
         self._analyse = backend.compiled(_analysis(self.model))
@@ -64,7 +66,7 @@ class Codec:
         other = copy.copy(self)
         other.step = quantisation.SETTING.check("step", step)
         if other.step and not self.config.has_steps:
-            raise RelicError(f"{self.model_id} has no steps: leave step out")
+            raise RelicError(f"{self.model_id} predicts latents from decoded ones of its own step: leave step out")
         return other
 
     def compress(self, image: np.ndarray) -> bytes:
@@ -78,16 +80,18 @@ class Codec:
         if not self.config.has_hyperprior:
             return Latents(y, None, None, *size)
         z_hat = np.rint(z).astype(np.int32)
+        if self.context:
+            residuals, log_sigma, _ = self.context.predicted(y, self.hyper_decoder(z_hat))
+            return Latents(residuals, z_hat, log_sigma, *size)
         mu, log_sigma = self._mean_and_scale(z_hat)
         return Latents(y - mu, z_hat, log_sigma, *size)
 
     def compress_latents(self, latents: Latents) -> bytes:
         """Return the bytes of a picture whose latents are known, the same as `compress`."""
         symbols, indexes = self._symbols(latents)
-        sections = [
-            range_coder.encode(s, i, tables)
-            for s, i, tables in zip(symbols, indexes, self._tables(self.step), strict=True)
-        ]
+        coders = [range_coder.encode, joint.encode if self.context else range_coder.encode]
+        parts = zip(coders[: len(symbols)], symbols, indexes, self._tables(self.step), strict=True)
+        sections = [encode(s, i, tables) for encode, s, i, tables in parts]
         size = (latents.height, latents.width, latents.channels)
         return container.pack(container.Header(self.model_id, self.digest, *size, step=self.step), sections)
 
@@ -143,6 +147,8 @@ class Codec:
         range_coder.check_length(sections[1], math.prod(shape), self.gaussian_tables)
         z_shape = (height // STRIDE, width // STRIDE, self.config.bottleneck)
         z_hat = range_coder.decode(sections[0], channel_indexes(z_shape), self.prior_tables)
+        if self.context:
+            return joint.floats(self.context.decode(sections[1], self.hyper_decoder(z_hat), self.gaussian_tables))
         mu, log_sigma = self._mean_and_scale(z_hat)
         symbols = range_coder.decode(sections[1], scale_indexes(log_sigma, step), self.gaussian_tables)
         return quantisation.restored(symbols, step) + mu
@@ -160,8 +166,10 @@ class Codec:
             edges = quantisation.quantised(y, self.step)[..., None] + np.array([-0.5, 0.5])
             likelihood = np.diff(entropy.straight_cumulative(self.model.prior, edges * quantisation.delta(self.step)))
             return backend.to_numpy(entropy.rate(likelihood.astype(np.float32), 1.0))
-        z_hat = np.rint(z)
-        mu, raw = np.split(backend.to_numpy(self.model.hyper_synthesis_transform(z_hat)), 2, axis=-1)
+        z_hat, y_hat = np.rint(z), y
+        if self.context:
+            y_hat = joint.floats(self.context.predicted(y[0], self.hyper_decoder(z_hat[0].astype(np.int32)))[2])[None]
+        mu, raw = np.split(backend.to_numpy(self.model.mean_and_scale(y_hat, z_hat)), 2, axis=-1)
         log_delta = np.float32(math.log(quantisation.delta(self.step)))
         log_sigma = entropy.bounded_log_scale(backend.to_numpy(entropy.bounded_log_scale(raw)) - log_delta)
         symbols = quantisation.quantised(y - mu, self.step).astype(np.float32)
@@ -196,8 +204,12 @@ def integers(model: Model, calibration: list[np.ndarray]) -> dict[str, np.ndarra
     """
     parts: dict[str, Any] = {"prior": entropy.prior_tables(model.prior)}
     if model.config.has_hyperprior:
-        z_hats = [backend.to_numpy(model.hyper_analysis_transform(model.analysis_transform(x)))[0] for x in calibration]
-        parts["hyper_decoder"] = IntegerNetwork.quantise(_integer_layers(model), [np.rint(z) for z in z_hats])
+        ys = [model.analysis_transform(x) for x in calibration]
+        z_hats = [np.rint(backend.to_numpy(model.hyper_analysis_transform(y)))[0] for y in ys]
+        parts["hyper_decoder"] = IntegerNetwork.quantise(_integer_layers(model), z_hats)
+        if model.config.has_context:
+            latents = [(backend.to_numpy(y)[0], z.astype(np.int32)) for y, z in zip(ys, z_hats, strict=True)]
+            parts.update(ContextModel.quantise(model, parts["hyper_decoder"], latents).parts())
         parts["gaussian"] = range_coder.gaussian_tables(range_coder.SCALE_LEVELS)
     return {f"{part}/{name}": array for part, owner in parts.items() for name, array in owner.to_arrays().items()}
 

@@ -3,6 +3,7 @@
 Eq. 2: Para = (h * w * C_in + 1) * C_out, without the 1 where there is no bias; FLOPs = Para * H' * W', with H' x W' the
 size of the layer's output for a 256x256 picture. So "FLOPs" are multiply-accumulates, a bias counts as one, and a
 transposed convolution counts at its larger, up-sampled size. Section 4 leaves out GDN, IGDN and the factorized prior.
+Of Joint's masked convolution all 25 taps count, as they are stored and, in training, multiplied; the codec uses 12.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,20 +48,23 @@ def layers(config: Config) -> tuple[LayerRow, ...]:
         rows += _rows(model.hyper_analysis_transform, y)
         rows += [_prior_row(model.prior)]
         rows += _rows(model.hyper_synthesis_transform, z)
+        if config.has_context:
+            rows += _rows(model.entropy_parameters, y, (*y[:2], 2 * config.bottleneck))
     else:
         rows += [_prior_row(model.prior)]
     return tuple(rows + _rows(model.synthesis_transform, y))
 
 
-def _rows(transform: Any, input_shape: tuple[int, int, int]) -> list[LayerRow]:
-    """Return the layers with weights of a functional model applied to (height, width, channels)."""
+def _rows(transform: Any, *input_shapes: tuple[int, int, int]) -> list[LayerRow]:
+    """Return the layers with weights of a functional model applied to inputs of (height, width, channels)."""
     from common.backend import keras
 
     names = {layer.name for layer in transform.layers}
     weighted = [layer for layer in transform.layers if layer.weights]
     # The models take any size; symbolic tensors of one size tell every layer's output without computing anything.
     probe = keras.Model(transform.inputs, [layer.output for layer in weighted])
-    outputs = probe(keras.Input(input_shape, batch_size=1))
+    inputs = [keras.Input(shape, batch_size=1) for shape in input_shapes]
+    outputs = probe(inputs if len(inputs) > 1 else inputs[0])
     return [
         _row(layer, output.shape, f"{layer.name}_d2s" in names) for layer, output in zip(weighted, outputs, strict=True)
     ]
@@ -263,5 +267,8 @@ def _hyper_synthesis(config: Config) -> Iterator[int]:
         size *= stride
         yield _tconv(own, inputs, outputs, size, stride)
         inputs = outputs
+    if config.has_context:  # all 25 taps: the masked ones are zeros that are multiplied
+        yield _conv(5, width, 2 * width, size)
+        inputs = 4 * width
     yield _conv(1, inputs, 5 * filters, size) + _conv(1, 5 * filters, 4 * filters, size)
     yield _conv(1, 4 * filters, 2 * width, size, bias=False)

@@ -90,9 +90,14 @@ class Config:
         return self.architecture != "baseline"
 
     @property
+    def has_context(self) -> bool:
+        """Return whether it is also conditioned on the latents that are decoded already (Minnen et al. 2018)."""
+        return self.architecture == "joint"
+
+    @property
     def has_steps(self) -> bool:
-        """Return whether its codec can take another step than 1: not yet beside a context model."""
-        return self.architecture != "joint"
+        """Return whether its codec can take another step than 1: not beside a context, which sees decoded latents."""
+        return not self.has_context
 
 
 _MSE = Config(distortion="mse", lmbda=0.015)

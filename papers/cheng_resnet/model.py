@@ -7,6 +7,8 @@
                                    z ─ Q ─ z_hat ── hyper_synthesis_transform ── mu, sigma
                                              │ p(z_hat): factorized prior
 
+In Joint what the hyper decoder gives goes on to `context.entropy_parameters`, which see y_hat as well.
+
 The figures leave the networks' details open; the layers below are the only ones that meet all parameter counts of
 Tables 8 and 9 (see README.md). N = `num_filters`, M = `bottleneck`.
 """
@@ -19,6 +21,7 @@ from common.convolutions import convolution
 from common.layers import Decimate, DepthToSpace, leaky_relu, transposed_convolution
 from common.metrics import ms_ssim_tensor
 from papers.cheng_resnet.config import Config
+from papers.cheng_resnet.context import entropy_parameters
 
 layers = keras.layers
 
@@ -125,7 +128,8 @@ def hyper_analysis_transform(config: Config) -> Any:
 def hyper_synthesis_transform(config: Config) -> Any:
     """Return z_hat -> float32 (B, H/16, W/16, 2M): mu, then log sigma.
 
-    The transposed stack, then the 1x1 layers that Section 2.1 keeps from the joint model without its context.
+    The transposed stack, then the 1x1 layers that Section 2.1 keeps from the joint model without its context. In the
+    joint model itself those are in `context.entropy_parameters`, and the 2M channels are what it takes.
     """
     width, n, k = config.bottleneck, config.num_filters, config.aux_kernel_size
     if config.is_residual:
@@ -136,6 +140,8 @@ def hyper_synthesis_transform(config: Config) -> Any:
     for i, (filters, kernel, stride) in enumerate(stack, 1):
         h = _tconv(h, filters, kernel, f"HTconv{i}", stride=stride)
         h = _leaky(h, config, f"HTconv{i}") if i < len(stack) else h
+    if config.has_context:
+        return keras.Model(z_hat, _float32(h, "hyper"), name="hyper_synthesis_transform")
     h = _leaky(_conv(h, 5 * n, 1, "layer1"), config, "layer1")
     h = _leaky(_conv(h, 4 * n, 1, "layer2"), config, "layer2")
     h = _conv(h, 2 * width, 1, "layer3", bias=False)
@@ -162,6 +168,7 @@ class Model(TrainedModel):
         self.prior.build((None, None, None, config.bottleneck))
         self.hyper_analysis_transform: Any = hyper_analysis_transform(config) if config.has_hyperprior else None
         self.hyper_synthesis_transform: Any = hyper_synthesis_transform(config) if config.has_hyperprior else None
+        self.entropy_parameters: Any = entropy_parameters(config) if config.has_context else None
         self.trackers = loss_trackers("rate_estimate", "distortion")
         self.built = True
 
@@ -170,6 +177,7 @@ class Model(TrainedModel):
         """The parts that hold weights, by name, in a stable order."""
         names = ["analysis_transform", "synthesis_transform", "prior"]
         names += ["hyper_analysis_transform", "hyper_synthesis_transform"] if self.config.has_hyperprior else []
+        names += ["entropy_parameters"] if self.config.has_context else []
         return {name: getattr(self, name) for name in names}
 
     def call(self, inputs, training=True):
@@ -186,12 +194,20 @@ class Model(TrainedModel):
         else:
             z = self.hyper_analysis_transform(y)
             z_tilde = z + uniform_noise(ops.shape(z), 2 * self.seed + 1, step)
-            mu, raw = ops.split(self.hyper_synthesis_transform(z_tilde), 2, axis=-1)
+            mu, raw = ops.split(self.mean_and_scale(y_tilde, z_tilde), 2, axis=-1)
             likelihood = entropy.gaussian_likelihood(y_tilde, mu, entropy.bounded_log_scale(raw))
             bits = entropy.rate(likelihood, num_pixels) + entropy.rate(self.prior(z_tilde), num_pixels)
         if self.config.rounded_share:
             y_tilde, bits = self._rounded_at_the_end(y, y_tilde, mu, bits, step)
         return {"x": x, "x_hat": self.synthesis_transform(y_tilde), "rate_estimate": bits, "step": step}
+
+    def mean_and_scale(self, y_hat, z_hat):
+        """Return mu, then log sigma before its bounds, float32 (B, h, w, 2M), given both latents or noisy ones.
+
+        Only Joint looks at y_hat, (B, h, w, M), and at a position only at those before it.
+        """
+        hyper = self.hyper_synthesis_transform(z_hat)
+        return self.entropy_parameters([y_hat, hyper]) if self.config.has_context else hyper
 
     def _rounded_at_the_end(self, y, y_tilde, mu, bits, step):
         """Return what the main decoder sees and the rate, from which in the last steps nothing but it learns."""
