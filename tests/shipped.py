@@ -20,6 +20,26 @@ FIRST = "chelsea"  # the smallest of the pictures
 CUT = 64  # pixels a side of its corner, whose file is in the golden files
 
 
+# Networks that are trained otherwise than another preset's, and are the same: they would show nothing new.
+SAME_NETWORKS = {
+    "cheng_resnet/": (
+        "hyperprior_9",
+        "hyperprior_9_msssim_lambda10",
+        "resnet4_lambda10",
+        "resnet4_subpixel_lambda10",
+        "resnet4_subpixel_bottleneck192_lambda10",
+    ),
+    "zhao_mixedres/half_": ("jiang", "without_vcnn", "vcnn_on_z", "l2", "without_ssim", "interpolated"),
+    "deshmukh_irm/grey_": ("penalty_literal", "without_penalty", "peak1", "images400", "stl10"),
+}
+
+
+def different_networks() -> list[str]:
+    """Return the ids of the shipped presets without those that are another one's network, trained otherwise."""
+    same = {f"{start}{end}" for start, ends in SAME_NETWORKS.items() for end in ends}
+    return [model for model in presets() if model not in same]
+
+
 def presets() -> list[str]:
     """Return the ids of the presets whose weights are shipped, smoke runs aside."""
     return [model for model in papers.all_presets() if shipped(model)]

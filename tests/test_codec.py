@@ -97,13 +97,7 @@ def test_a_header_that_promises_a_huge_picture_costs_neither_time_nor_memory(sec
 
 # --- shipped weights -----------------------------------------------------------------------------------------------
 
-# Networks that are trained otherwise than another preset's, and are the same: they would show nothing new.
-SAME_NETWORKS = {
-    "zhao_mixedres/half_": ("jiang", "without_vcnn", "vcnn_on_z", "l2", "without_ssim", "interpolated"),
-    "deshmukh_irm/grey_": ("penalty_literal", "without_penalty", "peak1", "images400", "stl10"),
-}
-OTHERWISE_TRAINED = [f"{start}{end}" for start, ends in SAME_NETWORKS.items() for end in ends]
-SHIPPED = [model for model in shipped.presets() if model not in OTHERWISE_TRAINED]
+SHIPPED = shipped.different_networks()
 
 
 def one_of_each_paper(models):

@@ -68,7 +68,7 @@ class Case:
 
 
 CASES = [
-    *(Case(model, CODING.get(model, {})) for model in shipped.presets()),
+    *(Case(model, CODING.get(model, {})) for model in shipped.different_networks()),
     Case(WITHOUT_SIDE_INFORMATION),
     Case("deshmukh_irm/grey", {"coder": 1}),
 ]
