@@ -2,8 +2,8 @@
 
 The figures name the blocks, but not which layers have a bias, what a projection is, or how the auxiliary autoencoder
 follows the main one. Each `Structure` is one way to settle that; its parameters follow by Eq. 2 from closed forms,
-without a model. What the text settles does not vary, as GDN once a stage and kernels of 3x3. Parameters do not tell where
-a layer without any stands, nor on which side of the bottleneck a unit at 16x16 is.
+without a model. What the text settles does not vary, as GDN once a stage and kernels of 3x3. Parameters do not tell
+where a layer without any stands, nor on which side of the bottleneck a unit at 16x16 is.
 """
 
 import dataclasses
