@@ -12,7 +12,7 @@ from common.tables.document import Reproduction
 
 TABLE = "cheng_resnet/text"
 ROWS: dict[str, Any] = {}
-MINUTES = 0.4
+MINUTES = 0.6
 
 
 def reproduce(options: Options) -> Reproduction:

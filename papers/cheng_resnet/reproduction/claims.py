@@ -262,7 +262,7 @@ def _rates() -> list[dict[str, Any]]:
     low, high = (table.value(row, "Rate") or 0.0 for row in table.rows)
     network = text_numbers.printed("Second network of the rate control", "Lambda")
     text = f"The rate with the {{}} lambda is {{}} {threshold:g} bpp (Section 3): as Table 6 prints it"
-    note = f"The text gives the second network lambda = {network:g}, {table.rows[1]} has Table 6."
+    note = f"The text gives the second network lambda = {network:g}, Table 6 has {table.rows[1].rpartition(', ')[2]}."
     return [
         claim(text.format("first", "below"), "below", threshold, low),
         claim(text.format("second", "above"), "above", threshold, high, note),
