@@ -140,6 +140,7 @@ def test_one_structure_alone_of_10240_has_all_four_counts_of_table_9_and_it_is_t
     assert claim["verdict"] == "holds" and "10,240" in claim["claim"] and "ResNet-3x3(3) 32" in claim["note"]
 
 
+@pytest.mark.stack
 @pytest.mark.parametrize("preset", ["resnet3", "resnet4", "resnet4_subpixel", "resnet4_subpixel_bottleneck192"])
 def test_parameters_of_a_structure_are_those_of_the_built_network(preset):
     network = narrow(preset)
