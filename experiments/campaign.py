@@ -26,6 +26,7 @@ PLAN = (
     ("joint_cheng", "small", (0,)),
     ("table3_cheng", "small", (0,)),
     ("table5_cheng", "small", (0,)),
+    ("claims_cheng", "small", (0,)),
     ("table1_cheng", "small", (1, 2)),
     ("table2_cheng", "small", (1, 2)),
     ("table3_cheng", "small", (1, 2)),

@@ -201,12 +201,11 @@ def test_table_8_is_met_to_the_last_digit_but_for_its_misprint(monkeypatch):
     misprint = cells["Tconv4", "Cout"]
     assert (misprint["verdict"], misprint["published"], misprint["reproduced"]) == ("differs", 128, 3)
     assert "31107" in misprint["note"]
-    assert [c["verdict"] for c in found["claims"]] == ["holds"]
 
 
 @pytest.mark.slow
 @pytest.mark.stack
-def test_table_9_is_met_to_the_last_digit_and_its_claims_are_judged(monkeypatch):
+def test_table_9_is_met_to_the_last_digit(monkeypatch):
     from experiments import table9_cheng
 
     found = document(table9_cheng, monkeypatch)
@@ -219,8 +218,6 @@ def test_table_9_is_met_to_the_last_digit_and_its_claims_are_judged(monkeypatch)
 
     executed = found["further"]["MACs carried out"]
     assert executed == {row: complexity.macs(network) for row, network in table9_cheng.ROWS.items()}
-    failing = [c["claim"] for c in found["claims"] if c["verdict"] == "does not hold"]
-    assert len(failing) == 4 and sum("sees as much as" in claim for claim in failing) == 2
 
 
 @pytest.mark.stack

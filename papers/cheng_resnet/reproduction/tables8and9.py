@@ -1,4 +1,4 @@
-"""Tables 8 and 9 of Cheng et al. (2019): what is counted beside the printed columns, and what the text claims of it."""
+"""Tables 8 and 9 of Cheng et al. (2019): what is counted beside the printed columns; what the text claims of counts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,9 @@ from papers.cheng_resnet.complexity import (
     parameters,
     stage_field,
 )
+from papers.cheng_resnet.reproduction.text_numbers import printed
 
+LITTLE = 0.05  # share of the FLOPs, of what increases them "only a little"
 FURTHER_COLUMNS = {
     "FLOPs, Eq. 2 at the layer's own output": flops,
     "MACs carried out": flops_executed,
@@ -29,18 +31,48 @@ NOTES = (
 
 
 def claims(networks: Mapping[str, Sequence[LayerRow]]) -> list[dict[str, Any]]:
-    """Return what sections 2.2 and 4 claim of the architectures by Table 9's row, judged against the counts."""
+    """Return what sections 2.2 to 4 claim of the architectures by Table 9's row, judged against the counts."""
+    return [*_fields(networks), *_sizes(networks), *_wide(networks)]
+
+
+def _fields(networks: Mapping[str, Sequence[LayerRow]]) -> list[dict[str, Any]]:
+    strided = "The first layer of a stage has stride 2, so that the next ones see twice as far; {} is for stride 1."
+    judged = []
+    for count, row in (("three", "ResNet-3x3(3)"), ("four", "ResNet-3x3(4)")):
+        side = int(printed(f"Receptive field of {count} 3x3 kernels", "Side"))
+        text = f"A stage of {count} 3x3 sees as much as one {side}x{side} (Section 2.2)"
+        judged.append(claim(text, "equals", side, stage_field(networks[row]), strided.format(side)))
+    return judged
+
+
+def _sizes(networks: Mapping[str, Sequence[LayerRow]]) -> list[dict[str, Any]]:
     three, four = networks["ResNet-3x3(3)"], networks["ResNet-3x3(4)"]
     wide, large = networks["ResNet-3x3(4)-SubPixel-Bottleneck192"], networks["HyperPrior-9"]
-    strided = "The first layer of a stage has stride 2, so that the next ones see twice as far; {} is for stride 1."
     by_eq2 = "The table's FLOPs, {:.3g} against {:.3g}, count the zeros between a transposed convolution's samples."
-    printed = by_eq2.format(flops_as_printed(four), flops_as_printed(large))
+    as_printed = by_eq2.format(flops_as_printed(four), flops_as_printed(large))
     return [
-        claim("A stage of three 3x3 sees as much as one 7x7", "equals", 7, stage_field(three), strided.format(7)),
-        claim("A stage of four 3x3 sees as much as one 9x9", "equals", 9, stage_field(four), strided.format(9)),
         claim("ResNet-3x3(3) has fewer parameters than HyperPrior-9", "below", parameters(large), parameters(three)),
         claim("ResNet-3x3(4) has fewer parameters than HyperPrior-9", "below", parameters(large), parameters(four)),
         claim("Bottleneck192 has fewer parameters than HyperPrior-9", "below", parameters(large), parameters(wide)),
+        claim(
+            "The residual networks' size grows (Section 4): parameters of ResNet-3x3(4) and HyperPrior-5",
+            "above",
+            parameters(networks["HyperPrior-5"]),
+            parameters(four),
+        ),
         claim("ResNet-3x3(4) has fewer FLOPs by Eq. 2 than HyperPrior-9", "below", flops(large), flops(four)),
-        claim("ResNet-3x3(4) carries out fewer MACs", "below", flops_executed(large), flops_executed(four), printed),
+        claim("ResNet-3x3(4) carries out fewer MACs", "below", flops_executed(large), flops_executed(four), as_printed),
+    ]
+
+
+def _wide(networks: Mapping[str, Sequence[LayerRow]]) -> list[dict[str, Any]]:
+    narrow, wide = networks["ResNet-3x3(4)-SubPixel"], networks["ResNet-3x3(4)-SubPixel-Bottleneck192"]
+    last = [parameters([row for row in rows if row.name == "E4_conv4"]) for rows in (narrow, wide)]
+    added = parameters(wide) - parameters(narrow)
+    rise = round(flops_as_printed(wide) / flops_as_printed(narrow) - 1, 4)
+    text = "Only the last layer of the encoder has more filters (Section 3): parameters that Bottleneck192 adds"
+    note = "The hyper networks, the 1x1 layers, the prior and the decoder's first blocks are wider too."
+    return [
+        claim(text, "equals", last[1] - last[0], added, note),
+        claim("Bottleneck192 increases FLOPs only a little (Section 3): share of them", "below", LITTLE, rise),
     ]
