@@ -14,7 +14,6 @@ from papers.cheng_resnet import config
 
 TABLE = "cheng_resnet/joint"
 ROWS = {"HyperPrior-5": config.HYPERPRIOR_5, "Joint-5": config.JOINT_5}
-REFERENCE = "HyperPrior-5"
 MINUTES = 5
 
 
@@ -26,4 +25,4 @@ def reproduce(options: Options) -> Reproduction:
 
 
 if __name__ == "__main__":
-    main(TABLE, ROWS, reproduce, REFERENCE)
+    main(TABLE, ROWS, reproduce)

@@ -105,14 +105,15 @@ def test_the_decoder_finds_the_encoders_latents_in_fronts_and_in_raster_order(co
     y, hyper = latents_of(codec, picture(100, 130))
     residuals, log_sigma, y_hat = codec.context.predicted(y, hyper)
     for ours, others in zip(
-        (residuals, log_sigma, y_hat), codec.context.predicted(y, hyper, joint.raster), strict=True
+        (residuals, log_sigma, y_hat), codec.context.in_order(joint.raster).predicted(y, hyper), strict=True
     ):
         np.testing.assert_array_equal(ours, others)
     assert np.abs(y - joint.floats(y_hat)).max() <= 0.5 + 1e-3 and np.unique(np.rint(residuals)).size > 4
     symbols, indexes = np.rint(residuals).astype(np.int32), scale_indexes(log_sigma)
     for order in (joint.fronts, joint.raster):
-        data = joint.encode(symbols, indexes, codec.gaussian_tables, order)
-        np.testing.assert_array_equal(codec.context.decode(data, hyper, codec.gaussian_tables, order), y_hat)
+        context = codec.context.in_order(order)
+        data = context.encode(symbols, indexes, codec.gaussian_tables)
+        np.testing.assert_array_equal(context.decode(data, hyper, codec.gaussian_tables), y_hat)
     file = container.unpack(codec.compress(picture(100, 130)))[1]
     np.testing.assert_array_equal(codec._latent(file, 128, 192, 0), joint.floats(y_hat))
 

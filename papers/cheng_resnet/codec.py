@@ -89,7 +89,7 @@ class Codec:
     def compress_latents(self, latents: Latents) -> bytes:
         """Return the bytes of a picture whose latents are known, the same as `compress`."""
         symbols, indexes = self._symbols(latents)
-        coders = [range_coder.encode, joint.encode if self.context else range_coder.encode]
+        coders = [range_coder.encode, self.context.encode if self.context else range_coder.encode]
         parts = zip(coders[: len(symbols)], symbols, indexes, self._tables(self.step), strict=True)
         sections = [encode(s, i, tables) for encode, s, i, tables in parts]
         size = (latents.height, latents.width, latents.channels)

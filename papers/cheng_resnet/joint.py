@@ -5,6 +5,7 @@ computed and coded together: w + 3 (h - 1) steps for h x w latents, where raster
 same latents. Everything is computed by NumPy on the CPU, whatever the stack is.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ class ContextModel:
 
     def __init__(self, context: IntegerNetwork, entropy_parameters: IntegerNetwork) -> None:
         self._context, self._entropy_parameters = context, entropy_parameters
+        self._order: Order = fronts
 
     @classmethod
     def quantise(
@@ -60,28 +62,29 @@ class ContextModel:
         parameters = IntegerNetwork.from_arrays(part("entropy_parameters"), _parameter_layers(model), FEATURE_POINT)
         return cls(context, parameters)
 
+    def in_order(self, order: Order) -> "ContextModel":
+        """Return the same model with another order of coding than `fronts`, whose files are others."""
+        other = copy.copy(self)
+        other._order = order
+        return other
+
     def sequence(
-        self,
-        hyper: np.ndarray,
-        symbols_of: Callable[[Front, np.ndarray, np.ndarray], np.ndarray],
-        order: Order | None = None,
+        self, hyper: np.ndarray, symbols_of: Callable[[Front, np.ndarray, np.ndarray], np.ndarray]
     ) -> np.ndarray:
         """Return y_hat, int64 (h, w, M) in UNITS, made of the symbols of one front of positions after the other.
 
         hyper: what the hyper decoder gives, int64 (h, w, 2M). symbols_of: of a front, its means and its log scales,
-        int64 (positions, M) in UNITS, the integers around the means. order: the fronts; by default `fronts`.
+        int64 (positions, M) in UNITS, the integers around the means.
         """
         height, width, channels = hyper.shape[0], hyper.shape[1], hyper.shape[2] // 2
         padded = np.zeros((height + REACH, width + 2 * REACH, channels), np.int64)
-        for rows, columns in (order or fronts)(height, width):
+        for rows, columns in self._order(height, width):
             mu, log_sigma = self._parameters(_neighbours(padded, rows, columns), hyper[rows, columns])
             symbols = symbols_of((rows, columns), mu, log_sigma)
             padded[rows + REACH, columns + REACH] = symbols.astype(np.int64) * UNITS + mu
         return padded[REACH:, REACH:-REACH]
 
-    def predicted(
-        self, y: np.ndarray, hyper: np.ndarray, order: Order | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def predicted(self, y: np.ndarray, hyper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return of y, float32 (h, w, M), what is left without its means, float32, log sigma and y_hat, in UNITS."""
         residuals, log_sigmas = np.empty_like(y), np.empty(y.shape, np.int64)
 
@@ -89,21 +92,22 @@ class ContextModel:
             residuals[front], log_sigmas[front] = y[front] - floats(mu), log_sigma
             return quantised(residuals[front], 0)
 
-        return residuals, log_sigmas, self.sequence(hyper, symbols_of, order)
+        return residuals, log_sigmas, self.sequence(hyper, symbols_of)
 
-    def decode(
-        self,
-        data: bytes,
-        hyper: np.ndarray,
-        tables: FrequencyTables,
-        order: Order | None = None,
-    ) -> np.ndarray:
-        """Return y_hat, int64 (h, w, M) in UNITS, of what `encode` coded in this order.
+    def encode(self, symbols: np.ndarray, indexes: np.ndarray, tables: FrequencyTables) -> bytes:
+        """Code int32 symbols (h, w, M) with the tables that indexes name, one front after the other."""
+        encoder = PartsEncoder(tables)
+        for front in self._order(*symbols.shape[:2]):
+            encoder.add(symbols[front], indexes[front])
+        return encoder.data()
+
+    def decode(self, data: bytes, hyper: np.ndarray, tables: FrequencyTables) -> np.ndarray:
+        """Return y_hat, int64 (h, w, M) in UNITS, of what `encode` coded.
 
         Raises RangeCoderError as `range_coder.decode`.
         """
         decoder = PartsDecoder(data, hyper.size // 2, tables)
-        y_hat = self.sequence(hyper, lambda _, mu, log_sigma: decoder.take(scale_indexes(log_sigma)), order)
+        y_hat = self.sequence(hyper, lambda _, mu, log_sigma: decoder.take(scale_indexes(log_sigma)))
         decoder.finish()
         return y_hat
 
@@ -113,19 +117,6 @@ class ContextModel:
         features = np.concatenate([found, hyper[:, None]], axis=-1)
         mu, log_sigma = np.split(self._entropy_parameters(_at_point(features, FEATURE_POINT))[:, 0], 2, axis=-1)
         return mu, log_sigma
-
-
-def encode(
-    symbols: np.ndarray,
-    indexes: np.ndarray,
-    tables: FrequencyTables,
-    order: Order | None = None,
-) -> bytes:
-    """Code int32 symbols (h, w, M) with the tables that indexes name, one front after the other."""
-    encoder = PartsEncoder(tables)
-    for front in (order or fronts)(*symbols.shape[:2]):
-        encoder.add(symbols[front], indexes[front])
-    return encoder.data()
 
 
 def floats(units: np.ndarray) -> np.ndarray:

@@ -207,7 +207,9 @@ class Model(TrainedModel):
         Only Joint looks at y_hat, (B, h, w, M), and at a position only at those before it.
         """
         hyper = self.hyper_synthesis_transform(z_hat)
-        return self.entropy_parameters([y_hat, hyper]) if self.config.has_context else hyper
+        if not self.config.has_context:
+            return hyper
+        return self.entropy_parameters([ops.convert_to_tensor(y_hat), hyper])
 
     def _rounded_at_the_end(self, y, y_tilde, mu, bits, step):
         """Return what the main decoder sees and the rate, from which in the last steps nothing but it learns."""
