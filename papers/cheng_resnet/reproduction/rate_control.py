@@ -49,16 +49,16 @@ def networks_alone(options: Options) -> Reproduction:
     return Reproduction(pictures=entries, missing=known.missing, further=further, notes=notes, provenance=made)
 
 
-def entries(options: Options, configs: Mapping[str, Any], choices: Sequence[Sequence[str]]) -> Reproduction:
-    """Measure all networks, and choose for every row of Table 7 among those that `choices` names, in its order."""
-    paper = published.load(options.table)
-    pictures, test_set, note = pictures_of(options, paper)
+def entries(options: Options, configs: Mapping[str, Any]) -> Reproduction:
+    """Measure all networks, and choose for every row of Table 7 among those that it names, or as another row does."""
+    pictures, test_set, note = pictures_of(options, published.load(options.table))
     known = networks.networks_of(configs, options.scale, options.seeds)
     found = _measured(options, configs, known.seeds, pictures)
     reproduction = Reproduction(notes=[*NOTES, *([note] if note else [])])
     reproduction.provenance = {"test_set": test_set, "networks": known.made_by}
     extended = None
-    for row, names in zip(paper.rows, choices, strict=True):
+    for row, of_row in options.rows.items():
+        names = options.rows[of_row] if isinstance(of_row, str) else of_row
         missing = [known.missing[name] for name in names if name in known.missing]
         seeds = sorted(set.intersection(*(set(known.seeds[name]) for name in names)))
         if missing or not seeds:
