@@ -56,10 +56,19 @@ def devices(text: str) -> str:
 
 def minutes(text: str) -> float:
     """Return a number of minutes above 0; raises ArgumentTypeError for anything else."""
+    return _above_zero(text, "minutes")
+
+
+def bits(text: str) -> float:
+    """Return a number of bits per pixel above 0; raises ArgumentTypeError for anything else."""
+    return _above_zero(text, "bits per pixel")
+
+
+def _above_zero(text: str, unit: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = 0.0
     if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {unit} above 0")
     return number

@@ -27,6 +27,8 @@ PLAN = (
     ("table3_cheng", "small", (0,)),
     ("table5_cheng", "small", (0,)),
     ("claims_cheng", "small", (0,)),
+    ("table6_cheng", "small", (0,)),
+    ("table7_cheng", "small", (0,)),
     ("table1_cheng", "small", (1, 2)),
     ("table2_cheng", "small", (1, 2)),
     ("table3_cheng", "small", (1, 2)),

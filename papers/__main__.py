@@ -10,7 +10,7 @@ from typing import Any
 
 import papers
 from common import limits
-from common.command_line import Parser, at_least, minutes, seed
+from common.command_line import Parser, at_least, bits, minutes, seed
 from common.config import SCALES, Setting, check_scale
 from common.errors import RelicError, run_main
 from common.training.options import add_options, given_options
@@ -45,6 +45,7 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     command.add_argument("picture", type=Path)
     command.add_argument("-m", "--model", required=True, help="paper/preset")
     _output_options(command, "the picture's name with .rlic, if there is none")
+    _folder_options(command)
     _weights_options(command)
     _target_options(command)
     _coding_options(command, coding)
@@ -64,6 +65,14 @@ def _parser(coding: Mapping[str, Setting]) -> argparse.ArgumentParser:
     _coding_options(command, coding)
     command.set_defaults(run=_evaluate)
     return parser
+
+
+def _folder_options(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("a folder in place of a picture")
+    shows = "code all its pictures to at most B bits per pixel together, the sum of MS-SSIM as great as possible"
+    group.add_argument("--target-bpp", type=bits, metavar="B", help=shows)
+    shows = "another network that each picture may be coded with (may repeat)"
+    group.add_argument("--also", action="append", default=[], metavar="PRESET", help=shows)
 
 
 def _output_options(command: argparse.ArgumentParser, default: str) -> None:
@@ -164,6 +173,11 @@ def _compress(arguments: argparse.Namespace) -> None:
     from common.metrics import bits_per_pixel
 
     target = _target(arguments)
+    if arguments.target_bpp is not None or arguments.also:
+        if target:
+            raise RelicError("--target-bpp is of a folder's pictures together: leave the target of one picture out")
+        _compress_folder(arguments)
+        return
     output = _output(arguments, arguments.picture, ".rlic")
     source = read_file(arguments.picture)
     image = decode_image(source, str(arguments.picture))
@@ -196,6 +210,23 @@ def _target(arguments: argparse.Namespace) -> Any:
             raise RelicError(f"{_option(kind)} looks for {name} itself: leave {_option(name)} out")
         return Target(kind, wanted)
     return None
+
+
+def _compress_folder(arguments: argparse.Namespace) -> None:
+    from papers import folder
+
+    if arguments.target_bpp is None:
+        raise RelicError("--also needs --target-bpp")
+    given = [_option(name) for name in papers.coding_settings(arguments.model) if getattr(arguments, name) is not None]
+    if given:
+        raise RelicError(f"--target-bpp chooses the step of each picture: leave {given[0]} out")
+    if arguments.output == "-" or (arguments.output and Path(arguments.output).is_file()):
+        raise RelicError(f"--target-bpp writes a file for each picture: -o {arguments.output} is no folder")
+    arguments.output = arguments.output and os.path.join(arguments.output, "")
+    pictures = folder.pictures_in(arguments.picture)
+    outputs = [_output(arguments, picture, ".rlic") or picture for picture in pictures]
+    codecs = folder.codecs_of([arguments.model, *arguments.also], arguments.scale, arguments.seed)
+    folder.compress(pictures, outputs, codecs, arguments.target_bpp)
 
 
 def _decompress(arguments: argparse.Namespace) -> None:

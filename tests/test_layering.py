@@ -15,7 +15,7 @@ PROJECT = ("common", "experiments", "papers")
 FRAMEWORKS = {"jax", "keras", "tensorflow", "tensorflow_compression", "torch"}
 FRAMEWORK_DOORS = {"common/backend.py", "common/devices.py"}
 JUDGES = ("common.comparison", "common.tables")  # and a paper's own reproduction/
-PAPERS_DOORS = {"papers/__init__.py", "papers/__main__.py"}
+PAPERS_DOORS = {"papers/__init__.py", "papers/__main__.py", "papers/folder.py"}
 MAX_FUNCTION, MAX_EXPERIMENT = 60, 60
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME)\b")
 

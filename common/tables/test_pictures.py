@@ -12,6 +12,16 @@ from common.tables.document import is_published_set
 from common.tables.published import Published
 
 SMOKE_IMAGES = 2
+EMBEDDED = "sample"
+
+
+def stand_in(test_set: str) -> str:
+    """Return the set that stands in for one that is not here: the catalogue's, where that is here, else `sample`."""
+    from common import data
+    from common.data import catalogue
+
+    known = (name for name, of in catalogue.SETS.items() if of.stands_for == test_set and data.is_here(name))
+    return next(known, EMBEDDED)
 
 
 def pictures_of(options: Options, paper: Published) -> tuple[list[Picture], dict[str, Any], str]:
@@ -27,8 +37,10 @@ def pictures_of(options: Options, paper: Published) -> tuple[list[Picture], dict
         try:
             name, pictures = paper.test_set, data.images(paper.test_set, limit)
         except RelicError as error:
-            name, pictures = "sample", data.images("sample", limit)
-            note = f"{error}. The embedded set sample stands in for {paper.test_set}: no absolute value is comparable."
+            name = stand_in(paper.test_set)
+            pictures = data.images(name, limit)
+            kind = "embedded set" if name == EMBEDDED else "set"
+            note = f"{error}. The {kind} {name} stands in for {paper.test_set}: no absolute value is comparable."
             command = f"python -m common.data fetch {paper.test_set}"
             note += "" if command in note else f" `{command}` downloads it."
     about = {"name": name, "pictures": len(pictures), "digest": data.pixel_digest(pictures)}
