@@ -3,7 +3,7 @@
     python -m experiments.joint_cheng                  # shipped weights, every picture to bytes and back: minutes
     python -m experiments.joint_cheng --scale smoke    # seconds to a minute: trains for two steps, checks the plumbing
 
-Expect no table yet, as no weights are here: Kodak's 24 pictures, for which the paper prints nothing.
+Expect no table yet, as no weights are here; Kodak has 24 pictures, and the paper prints no numbers of Joint.
 
 Times are of both codecs in one run, taking turns; a running campaign pauses.
 """
