@@ -20,6 +20,14 @@ TEMPORARY = ".relic-"  # how the names of files that are being written begin
 ROOM = 2**24  # bytes that a disk must have left for what is going to be written: few files are larger
 
 
+def in_words(size: int) -> str:
+    """Return a number of bytes as people say it: `15 MB`."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}" if size < 10 * factor else f"{size / factor:.0f} {unit}"
+    return f"{size} B"
+
+
 def results_dir() -> Path:
     """Return the folder of results: `RELIC_RESULTS`, where ~ is the home folder, else `results/` of the checkout.
 

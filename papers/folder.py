@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,17 @@ def compress(paths: Sequence[Path], outputs: Sequence[Path], codecs: Sequence[An
 
 def selected(paths: Sequence[Path], codecs: Sequence[Any], target: float) -> tuple[list[Entry], list[Choice]]:
     """Return the pictures and the coding of each that is chosen, exactly among those that `ROUNDS` tries."""
-    entries, totals = _searched(paths, codecs)
+    from common.tables.measure import progress
+
+    with progress(len(paths) * (1 + len(ROUNDS)), "pass") as bar:
+        return _selected(paths, codecs, target, bar.update)
+
+
+def _selected(
+    paths: Sequence[Path], codecs: Sequence[Any], target: float, advance: Callable[[], Any]
+) -> tuple[list[Entry], list[Choice]]:
+    """Do what `selected` does; `advance` is called after each pass over a picture."""
+    entries, totals = _searched(paths, codecs, advance)
     budget = rate_control.budget(target, sum(entry.pixels for entry in entries))
     wanted: list[list[tuple[int, float]]] = [[] for _ in entries]
     for codec, sizes in enumerate(totals):
@@ -110,6 +120,7 @@ def selected(paths: Sequence[Path], codecs: Sequence[Any], target: float) -> tup
     for number in range(len(ROUNDS)):
         for entry, of in zip(entries, wanted, strict=True):
             _code(entry, codecs, of)
+            advance()
         chosen = _best(entries, budget)
         if number + 1 < len(ROUNDS):
             wanted = [[(c.codec, step) for step in _around(c.step, ROUNDS[number + 1])] for c in chosen]
@@ -129,7 +140,9 @@ def _around(step: float, offsets: Iterable[float]) -> list[float]:
     return sorted({min(max(step + offset, smallest), largest) for offset in offsets})
 
 
-def _searched(paths: Sequence[Path], codecs: Sequence[Any]) -> tuple[list[Entry], np.ndarray]:
+def _searched(
+    paths: Sequence[Path], codecs: Sequence[Any], advance: Callable[[], Any]
+) -> tuple[list[Entry], np.ndarray]:
     """Return the pictures, not yet coded, and the bytes of all of them for each codec and step of `SEARCHED`."""
     entries = []
     totals = np.zeros((len(codecs), len(SEARCHED)), np.int64)
@@ -143,6 +156,7 @@ def _searched(paths: Sequence[Path], codecs: Sequence[Any]) -> tuple[list[Entry]
         for number, codec in enumerate(codecs):
             latents = codec.latents(image)
             totals[number] += [len(_coded(codec, latents, step, profile)) for step in SEARCHED]
+        advance()
     return entries, totals
 
 

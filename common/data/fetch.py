@@ -15,7 +15,7 @@ from common.data.catalogue import Archive, KnownSet
 from common.data.downloads import Expected
 from common.data.places import archive_places, archives_root, cache_root, where
 from common.errors import RelicError, goes_on
-from common.files import expanded
+from common.files import expanded, in_words
 
 KODAK_URL = catalogue.SETS["kodak"].files
 # Size in bytes and sha256 of the originals.
@@ -93,14 +93,6 @@ def _full_disk_named(key: str, target: Path) -> Iterator[None]:
 def _partial(target: Path) -> Path:
     """Return where a set is made, hidden from those that look for sets."""
     return target.with_name(f".{target.name}.partial")
-
-
-def in_words(size: int) -> str:
-    """Return a number of bytes as people say it: `15 MB`."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}" if size < 10 * factor else f"{size / factor:.0f} {unit}"
-    return f"{size} B"
 
 
 def _check_room(key: str, folder: Path, size: int) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from common.data import catalogue, digests, recorded, uses
 from common.data.catalogue import Archive, KnownSet
-from common.data.fetch import in_words
 from common.data.places import cache_root, prepared_root, where
+from common.files import in_words
 
 WIDTH = 100
 HEADINGS = ("set", "pictures", "download", "on disk", "here", "get", "used by")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.files import results_dir
+from common.tables.numbers import hours_in_words
 from common.tables.text import Section, plain_text
 from common.training import rates
 from common.training.rates import Rate
@@ -47,7 +48,7 @@ def _hours(configs: Sequence[Any], known: Known, device: str) -> str:
     own = [known[paper][device].flops if device in known[paper] else slowest for paper in papers]
     seconds = sum(training_flops(config, "paper") / rate for config, rate in zip(configs, own, strict=True))
     hours, mark = seconds / 3600, "" if all(device in known[paper] for paper in papers) else BORROWED
-    return f"{hours:,.0f}{mark}" if hours >= 10 else f"{hours:.2g}{mark}"
+    return hours_in_words(hours) + mark
 
 
 def _sources(known: Known) -> list[str]:

@@ -30,3 +30,8 @@ def mean_of_known(values: Iterable[float | None]) -> float | None:
     """Return the mean of those numbers that are there, None where none is."""
     known = [value for value in values if value is not None]
     return mean(known) if known else None
+
+
+def hours_in_words(hours: float) -> str:
+    """Return hours with two digits, whole ones from 10 on: `0.24`, `1,250`."""
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"

@@ -8,8 +8,9 @@ from importlib import import_module
 from common import limits
 from common.config import find_preset
 from common.data import catalogue, is_here
-from common.data.fetch import in_words
 from common.errors import RelicError
+from common.files import in_words
+from common.tables.numbers import hours_in_words
 from common.tables.text import Section, plain_text
 from common.training import data_sets, timing
 from common.training.options import given_options
@@ -41,7 +42,7 @@ def _trainings(wanted: Sequence[Training]) -> Section:
     hours = {of: timing.seconds_left(loops[of], seconds, of.progress[0]) / 3600 for of in left}
     rows = [_row(training, hours.get(training, 0.0), loops.get(training, []), taken) for training in wanted]
     steps, flops = (sum(of(training) for training in wanted) for of in (_steps_left, _flops_left))
-    sums = [f"{steps:,}", f"{flops:.1e}", _number(sum(hours.values())), ""]
+    sums = [f"{steps:,}", f"{flops:.1e}", hours_in_words(sum(hours.values())), ""]
     total = ["all", "", "", f"{len(left)} of {len(wanted)} left", *sums]
     measured = _measured(left, taken, loops) if left else ["All are shipped: nothing is left to train."]
     return Section("Trainings", HEADINGS, [*rows, total], measured)
@@ -78,7 +79,7 @@ def _row(training: Training, hours: float, loops: Sequence[Loop], taken: dict[Ha
         "shipped" if training.is_shipped else state,
         f"{_steps_left(training):,}",
         f"{_flops_left(training):.1e}",
-        _number(hours),
+        hours_in_words(hours),
         times or "-",
     ]
 
@@ -92,8 +93,6 @@ def _flops_left(training: Training) -> float:
     return training_flops(preset, training.run.scale) * _steps_left(training) / training.steps
 
 
-def _number(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
 
 
 # --- what they need ------------------------------------------------------------------------------------------------
