@@ -93,8 +93,6 @@ def _flops_left(training: Training) -> float:
     return training_flops(preset, training.run.scale) * _steps_left(training) / training.steps
 
 
-
-
 # --- what they need ------------------------------------------------------------------------------------------------
 
 
